@@ -1,0 +1,58 @@
+"""What a board said of itself and what was measured on it."""
+
+from typing import Literal
+
+from automcu.records import Record
+
+
+class Identity(Record):
+    """The firmware's answer to `identify`."""
+
+    protocol_version: int
+    board: str
+    model_hash: str
+    compiler: str
+    clock_hz: int
+    arena_bytes: int
+    flash_bytes: int
+    input_bytes: int
+    output_bytes: int
+    layer_count: int
+
+
+class LatencySpread(Record):
+    """Milliseconds per inference over the timed runs."""
+
+    min: float
+    median: float
+    p95: float
+
+
+class LayerCycles(Record):
+    """Cycles that one layer took on the board."""
+
+    name: str
+    cycles: int
+
+
+class Measurement(Record):
+    """One bench of one firmware on one board.
+
+    `latency_source` is "measured" on silicon and "modelled" on a virtual board, whose cycle
+    counter follows a timing model. `mismatches` counts inputs whose output bytes differed from
+    the integer reference; `accuracy` is None when the inputs had no labels.
+    """
+
+    board: str
+    device: str
+    identity: Identity
+    latency_ms: LatencySpread
+    latency_source: Literal["measured", "modelled"]
+    cycles: int
+    layers: tuple[LayerCycles, ...]
+    accuracy: float | None
+    inputs: int
+    mismatches: int
+    stack_bytes: int
+    arena_bytes: int
+    date: str

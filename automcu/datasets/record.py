@@ -1,0 +1,31 @@
+"""A labelled data set in memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Split:
+    """`inputs` float32 [n, height, width, channels] in [0, 1]; `labels` int64 [n]."""
+
+    inputs: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Disjoint training, validation and test splits, drawn with a fixed seed where the source has none."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    class_names: tuple[str, ...]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        height, width, channels = self.train.inputs.shape[1:]
+        return height, width, channels

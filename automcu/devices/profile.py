@@ -1,0 +1,107 @@
+"""A board as a frozen record: the schema of `hw_profiles/*.toml`.
+
+Sizes are bytes, clocks hertz, currents milliampere. Every figure names its datasheet or
+reference manual in `sources`.
+"""
+
+from typing import Literal
+
+from automcu.records import Record
+
+Core = Literal["cortex-m4", "cortex-m7", "cortex-m33", "xtensa-lx7"]
+
+
+class MemoryRegion(Record):
+    """One stretch of the address space and what the firmware may put there."""
+
+    name: str
+    kind: Literal["flash", "ram", "psram"]
+    address: int
+    size: int
+    holds: tuple[Literal["code", "weights", "data", "stack", "arena"], ...]
+
+
+class FlashTiming(Record):
+    """Wait states at the profile's clock, and the cache or accelerator in front of the flash."""
+
+    wait_states: int
+    line_bytes: int
+    instruction_lines: int
+    data_lines: int
+
+
+class SerialPort(Record):
+    """The line that the firmware answers on; the same one that the boot loader uses if there is one."""
+
+    peripheral: str
+    transmit_pin: str
+    receive_pin: str
+    alternate_function: int
+    baud_rate: int
+
+
+class UsbId(Record):
+    """A USB vendor and product id under which the board's probe or bridge appears."""
+
+    vendor: int
+    product: int
+
+
+class Flashing(Record):
+    """How an image gets onto the board, the preferred way first."""
+
+    methods: tuple[Literal["usart-bootloader", "swd", "mass-storage", "esptool"], ...]
+    bootloader_device_id: int | None = None
+    flash_sector_bytes: tuple[int, ...] = ()
+
+
+class Latency(Record):
+    """Where the latency figures come from, and the coefficients that were fitted."""
+
+    source: Literal["virtual", "measured"]
+    date: str
+    compiler: str
+    residual_percent: float
+    coefficients: dict[str, float]
+
+
+class Power(Record):
+    """Supply current while computing, for the energy estimate."""
+
+    active_milliampere: float
+    supply_volt: float
+
+
+class Device(Record):
+    """A board that automcu can plan for; see docs/profiles.md for the meaning of every key."""
+
+    id: str
+    name: str
+    mcu: str
+    aliases: tuple[str, ...]
+    core: Core
+    clock_hz: int
+    isa: tuple[Literal["dsp", "fpu", "pie"], ...]
+    family: str
+    memory: tuple[MemoryRegion, ...]
+    flash_timing: FlashTiming
+    serial: SerialPort
+    usb: tuple[UsbId, ...]
+    flashing: Flashing
+    power: Power
+    latency: Latency | None = None
+    sources: dict[str, str]
+
+    @property
+    def flash_bytes(self) -> int:
+        """Flash that code and weights may use, in bytes."""
+        return sum(region.size for region in self.memory if region.kind == "flash")
+
+    @property
+    def ram_bytes(self) -> int:
+        """Internal RAM of all regions, in bytes."""
+        return sum(region.size for region in self.memory if region.kind == "ram")
+
+    def region_for(self, use: str) -> MemoryRegion:
+        """Return the largest region that may hold `use` ("code", "weights", "data", "stack", "arena")."""
+        return max((r for r in self.memory if use in r.holds), key=lambda region: region.size)

@@ -1,0 +1,72 @@
+"""Frozen records that cross files, and the one way to write a file: whole, or not at all."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from automcu.errors import WrongInputError
+
+
+class Record(BaseModel):
+    """A frozen, strictly validated record that saves as one JSON file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    def save(self, path: Path) -> None:
+        """Write the record to `path` as JSON; the file appears complete or not at all."""
+        write_atomically(path, self.model_dump_json(indent=2).encode() + b"\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a record back.
+
+        Raises:
+            WrongInputError: the file is missing, is not JSON, or does not hold this record.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise WrongInputError(
+                f"{path} cannot be read ({error.strerror}). Run the stage that writes it again."
+            ) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise WrongInputError(
+                f"{path} is not a valid {cls.__name__} record: {where}: {first['msg']}. "
+                "Delete it and run the stage that writes it again."
+            ) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` beside `path` under a temporary name, then rename it into place.
+
+    Raises:
+        WrongInputError: the folder cannot be written to, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise WrongInputError(
+            f"{path} cannot be written ({error.strerror}). Free some space or choose another folder."
+        ) from error
+
+
+def append_line(path: Path, entry: dict[str, object]) -> None:
+    """Append one JSON object as a line to a log such as `log.jsonl`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry, default=str) + "\n")

@@ -1,0 +1,24 @@
+"""An architecture: a NAS-Bench-201 cell in a skeleton that is scaled to the board."""
+
+from automcu.records import Record
+
+
+class Skeleton(Record):
+    """The outer network: a stem, three stages of cells joined by residual reduction blocks, a head.
+
+    NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2.1) uses 16 stem channels, 5 cells a stage,
+    32x32x3 inputs and 10 classes. Channels double and resolution halves at each reduction.
+    """
+
+    stem_channels: int = 16
+    cells_per_stage: int = 5
+    resolution: int = 32
+    input_channels: int = 3
+    classes: int = 10
+
+
+class Architecture(Record):
+    """One network of the space: the cell in the benchmark's own notation, and its skeleton."""
+
+    cell: str
+    skeleton: Skeleton
