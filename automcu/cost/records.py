@@ -3,6 +3,7 @@
 from typing import Literal
 
 from automcu.records import Record
+from automcu.space.architecture import Skeleton
 
 
 class LayerCost(Record):
@@ -56,3 +57,34 @@ class Verdict(Record):
     fits: bool
     limits: tuple[Limit, ...]
     estimate: Estimate
+
+
+class FeasibleCell(Record):
+    """A cell of the space that fits, with its accuracy prior and its modelled cost."""
+
+    index: int
+    architecture: str
+    prior: float | None
+    latency_ms: float
+    flash_bytes: int
+    ram_bytes: int
+
+
+class Survey(Record):
+    """All 15,625 cells in one skeleton on one device.
+
+    `excluded` counts the cells that each limit rules out (a cell may break several);
+    `feasible_cells` is ordered by prior, best first; `smallest` is what the smallest connected
+    network of the skeleton needs, so that a miss can be stated in bytes and milliseconds.
+    """
+
+    device: str
+    skeleton: Skeleton
+    cells: int
+    feasible: int
+    disconnected: int
+    excluded: dict[str, int]
+    seconds: float
+    feasible_cells: tuple[FeasibleCell, ...]
+    front: tuple[FeasibleCell, ...]
+    smallest: Verdict
