@@ -1,0 +1,57 @@
+import pytest
+
+from automcu.brief import Brief, Draft, complete, describe, nearest_boards, override
+from automcu.errors import WrongInputError
+
+FULL = Draft(text="x", boards=("f4",), dataset="digits", max_latency_ms=20.0)
+
+
+def test_a_full_draft_becomes_a_brief() -> None:
+    assert complete(FULL) == Brief(text="x", device="f4", dataset="digits", max_latency_ms=20.0)
+
+
+def test_what_flags_say_replaces_what_the_sentence_said() -> None:
+    merged = override(FULL, Draft(boards=("l4",), max_latency_ms=5.0, min_accuracy=0.9))
+    assert complete(merged) == Brief(
+        text="x", device="l4", dataset="digits", max_latency_ms=5.0, min_accuracy=0.9
+    )
+
+
+def test_a_flag_settles_an_unknown_board() -> None:
+    draft = Draft(unknown_boards=("stm32f999",), dataset="digits")
+    assert override(draft, Draft(boards=("f4",))).unknown_boards == ()
+
+
+def test_everything_that_is_missing_is_asked_for_at_once() -> None:
+    with pytest.raises(WrongInputError, match=r"Which board.*--device.*--data") as caught:
+        complete(Draft())
+    assert caught.value.exit_code == 2
+
+
+def test_missing_data_are_asked_for() -> None:
+    with pytest.raises(WrongInputError, match="Which data"):
+        complete(Draft(boards=("f4",)))
+
+
+def test_two_boards_are_a_question_not_a_guess() -> None:
+    with pytest.raises(WrongInputError, match="Which of these boards is meant: f4, l4"):
+        complete(Draft(boards=("f4", "l4"), dataset="digits"))
+
+
+def test_an_unknown_board_brings_the_nearest_names() -> None:
+    boards = {"stm32f407g-disc1": ("STM32F407VGT6",), "nucleo-l4r5zi": ()}
+    near = nearest_boards(["stm32f408"], boards)
+    assert near[0] == "stm32f407g-disc1"
+    with pytest.raises(WrongInputError, match=r"'stm32f408' \(nearest: stm32f407g-disc1"):
+        complete(Draft(unknown_boards=("stm32f408",), dataset="digits"), near)
+
+
+def test_nothing_resembles_no_words() -> None:
+    assert nearest_boards([], {"f4": ()}) == ()
+
+
+def test_a_description_has_a_dash_for_what_was_not_said() -> None:
+    rows = dict(describe(FULL))
+    assert rows["latency"] == "at most 20 ms"
+    assert rows["RAM"] == "–"
+    assert dict(describe(complete(FULL)))["board"] == "f4"
