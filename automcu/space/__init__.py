@@ -1,17 +1,39 @@
 """The space of architectures: NAS-Bench-201 cells in a skeleton that is scaled to the board."""
 
+from automcu.space.accuracy_table import AccuracyTable, accuracy_prior, read_accuracy_table
+from automcu.space.analog_nasbench import AccuracyKind
 from automcu.space.architecture import Architecture, Skeleton
 from automcu.space.cell import EDGES, OPERATIONS, Cell, Operation, all_cells
+from automcu.space.counting import (
+    STAGES,
+    Stage,
+    count_live_macs,
+    count_live_parameters,
+    count_macs,
+    count_parameters,
+    stages,
+)
 from automcu.space.isomorphism import canonical_form, isomorphism_classes
 
 __all__ = [
     "EDGES",
     "OPERATIONS",
+    "STAGES",
+    "AccuracyKind",
+    "AccuracyTable",
     "Architecture",
     "Cell",
     "Operation",
     "Skeleton",
+    "Stage",
+    "accuracy_prior",
     "all_cells",
     "canonical_form",
+    "count_live_macs",
+    "count_live_parameters",
+    "count_macs",
+    "count_parameters",
     "isomorphism_classes",
+    "read_accuracy_table",
+    "stages",
 ]

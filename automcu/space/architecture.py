@@ -1,5 +1,7 @@
 """An architecture: a NAS-Bench-201 cell in a skeleton that is scaled to the board."""
 
+from pydantic import PositiveInt
+
 from automcu.records import Record
 
 
@@ -10,11 +12,11 @@ class Skeleton(Record):
     32x32x3 inputs and 10 classes. Channels double and resolution halves at each reduction.
     """
 
-    stem_channels: int = 16
-    cells_per_stage: int = 5
-    resolution: int = 32
-    input_channels: int = 3
-    classes: int = 10
+    stem_channels: PositiveInt = 16
+    cells_per_stage: PositiveInt = 5
+    resolution: PositiveInt = 32
+    input_channels: PositiveInt = 3
+    classes: PositiveInt = 10
 
 
 class Architecture(Record):

@@ -16,8 +16,8 @@ def canonical_form(cell: Cell) -> str:
     `Structure.to_unique_str(consider_zero=True)`).
 
     The benchmark treats equal operations on equal inputs as one term although they have weights
-    of their own, so cells of one class agree in accuracy but may differ in parameters, MACs and
-    memory. Share costs through `Cell.without_dead_edges` instead.
+    of their own, so cells of one class may differ in live convolutions, hence in cost: in 644
+    classes they do. Share costs through `Cell.without_dead_edges` instead.
     """
     written = {INPUT_NODE: "0"}
     for node in range(1, OUTPUT_NODE + 1):
