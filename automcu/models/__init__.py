@@ -1,5 +1,12 @@
-"""Torch modules of the networks that automcu trains."""
+"""Torch modules of the networks that automcu trains, and ratings of untrained ones."""
 
 from automcu.models.nas_bench_201 import build_benchmark_network, build_network
+from automcu.models.zero_cost import ZeroCostScore, mean_ranks, zero_cost_scores
 
-__all__ = ["build_benchmark_network", "build_network"]
+__all__ = [
+    "ZeroCostScore",
+    "build_benchmark_network",
+    "build_network",
+    "mean_ranks",
+    "zero_cost_scores",
+]

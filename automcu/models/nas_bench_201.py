@@ -7,7 +7,7 @@ pooling and a linear classifier. Two things differ, neither in the function comp
 several convolutions read is rectified once, and resolutions need not be powers of two.
 """
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
 
@@ -19,6 +19,20 @@ from automcu.space import Architecture, Cell, Operation, stages
 from automcu.space.cell import EDGES, INPUT_NODE, OUTPUT_NODE
 
 _CONVOLUTION_KERNELS: dict[Operation, int] = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """An edge to build; `rectifier` names the ReLU that it reads through, if any.
+
+    A rectifier is named after the node whose value it takes; a node that merely repeats another
+    through a lone skip connection has none of its own.
+    """
+
+    name: str
+    source: int
+    operation: Operation
+    rectifier: str | None
 
 
 def build_network(architecture: Architecture) -> nn.Module:
@@ -83,22 +97,20 @@ class Network(nn.Module):
 class CellModule(nn.Module):
     """One cell: every node is the sum of its incoming edges; `none` edges do not exist.
 
-    Each convolution edge is ReLU, convolution, batch normalisation. The ReLU belongs to the node
-    that is read, so that edges with the same source share it.
+    Each convolution edge is ReLU, convolution, batch normalisation. The ReLU belongs to the value
+    that is read, so that all edges that read the same value share it.
     """
 
     def __init__(self, cell: Cell, channels: int) -> None:
         super().__init__()
-        self._incoming = {
-            node: tuple(_incoming_edges(cell, node)) for node in range(1, OUTPUT_NODE + 1)
-        }
+        self._incoming = _incoming_edges(cell)
         self.edges = nn.ModuleDict()
         self.rectifiers = nn.ModuleDict()
-        for node, edges in self._incoming.items():
-            for source, operation in edges:
-                self.edges[_edge_name(source, node)] = _edge_module(operation, channels)
-                if operation in _CONVOLUTION_KERNELS:
-                    self.rectifiers[str(self._origin(source))] = nn.ReLU()
+        for edges in self._incoming.values():
+            for edge in edges:
+                self.edges[edge.name] = _edge_module(edge.operation, channels)
+                if edge.rectifier is not None:
+                    self.rectifiers[edge.rectifier] = nn.ReLU()
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features [n, channels, height, width] to features of the same shape."""
@@ -106,25 +118,15 @@ class CellModule(nn.Module):
         rectified: dict[str, Tensor] = {}
         for node, edges in self._incoming.items():
             terms = []
-            for source, operation in edges:
-                value = nodes[source]
-                if operation in _CONVOLUTION_KERNELS:
-                    origin = str(self._origin(source))
-                    if origin not in rectified:
-                        rectified[origin] = self.rectifiers[origin](value)
-                    value = rectified[origin]
-                terms.append(self.edges[_edge_name(source, node)](value))
+            for edge in edges:
+                value = nodes[edge.source]
+                if edge.rectifier is not None:
+                    if edge.rectifier not in rectified:
+                        rectified[edge.rectifier] = self.rectifiers[edge.rectifier](value)
+                    value = rectified[edge.rectifier]
+                terms.append(self.edges[edge.name](value))
             nodes[node] = _sum(terms) if terms else torch.zeros_like(features)
         return nodes[OUTPUT_NODE]
-
-    def _origin(self, node: int) -> int:
-        """Return the node whose value `node` merely repeats through a lone skip connection."""
-        while node != INPUT_NODE:
-            edges = self._incoming[node]
-            if len(edges) != 1 or edges[0][1] != "skip_connect":
-                break
-            node = edges[0][0]
-        return node
 
 
 class ReductionBlock(nn.Module):
@@ -154,14 +156,25 @@ class ReductionBlock(nn.Module):
         return cast(Tensor, self.shortcut(features) + self.convolutions(features))
 
 
-def _incoming_edges(cell: Cell, node: int) -> Iterator[tuple[int, Operation]]:
-    for (source, target), operation in zip(EDGES, cell.edges, strict=True):
-        if target == node and operation != "none":
-            yield source, operation
-
-
-def _edge_name(source: int, target: int) -> str:
-    return f"{source}_to_{target}"
+def _incoming_edges(cell: Cell) -> dict[int, tuple[_Edge, ...]]:
+    """Return each node's incoming edges in the benchmark's order, `none` left out."""
+    incoming: dict[int, tuple[_Edge, ...]] = {}
+    origins = {INPUT_NODE: INPUT_NODE}
+    for node in range(1, OUTPUT_NODE + 1):
+        edges = tuple(
+            _Edge(
+                name=f"{source}_to_{target}",
+                source=source,
+                operation=operation,
+                rectifier=str(origins[source]) if operation in _CONVOLUTION_KERNELS else None,
+            )
+            for (source, target), operation in zip(EDGES, cell.edges, strict=True)
+            if target == node and operation != "none"
+        )
+        repeats = len(edges) == 1 and edges[0].operation == "skip_connect"
+        origins[node] = origins[edges[0].source] if repeats else node
+        incoming[node] = edges
+    return incoming
 
 
 def _edge_module(operation: Operation, channels: int) -> nn.Module:

@@ -1,0 +1,141 @@
+"""Rate untrained networks from one minibatch: the prior where no accuracy table fits.
+
+`naswot` asks how differently the inputs of a minibatch switch the network's ReLUs (Mellor et al.,
+"Neural Architecture Search without Training", ICML 2021, section 3). `synflow` sums how much
+signal every weight carries (Tanaka et al., "Pruning neural networks without any data by
+iteratively conserving synaptic flow", NeurIPS 2020, algorithm 1; as a score for whole networks:
+Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021). Both only rank: their
+values mean nothing across skeletons, batches or seeds.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from automcu.errors import WrongInputError
+from automcu.models.nas_bench_201 import build_network
+from automcu.space import Architecture
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroCostScore:
+    """Two ratings of one architecture, higher is better; −inf where the network is degenerate."""
+
+    naswot: float
+    synflow: float
+
+
+def zero_cost_scores(
+    architectures: Sequence[Architecture], input_batch: NDArray[np.float32], seed: int
+) -> list[ZeroCostScore]:
+    """Score every architecture, each initialised from the same seed.
+
+    `input_batch` is float32 [n, height, width, channels] in [0, 1] as in `Split.inputs`; 16 to
+    128 inputs are usual. Torch's global generator is left as it was.
+
+    Raises:
+        WrongInputError: the batch has fewer than two inputs or another shape than a skeleton
+            expects, or a cell is disconnected.
+    """
+    with torch.random.fork_rng(devices=()):
+        return [_score(architecture, input_batch, seed) for architecture in architectures]
+
+
+def mean_ranks(scores: Sequence[ZeroCostScore]) -> NDArray[np.float64]:
+    """Combine both ratings into one, float64 [n] in [0, 1]: the mean of the two relative ranks.
+
+    Ties share their mean rank. The two have no common scale, so only their ranks can be combined.
+    """
+    columns = ([score.naswot for score in scores], [score.synflow for score in scores])
+    first, second = (_relative_ranks(column) for column in columns)
+    return (first + second) / 2
+
+
+def _score(
+    architecture: Architecture, input_batch: NDArray[np.float32], seed: int
+) -> ZeroCostScore:
+    _check_batch(architecture, input_batch)
+    torch.manual_seed(seed)
+    network = build_network(architecture)
+    images = torch.from_numpy(np.ascontiguousarray(input_batch.transpose(0, 3, 1, 2)))
+    return ZeroCostScore(naswot=_naswot(network, images), synflow=_synflow(network, images))
+
+
+def _naswot(network: nn.Module, images: Tensor) -> float:
+    """Return log |det K|, K[i, j] counting the ReLUs that inputs i and j switch alike."""
+    count = len(images)
+    kernel = torch.zeros(count, count, dtype=torch.float64)
+
+    def add_agreement(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        signs = torch.where(output > 0, 1.0, -1.0).flatten(1)
+        # Of d units with signs ±1, (d + s·t) / 2 agree.
+        kernel.add_((signs.shape[1] + signs @ signs.T).double() / 2)
+
+    hooks = [
+        module.register_forward_hook(add_agreement)
+        for module in network.modules()
+        if isinstance(module, nn.ReLU)
+    ]
+    network.train()  # an untrained network has no running statistics worth using
+    with torch.no_grad():
+        network(images)
+    for hook in hooks:
+        hook.remove()
+    return float(torch.linalg.slogdet(kernel).logabsdet)
+
+
+def _synflow(network: nn.Module, images: Tensor) -> float:
+    """Return log Σ |w · ∂R/∂w|, R the summed output of the linearised network for an input of ones.
+
+    Every weight is replaced by its magnitude and batch normalisation by the identity, which
+    changes `network`. The logarithm keeps deep networks comparable and does not change the order.
+    """
+    linear = _without_normalisation(network).double().eval()
+    with torch.no_grad():
+        for parameter in linear.parameters():
+            parameter.abs_()
+    linear.zero_grad()
+    linear(torch.ones(1, *images.shape[1:], dtype=torch.float64)).sum().backward()
+    weights = [
+        module.weight for module in linear.modules() if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    flow = sum(
+        float((weight.detach() * weight.grad).abs().sum())
+        for weight in weights
+        if weight.grad is not None
+    )
+    return math.log(flow) if flow > 0 else -math.inf
+
+
+def _without_normalisation(network: nn.Module) -> nn.Module:
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, nn.Identity())
+    return network
+
+
+def _relative_ranks(values: Sequence[float]) -> NDArray[np.float64]:
+    column = np.asarray(values, dtype=np.float64)
+    below = (column[None, :] < column[:, None]).sum(axis=1)
+    alike = (column[None, :] == column[:, None]).sum(axis=1) - 1
+    return np.asarray((below + alike / 2) / max(len(column) - 1, 1), dtype=np.float64)
+
+
+def _check_batch(architecture: Architecture, input_batch: NDArray[np.float32]) -> None:
+    skeleton = architecture.skeleton
+    expected = (skeleton.resolution, skeleton.resolution, skeleton.input_channels)
+    if input_batch.ndim != 4 or input_batch.shape[1:] != expected:
+        raise WrongInputError(
+            f"The batch has the shape {input_batch.shape}, but the network takes {expected} per "
+            "input. Give inputs [n, height, width, channels] of the skeleton's resolution."
+        )
+    if len(input_batch) < 2:
+        raise WrongInputError(
+            "One input has nothing to be told apart from. Give a batch of at least two inputs."
+        )
