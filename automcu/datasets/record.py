@@ -16,13 +16,18 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Disjoint training, validation and test splits, drawn with a fixed seed where the source has none."""
+    """Disjoint training, validation and test splits, drawn from a seed where the source has none.
+
+    `notes` holds one sentence for each thing about the source that its owner should know, such as
+    images that could not be read.
+    """
 
     name: str
     train: Split
     validation: Split
     test: Split
     class_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -1,0 +1,138 @@
+"""A folder of pictures: one sub-folder per class, or train/, validation/ and test/ around those."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from automcu.datasets.assemble import Labelled, assemble
+from automcu.datasets.image_files import Header, decode, describe_unreadable, read_header
+from automcu.datasets.record import Dataset
+from automcu.datasets.source import Request, Source
+from automcu.errors import WrongInputError
+
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
+)
+SPLIT_FOLDERS = {
+    "train": "training",
+    "training": "training",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+LARGEST_SIDE = 96
+"""Visual Wake Words in MLPerf Tiny uses 96x96, about what a microcontroller can process."""
+
+SIDE_STEP = 4
+"""Sides are multiples of this where they can be: the network halves the resolution twice."""
+
+MEMORY_LIMIT_BYTES = 2 << 30
+"""All images as float32, in the computer's memory at once."""
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one split and the name of the class that each belongs to."""
+
+    files: tuple[Path, ...]
+    classes: tuple[str, ...]
+
+
+def _recognises(request: Request) -> bool:
+    return request.path.is_dir()
+
+
+def _load(request: Request) -> Dataset:
+    root = request.path
+    listings = _list_splits(root)
+    headers = {
+        part: [read_header(file) for file in listing.files] for part, listing in listings.items()
+    }
+    readable = [header for part in headers.values() for header in part if header is not None]
+    total = sum(len(part) for part in headers.values())
+    if not readable:
+        raise WrongInputError(
+            f"None of the {total} image files in {root} can be read. Check that they are pictures."
+        )
+    channels = 1 if all(header.is_grey for header in readable) else 3
+    side = request.image_side or _common_side(readable, channels)
+
+    parts: dict[str, Labelled] = {}
+    unreadable: list[str] = []
+    for part, listing in listings.items():
+        parts[part], damaged = _decode_all(listing, side, channels)
+        unreadable += [str(file.relative_to(root)) for file in damaged]
+    notes = describe_unreadable(unreadable, total, str(root))
+    return assemble(
+        str(root),
+        parts["training"],
+        validation=parts.get("validation"),
+        test=parts.get("test"),
+        seed=request.seed,
+        notes=notes,
+    )
+
+
+def _list_splits(root: Path) -> dict[str, Listing]:
+    folders = _subfolders(root)
+    if not folders:
+        raise WrongInputError(
+            f"{root} has no sub-folders. Make one sub-folder of images for each class."
+        )
+    splits = {SPLIT_FOLDERS.get(folder.name.lower(), ""): folder for folder in folders}
+    if "" in splits or "training" not in splits:
+        return {"training": _list_classes(root)}
+    return {part: _list_classes(folder) for part, folder in splits.items()}
+
+
+def _list_classes(root: Path) -> Listing:
+    listed = [
+        (file, folder.name)
+        for folder in _subfolders(root)
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    ]
+    if not listed:
+        raise WrongInputError(
+            f"{root} has no images in its sub-folders. Put PNG or JPEG files into one sub-folder "
+            "for each class."
+        )
+    return Listing(tuple(file for file, _ in listed), tuple(name for _, name in listed))
+
+
+def _subfolders(root: Path) -> list[Path]:
+    return sorted(
+        entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+    )
+
+
+def _common_side(headers: Sequence[Header], channels: int) -> int:
+    """Choose a square: the median of the shorter sides, within what boards and memory can hold."""
+    typical = int(median(min(header.width, header.height) for header in headers))
+    in_memory = int((MEMORY_LIMIT_BYTES / (FLOAT_BYTES * channels * len(headers))) ** 0.5)
+    side = max(1, min(typical, in_memory, LARGEST_SIDE))
+    return side if side < SIDE_STEP else side - side % SIDE_STEP
+
+
+def _decode_all(listing: Listing, side: int, channels: int) -> tuple[Labelled, list[Path]]:
+    images = np.empty((len(listing.files), side, side, channels), dtype=np.uint8)
+    labels: list[str] = []
+    damaged: list[Path] = []
+    for file, class_name in zip(listing.files, listing.classes, strict=True):
+        pixels = decode(file, side, channels)
+        if pixels is None:
+            damaged.append(file)
+            continue
+        images[len(labels)] = pixels
+        labels.append(class_name)
+    return Labelled(images[: len(labels)], np.array(labels, dtype=np.str_)), damaged
+
+
+SOURCE = Source(names=("FOLDER",), recognises=_recognises, load=_load)

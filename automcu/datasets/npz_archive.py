@@ -1,0 +1,49 @@
+"""Reading a NumPy archive without ever unpickling: for the sources that are `.npz` files."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.errors import WrongInputError
+
+
+def array_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the arrays in an archive, none where it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(name.removesuffix(".npy") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return ()
+
+
+def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Read the arrays called `names`.
+
+    Raises:
+        WrongInputError: the file is damaged or truncated, or an array is pickled Python objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in names}
+    except OSError as error:
+        reason = error.strerror or "it is not a NumPy archive"
+        raise WrongInputError(f"{path} cannot be read ({reason}). Save it again.") from error
+    except ValueError as error:
+        if "pickle" in str(error).lower():
+            raise WrongInputError(
+                f"{path} holds Python objects, which are not loaded because they can run code. "
+                "Save plain number arrays of one shape: np.stack(images)."
+            ) from error
+        raise WrongInputError(f"{path} is damaged ({error}). Save it again.") from error
+    except MemoryError as error:
+        raise WrongInputError(
+            f"{path} does not fit in this computer's memory. Save fewer or smaller images."
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, SyntaxError) as error:
+        raise WrongInputError(
+            f"{path} is damaged or incomplete. Copy or save it again with np.savez."
+        ) from error
