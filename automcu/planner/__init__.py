@@ -1,1 +1,23 @@
-"""."""
+"""The offline planner: which of the networks that fit are worth training."""
+
+from automcu.planner.counts import Counts
+from automcu.planner.grid import resolutions, skeleton_grid
+from automcu.planner.merit import ASSUMED_LATENCY_MS, merit
+from automcu.planner.plan import plan, search
+from automcu.planner.records import Plan, Proposal, SkeletonSurvey
+from automcu.planner.scouting import Scouting, scout
+
+__all__ = [
+    "ASSUMED_LATENCY_MS",
+    "Counts",
+    "Plan",
+    "Proposal",
+    "Scouting",
+    "SkeletonSurvey",
+    "merit",
+    "plan",
+    "resolutions",
+    "scout",
+    "search",
+    "skeleton_grid",
+]

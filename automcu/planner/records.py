@@ -1,0 +1,52 @@
+"""What the planner decided, and on which grounds."""
+
+from automcu.records import Record
+from automcu.space import Architecture, Skeleton
+
+
+class Proposal(Record):
+    """An architecture worth training, with what is known of it before training.
+
+    `prior` is the cell's known accuracy in percent (None where the table has none), `merit` the
+    score that ranked it; latency and memory are modelled.
+    """
+
+    rank: int
+    architecture: Architecture
+    cell_index: int
+    prior: float | None
+    merit: float
+    latency_ms: float
+    flash_bytes: int
+    ram_bytes: int
+
+
+class SkeletonSurvey(Record):
+    """How much of one skeleton fits: the counts of a survey without its thousands of cells."""
+
+    skeleton: Skeleton
+    cells: int
+    feasible: int
+    disconnected: int
+    excluded: dict[str, int]
+    seconds: float
+
+
+class Plan(Record):
+    """The offline planner's answer.
+
+    `space` counts the networks that were judged (cells x skeletons) and `feasible` those that
+    fit: all of `surveyed`, and all of `ruled_out`, of whose skeletons not even the lightest
+    network fits. `unexplored` skeletons fit too, but promise less than the surveyed ones.
+    """
+
+    seed: int
+    budget: int
+    prior: str
+    surveyed: tuple[SkeletonSurvey, ...]
+    ruled_out: tuple[Skeleton, ...]
+    unexplored: tuple[Skeleton, ...]
+    space: int
+    feasible: int
+    proposals: tuple[Proposal, ...]
+    seconds: float
