@@ -15,9 +15,11 @@ def canonical_form(cell: Cell) -> str:
     node, is zero; `skip_connect` is transparent (AutoDL-Projects, genotypes.py,
     `Structure.to_unique_str(consider_zero=True)`).
 
-    The benchmark treats equal operations on equal inputs as one term although they have weights
-    of their own, so cells of one class may differ in live convolutions, hence in cost: in 644
-    classes they do. Share costs through `Cell.without_dead_edges` instead.
+    Made to say which cells the benchmark counts as one, and no more. Zero terms stay in a sum, so
+    some cells of equal function have different names. Equal operations on equal inputs share a
+    name although each has weights of its own, so cells of one class may differ in live
+    convolutions, hence in cost: in 644 classes they do. Share costs through
+    `Cell.without_dead_edges` instead.
     """
     written = {INPUT_NODE: "0"}
     for node in range(1, OUTPUT_NODE + 1):
