@@ -1,1 +1,26 @@
-"""."""
+"""The result for people: tables in the terminal and a self-contained HTML page."""
+
+from automcu.report.html import render_html, write_html
+from automcu.report.record import (
+    AccuracyFinding,
+    ArenaTensor,
+    CandidateFinding,
+    Findings,
+    SkeletonFinding,
+    SpaceFinding,
+)
+from automcu.report.terminal import result_rows, summary, understood_table
+
+__all__ = [
+    "AccuracyFinding",
+    "ArenaTensor",
+    "CandidateFinding",
+    "Findings",
+    "SkeletonFinding",
+    "SpaceFinding",
+    "render_html",
+    "result_rows",
+    "summary",
+    "understood_table",
+    "write_html",
+]

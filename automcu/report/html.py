@@ -1,0 +1,64 @@
+"""The report as one self-contained HTML file: no script, no network, prints well."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from automcu.brief import describe
+from automcu.records import write_atomically
+from automcu.report import plots, wording
+from automcu.report.record import Findings
+from automcu.report.terminal import result_rows
+
+_FOLDER = Path(__file__).parent
+
+
+def write_html(findings: Findings, path: Path) -> None:
+    """Write the report to `path`.
+
+    Raises:
+        WrongInputError: the file cannot be written.
+    """
+    write_atomically(path, render_html(findings).encode())
+
+
+def render_html(findings: Findings) -> str:
+    """Return the report as the text of an HTML document."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        kilobytes=wording.kilobytes,
+        milliseconds=wording.milliseconds,
+        percent=wording.percent,
+        duration=wording.duration,
+        skeleton_name=wording.skeleton_name,
+        cell_name=wording.cell_name,
+    )
+    return environment.get_template("report.html.jinja").render(
+        findings=findings,
+        understood=describe(findings.brief),
+        results=result_rows(findings),
+        latency_word=wording.latency_word(findings),
+        flash=_bar(
+            findings.build.flash_bytes, findings.brief.max_flash_bytes, findings.device.flash_bytes
+        ),
+        ram=_bar(findings.build.ram_bytes, findings.brief.max_ram_bytes, findings.device.ram_bytes),
+        latency=_bar(findings.measurement.latency_ms.median, findings.brief.max_latency_ms, None),
+        scatter=plots.accuracy_over_latency(findings),
+        layers=plots.latency_per_layer(findings),
+        memory=plots.memory_plan(findings),
+    )
+
+
+def _bar(used: float, asked: float | None, available: float | None) -> dict[str, Any]:
+    """Describe a bar: how much of the tighter limit is used; no bar without a limit."""
+    limits = [limit for limit in (asked, available) if limit]
+    limit = min(limits, default=None)
+    share = None if limit is None else min(100.0, 100.0 * used / limit)
+    return {"limit": limit, "share": share, "over": limit is not None and used > limit}

@@ -1,0 +1,102 @@
+"""What a report shows: the findings of one run, gathered from its records."""
+
+from automcu.boards.records import Measurement
+from automcu.brief import Brief
+from automcu.cost.records import Estimate
+from automcu.devices.profile import Device
+from automcu.records import Record
+from automcu.space import Architecture, Skeleton
+from automcu.toolchains.records import Build
+
+
+class SkeletonFinding(Record):
+    """How many of a skeleton's cells fit."""
+
+    skeleton: Skeleton
+    cells: int
+    feasible: int
+
+
+class SpaceFinding(Record):
+    """The funnel from the space to the trained networks; see `Plan` for what the counts mean."""
+
+    space: int
+    feasible: int
+    trained: int
+    prior: str
+    surveyed: tuple[SkeletonFinding, ...]
+    ruled_out: int
+    unexplored: int
+    seconds: float
+
+
+class CandidateFinding(Record):
+    """One trained network. Accuracies are fractions on the validation split; cost is modelled."""
+
+    rank: int
+    architecture: Architecture
+    cell_index: int
+    prior: float | None
+    macs: int
+    parameters: int
+    latency_ms: float
+    flash_bytes: int
+    ram_bytes: int
+    float_accuracy: float
+    int8_accuracy: float
+    training_seconds: float
+    chosen: bool
+
+
+class AccuracyFinding(Record):
+    """The deployed network on the test split, as fractions.
+
+    `float_` is the trained network, `onnx` the quantised file in onnxruntime, `host` the integer
+    reference, all on `host_inputs` inputs; `board` is the board's own answer on `board_inputs`.
+    """
+
+    float_: float
+    onnx: float
+    host: float
+    host_inputs: int
+    board: float
+    board_inputs: int
+    board_mismatches: int
+
+
+class ArenaTensor(Record):
+    """A tensor's place in the arena, in bytes, and the steps of the schedule it lives through."""
+
+    tensor: str
+    offset: int
+    bytes: int
+    first_step: int
+    last_step: int
+
+
+class Findings(Record):
+    """Everything that the report says."""
+
+    version: str
+    date: str
+    brief: Brief
+    device: Device
+    space: SpaceFinding
+    candidates: tuple[CandidateFinding, ...]
+    accuracy: AccuracyFinding
+    estimate: Estimate
+    build: Build
+    measurement: Measurement
+    arena: tuple[ArenaTensor, ...]
+    missed: tuple[str, ...]
+    seconds: dict[str, float]
+
+    @property
+    def chosen(self) -> CandidateFinding:
+        """The network that was deployed."""
+        return next(candidate for candidate in self.candidates if candidate.chosen)
+
+    @property
+    def ram_bytes(self) -> int:
+        """RAM of the linked firmware in bytes, its reserved stack included."""
+        return self.build.ram_bytes

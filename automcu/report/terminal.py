@@ -1,0 +1,122 @@
+"""The result as tables in the terminal."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from automcu.report.record import CandidateFinding, Findings
+from automcu.report.wording import (
+    cell_name,
+    kilobytes,
+    latency_word,
+    milliseconds,
+    percent,
+    skeleton_name,
+)
+
+
+def understood_table(rows: Iterable[tuple[str, str]]) -> Table:
+    """Return the table of what was understood."""
+    table = Table(title="Understood", title_justify="left", show_header=False, box=None)
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def summary(findings: Findings) -> RenderableType:
+    """Return all that the terminal shows at the end of a run."""
+    return Group(_candidates(findings), "", _result(findings))
+
+
+def _candidates(findings: Findings) -> Table:
+    space = findings.space
+    table = Table(
+        title=f"{space.feasible:,} of {space.space:,} networks fit; "
+        f"{space.trained} were trained (accuracy on validation data, cost modelled)",
+        title_justify="left",
+    )
+    for heading in ("", "cell (0→1 0→2 1→2 0→3 1→3 2→3)", "skeleton"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("prior", "float", "int8", "latency", "flash", "RAM"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for candidate in findings.candidates:
+        table.add_row(*_candidate_cells(candidate), style="bold" if candidate.chosen else None)
+    return table
+
+
+def _candidate_cells(candidate: CandidateFinding) -> tuple[str, ...]:
+    return (
+        "►" if candidate.chosen else "",
+        cell_name(candidate.architecture.cell),
+        skeleton_name(candidate.architecture.skeleton),
+        "–" if candidate.prior is None else f"{candidate.prior:.1f}",
+        percent(candidate.float_accuracy),
+        percent(candidate.int8_accuracy),
+        milliseconds(candidate.latency_ms),
+        kilobytes(candidate.flash_bytes),
+        kilobytes(candidate.ram_bytes),
+    )
+
+
+def _result(findings: Findings) -> Table:
+    table = Table(title=f"On {findings.measurement.board}", title_justify="left")
+    table.add_column("", style="bold", no_wrap=True)
+    table.add_column("result", justify="right", no_wrap=True)
+    table.add_column("limit", justify="right", no_wrap=True)
+    table.add_column("how it is known")
+    for row in result_rows(findings):
+        table.add_row(*row)
+    return table
+
+
+def result_rows(findings: Findings) -> tuple[tuple[str, str, str, str], ...]:
+    """Return (what, result, limit, how it is known) rows of the deployed network."""
+    brief, device = findings.brief, findings.device
+    accuracy, measurement, build = findings.accuracy, findings.measurement, findings.build
+    goal = f"≥ {percent(brief.min_accuracy)}" if brief.min_accuracy else "–"
+    latency_limit = f"≤ {milliseconds(brief.max_latency_ms)}" if brief.max_latency_ms else "–"
+    agreement = accuracy.board_inputs - accuracy.board_mismatches
+    return (
+        (
+            "accuracy, int8 on the board",
+            percent(accuracy.board),
+            goal,
+            f"{accuracy.board_inputs:,} test inputs run there; "
+            f"{agreement:,} answers equal the integer reference, bit by bit",
+        ),
+        (
+            "accuracy, int8 on the host",
+            percent(accuracy.host),
+            "–",
+            f"integer reference on {accuracy.host_inputs:,} test inputs",
+        ),
+        (
+            "accuracy, float",
+            percent(accuracy.float_),
+            "–",
+            f"PyTorch on {accuracy.host_inputs:,} test inputs",
+        ),
+        (
+            "latency, median",
+            milliseconds(measurement.latency_ms.median),
+            latency_limit,
+            f"{latency_word(findings)}; {measurement.cycles:,} cycles at "
+            f"{device.clock_hz / 1e6:g} MHz",
+        ),
+        (
+            "flash",
+            kilobytes(build.flash_bytes),
+            f"≤ {kilobytes(min(brief.max_flash_bytes or device.flash_bytes, device.flash_bytes))}",
+            f"linked by {build.compiler}; {kilobytes(build.weight_bytes)} of it weights",
+        ),
+        (
+            "RAM",
+            kilobytes(build.ram_bytes),
+            f"≤ {kilobytes(min(brief.max_ram_bytes or device.ram_bytes, device.ram_bytes))}",
+            f"linked; arena {kilobytes(build.arena_bytes)}, stack used "
+            f"{measurement.stack_bytes:,} bytes",
+        ),
+    )

@@ -1,0 +1,55 @@
+"""How figures are written, the same in the terminal and in HTML."""
+
+from automcu.report.record import Findings
+from automcu.space import Cell, Skeleton
+
+_SHORT_OPERATIONS = {
+    "none": "–",
+    "skip_connect": "skip",
+    "nor_conv_1x1": "1×1",
+    "nor_conv_3x3": "3×3",
+    "avg_pool_3x3": "pool",
+}
+
+
+def kilobytes(size: int) -> str:
+    """Write bytes as KB of 1,024 bytes with one decimal."""
+    return f"{size / 1024:,.1f} KB"
+
+
+def milliseconds(value: float) -> str:
+    """Write a latency with three significant digits."""
+    return f"{value:,.3g} ms" if value < 100 else f"{value:,.0f} ms"
+
+
+def percent(fraction: float) -> str:
+    """Write a fraction as a percentage with two decimals."""
+    return f"{100 * fraction:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration for people: "0.4 s", "12 s", "3 min 20 s"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def skeleton_name(skeleton: Skeleton) -> str:
+    """Write a skeleton in a few characters: width, cells per stage, input."""
+    return (
+        f"C{skeleton.stem_channels} N{skeleton.cells_per_stage} "
+        f"{skeleton.resolution}×{skeleton.resolution}×{skeleton.input_channels}"
+    )
+
+
+def cell_name(cell: str) -> str:
+    """Write a cell's six operations in edge order, dead edges as dashes."""
+    return " ".join(_SHORT_OPERATIONS[op] for op in Cell.parse(cell).without_dead_edges().edges)
+
+
+def latency_word(findings: Findings) -> str:
+    """Say how the board's latency came about."""
+    if findings.measurement.latency_source == "measured":
+        return "measured on the board"
+    return "modelled by the virtual board"

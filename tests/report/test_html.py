@@ -1,0 +1,103 @@
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+from automcu.report import Findings, render_html, write_html
+
+VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
+
+
+class _Page(HTMLParser):
+    """Collects tags, attributes and text, and notices tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_says_every_figure_with_its_origin(findings: Findings) -> None:
+    page = _Page(render_html(findings))
+    assert page.open == []
+    for figure in ("98.33 %", "93,750", "41,234", "107.9 KB", "13.7 KB", "360", "C16 N1 8×8×1"):
+        assert figure in page.text
+    assert "modelled by the virtual board" in page.text
+    assert "every limit is kept" in page.text
+
+
+def test_the_page_needs_nothing_but_itself(findings: Findings) -> None:
+    page = _Page(render_html(findings))
+    links = [value for name, value in page.attributes if name in ("href", "src", "xlink:href")]
+    assert all(value is not None and value.startswith("#") for value in links)
+
+
+def test_what_the_user_wrote_is_text_and_never_markup(findings: Findings) -> None:
+    page = render_html(findings)
+    assert "STM32F407 &lt;b&gt;, under 20 ms &amp; 64 KB" in page
+
+
+def test_a_missed_goal_is_on_top_of_the_page(findings: Findings) -> None:
+    missed = findings.model_copy(update={"missed": ("Accuracy is 2 points short.",)})
+    text = _Page(render_html(missed)).text
+    assert "Accuracy is 2 points short." in text
+    assert "every limit is kept" not in text
+
+
+def test_a_measured_latency_is_never_called_modelled(findings: Findings) -> None:
+    measurement = findings.measurement.model_copy(update={"latency_source": "measured"})
+    text = _Page(render_html(findings.model_copy(update={"measurement": measurement}))).text
+    assert "measured on the board" in text
+    assert "timing model" not in text
+
+
+def test_every_picture_is_well_formed_and_has_a_title(findings: Findings) -> None:
+    page = render_html(findings)
+    pictures = [part[: part.index("</svg>")] + "</svg>" for part in page.split("<svg ")[1:]]
+    assert len(pictures) == 3
+    for picture in pictures:
+        root = ElementTree.fromstring("<svg " + picture)
+        assert root.get("aria-label")
+        assert root.get("viewBox")
+    assert "stage0.cell0.edge3" in pictures[1]
+    assert "cell0.node3" in pictures[2]
+
+
+def test_many_layers_are_cut_down_to_the_slowest_and_the_page_says_so(findings: Findings) -> None:
+    layer = findings.measurement.layers[0]
+    layers = tuple(
+        layer.model_copy(update={"name": f"layer{n}", "cycles": 1000 + n}) for n in range(130)
+    )
+    measurement = findings.measurement.model_copy(update={"layers": layers})
+    page = render_html(findings.model_copy(update={"measurement": measurement}))
+    assert "82 faster layers" in page
+    assert "layer129<" in page
+    assert "layer1<" not in page
+
+
+def test_a_run_without_limits_has_a_page_too(findings: Findings) -> None:
+    brief = findings.brief.model_copy(
+        update={"max_latency_ms": None, "max_ram_bytes": None, "text": ""}
+    )
+    text = _Page(render_html(findings.model_copy(update={"brief": brief}))).text
+    assert "digits on STM32F407 Discovery" in text
+
+
+def test_the_page_is_written_whole(findings: Findings, page_path: Path) -> None:
+    write_html(findings, page_path)
+    assert page_path.read_text().endswith("</html>\n") or page_path.read_text().endswith("</html>")
