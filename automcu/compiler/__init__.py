@@ -1,1 +1,26 @@
-"""."""
+"""Quantised model file → graph → passes → program → C, and the integer reference beside it."""
+
+from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
+from automcu.compiler.importers import import_onnx
+from automcu.compiler.program import Program, compile_graph
+from automcu.compiler.project import Project, quantise_inputs, write_golden, write_project
+from automcu.compiler.reference import run_all_tensors, run_reference
+from automcu.compiler.render import model_hash, render_model
+
+__all__ = [
+    "Graph",
+    "Operator",
+    "Program",
+    "Project",
+    "Quantisation",
+    "Tensor",
+    "compile_graph",
+    "import_onnx",
+    "model_hash",
+    "quantise_inputs",
+    "render_model",
+    "run_all_tensors",
+    "run_reference",
+    "write_golden",
+    "write_project",
+]

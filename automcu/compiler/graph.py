@@ -1,0 +1,75 @@
+"""The intermediate representation: quantised tensors and the operators between them.
+
+Tensors are channels-last without a batch dimension: (height, width, channels). A vector of n
+features is (1, 1, n), so that a fully connected layer is a 1x1 convolution of one pixel.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from math import prod
+
+from automcu.compiler.operators import Attributes
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """Affine int8 quantisation of a whole tensor: real = scale * (integer - zero_point)."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An int8 activation; `quantisation` is None only before activations are fused."""
+
+    name: str
+    shape: Shape
+    quantisation: Quantisation | None
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator; `attributes` says what it computes and holds its weights."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: Attributes
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Operators in an order in which every input is computed before it is used."""
+
+    tensors: dict[str, Tensor]
+    operators: tuple[Operator, ...]
+    input: str
+    output: str
+
+    def consumers(self, tensor: str) -> tuple[Operator, ...]:
+        """Operators that read `tensor`."""
+        return tuple(op for op in self.operators if tensor in op.inputs)
+
+    def producer(self, tensor: str) -> Operator | None:
+        """The operator that writes `tensor`; None for the graph's input."""
+        return next((op for op in self.operators if op.output == tensor), None)
+
+    def with_operators(self, operators: Iterable[Operator]) -> "Graph":
+        """Return the graph with these operators and only the tensors that they touch."""
+        kept = tuple(operators)
+        names = {self.input, self.output}
+        for operator in kept:
+            names.update(operator.inputs, (operator.output,))
+        return replace(
+            self,
+            operators=kept,
+            tensors={name: tensor for name, tensor in self.tensors.items() if name in names},
+        )

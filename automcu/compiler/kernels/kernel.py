@@ -1,0 +1,63 @@
+"""A kernel: the C function that carries out one operator, specialised by its shape.
+
+Everything in the record follows from shapes alone, so that a network can be costed before it has
+weights; `pack` then fills the arrays that `arrays` promised.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.lowering import Integers
+
+ARRAY_ALIGNMENT = 4
+
+
+@dataclass(frozen=True)
+class ArrayShape:
+    """A constant array of a layer: its element type in C, its bytes with padding."""
+
+    name: str
+    c_type: str
+    size: int
+
+
+@dataclass(frozen=True)
+class LayerConstants:
+    """What a layer adds to the kernel: its arrays, and the fields of its parameter record."""
+
+    arrays: Mapping[str, NDArray[np.generic]]
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """`settings` are the template's constants.
+
+    `overwrites` are the inputs whose memory the output may take; `parameters_type` is the C type of the layer's parameter record, or None; `template` is a file
+    of firmware/kernels.
+    """
+
+    variant: str
+    function: str
+    template: str
+    settings: Mapping[str, int | str | bool]
+    parameters_type: str | None
+    arrays: tuple[ArrayShape, ...]
+    pack: Callable[[Operator, Graph, Integers], LayerConstants]
+    scratch_bytes: int = 0
+    overwrites: tuple[int, ...] = ()
+    work: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Flash that the layer's arrays take."""
+        return sum(array.size for array in self.arrays)
+
+
+def aligned(size: int) -> int:
+    """`size` rounded up to the alignment of constant arrays."""
+    return -(-size // ARRAY_ALIGNMENT) * ARRAY_ALIGNMENT

@@ -1,0 +1,175 @@
+"""Convolution in portable C: gather a pixel's window, then one dot product a channel."""
+
+from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, aligned
+from automcu.compiler.kernels.parameters import (
+    add_fields,
+    initialiser,
+    interleave,
+    requantisation_fields,
+)
+from automcu.compiler.lowering import Integers
+from automcu.compiler.operators import Convolution
+from automcu.compiler.operators.convolution import ConvolutionIntegers
+from automcu.compiler.shapes import operator_macs, operator_title
+
+_BYTES_PER_CHANNEL = 8  # channel_constants: bias and multiplier
+_CHANNEL_BLOCK = 4  # output channels that share one load of the input
+
+
+def portable_convolution(operator: Operator, graph: Graph) -> Kernel:
+    """The portable kernel of a convolution."""
+    attributes = _attributes(operator)
+    settings = convolution_settings(operator, graph)
+    in_channels, out_channels = int(settings["in_channels"]), attributes.out_channels
+    if attributes.groups == in_channels and attributes.groups > 1:
+        return _depthwise(operator, graph, settings)
+    depth = attributes.window.height * attributes.window.width * in_channels // attributes.groups
+    one_pixel = settings["in_height"] == settings["in_width"] == 1
+    shrinks = attributes.window.is_pointwise and out_channels <= in_channels and not one_pixel
+    gathers = attributes.groups > 1 or shrinks or not attributes.window.is_pointwise
+    residual = attributes.sum_scale is not None
+    patch = attributes.window.height * attributes.window.width * in_channels
+    # A pointwise layer that does not widen may write over what it has already gathered.
+    overwrites = ((0,) if shrinks else ()) + ((1,) if residual else ())
+    block = _CHANNEL_BLOCK if attributes.groups == 1 and out_channels % _CHANNEL_BLOCK == 0 else 1
+    return Kernel(
+        variant="portable",
+        function=_function_name("convolution", settings, residual),
+        template="convolution.c.j2",
+        settings=settings
+        | {"gathers": gathers, "depth": depth, "block": block, "residual": residual},
+        parameters_type="convolution_parameters",
+        arrays=convolution_arrays(out_channels, depth),
+        pack=pack_convolution,
+        scratch_bytes=patch if gathers else 0,
+        overwrites=overwrites,
+        work={
+            "macs": operator_macs(operator, graph),
+            "outputs": graph.tensors[operator.output].size,
+            "gathered": patch * int(settings["out_pixels"]) if gathers else 0,
+            "pixels": int(settings["out_pixels"]),
+        },
+    )
+
+
+def _depthwise(operator: Operator, graph: Graph, settings: dict[str, int | str | bool]) -> Kernel:
+    attributes = _attributes(operator)
+    depth = attributes.window.height * attributes.window.width
+    residual = attributes.sum_scale is not None
+    in_channels = int(settings["in_channels"])
+    per_pixel_in_place = attributes.window.is_pointwise and attributes.out_channels == in_channels
+    return Kernel(
+        variant="portable",
+        function=_function_name("depthwise", settings, residual),
+        template="depthwise.c.j2",
+        settings=settings
+        | {
+            "depth": depth,
+            "residual": residual,
+            "multiplier": attributes.out_channels // in_channels,
+        },
+        parameters_type="convolution_parameters",
+        arrays=convolution_arrays(attributes.out_channels, depth),
+        pack=pack_convolution,
+        overwrites=((0,) if per_pixel_in_place else ()) + ((1,) if residual else ()),
+        work={
+            "macs": operator_macs(operator, graph),
+            "outputs": graph.tensors[operator.output].size,
+        },
+    )
+
+
+def convolution_settings(operator: Operator, graph: Graph) -> dict[str, int | str | bool]:
+    """The shape constants that every convolution template needs."""
+    attributes = _attributes(operator)
+    in_height, in_width, in_channels = graph.tensors[operator.inputs[0]].shape
+    out_height, out_width, out_channels = graph.tensors[operator.output].shape
+    window = attributes.window
+    return {
+        "title": operator_title(operator, graph),
+        "in_height": in_height,
+        "in_width": in_width,
+        "in_channels": in_channels,
+        "out_height": out_height,
+        "out_width": out_width,
+        "out_channels": out_channels,
+        "out_pixels": out_height * out_width,
+        "kernel_height": window.height,
+        "kernel_width": window.width,
+        "stride_y": window.stride[0],
+        "stride_x": window.stride[1],
+        "pad_top": window.padding[0],
+        "pad_left": window.padding[1],
+        "dilation_y": window.dilation[0],
+        "dilation_x": window.dilation[1],
+        "groups": attributes.groups,
+        "pointwise": window.is_pointwise,
+    }
+
+
+def convolution_arrays(out_channels: int, depth: int) -> tuple[ArrayShape, ...]:
+    """Weights one byte each, then bias and multiplier of each channel."""
+    return (
+        ArrayShape("weights", "int8_t", aligned(out_channels * depth)),
+        ArrayShape("channels", "channel_constants", out_channels * _BYTES_PER_CHANNEL),
+    )
+
+
+def pack_convolution(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+    """Weights in output-channel order, rows of the patch contiguous."""
+    if not isinstance(integers, ConvolutionIntegers):
+        raise TypeError(f"{operator.name} is not a convolution")
+    return LayerConstants(
+        arrays={
+            "weights": integers.weights.reshape(-1),
+            "channels": interleave(integers.bias, integers.scaling.multipliers),
+        },
+        fields=convolution_fields(integers),
+    )
+
+
+def convolution_fields(integers: ConvolutionIntegers) -> dict[str, str]:
+    """Fields of `convolution_parameters` besides its arrays."""
+    fields = {
+        "padding_value": str(integers.padding_value),
+        "scaling": requantisation_fields(integers.scaling),
+    }
+    if integers.residual is not None:
+        fields["sum"] = initialiser(add_fields(integers.residual))
+    return fields
+
+
+def _function_name(kind: str, settings: dict[str, int | str | bool], residual: bool) -> str:
+    """A name that tells the shape; equal shapes share one function."""
+    k = settings
+    name = (
+        f"{kind}_{k['kernel_height']}x{k['kernel_width']}_{k['in_height']}x{k['in_width']}"
+        f"x{k['in_channels']}_to_{k['out_height']}x{k['out_width']}x{k['out_channels']}"
+    )
+    extras = (
+        ("s", (k["stride_y"], k["stride_x"]), (1, 1)),
+        ("p", (k["pad_top"], k["pad_left"]), (0, 0)),
+        ("d", (k["dilation_y"], k["dilation_x"]), (1, 1)),
+    )
+    for letter, values, usual in extras:
+        if values != usual:
+            name += f"_{letter}{values[0]}{values[1]}"
+    if kind == "convolution" and k["groups"] != 1:
+        name += f"_g{k['groups']}"
+    return name + ("_add" if residual else "")
+
+
+def _attributes(operator: Operator) -> Convolution:
+    if not isinstance(operator.attributes, Convolution):
+        raise TypeError(f"{operator.name} is not a convolution")
+    return operator.attributes
+
+
+__all__ = [
+    "convolution_arrays",
+    "convolution_fields",
+    "convolution_settings",
+    "pack_convolution",
+    "portable_convolution",
+]

@@ -1,0 +1,112 @@
+"""Average and maximum pooling in portable C."""
+
+import numpy as np
+
+from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants
+from automcu.compiler.kernels.parameters import requantisation_fields
+from automcu.compiler.lowering import Integers, needed_counts
+from automcu.compiler.operators import AveragePool, MaxPool
+from automcu.compiler.operators.pool import AveragePoolIntegers
+from automcu.compiler.operators.windows import Window
+
+_BYTES_PER_MULTIPLIER = 4
+
+
+def portable_average_pool(operator: Operator, graph: Graph) -> Kernel:
+    """The portable kernel of an average pool."""
+    attributes = operator.attributes
+    if not isinstance(attributes, AveragePool):
+        raise TypeError(f"{operator.name} is not an average pool")
+    settings = _settings(operator, graph, attributes.window)
+    table = (
+        len(needed_counts(attributes, int(settings["in_height"]), int(settings["in_width"]))) > 1
+    )
+    largest = attributes.window.height * attributes.window.width
+    kind = "average_pool_whole" if attributes.padding_counts else "average_pool"
+    return Kernel(
+        variant="portable",
+        function=_function_name(kind, settings),
+        template="average_pool.c.j2",
+        settings=settings | {"table": table},
+        parameters_type="average_pool_parameters",
+        arrays=(
+            ArrayShape(
+                "multipliers", "int32_t", _BYTES_PER_MULTIPLIER * (largest + 1 if table else 1)
+            ),
+        ),
+        pack=_pack_average_pool,
+        work=_work(operator, graph, attributes.window),
+    )
+
+
+def portable_max_pool(operator: Operator, graph: Graph) -> Kernel:
+    """The portable kernel of a maximum pool."""
+    attributes = operator.attributes
+    if not isinstance(attributes, MaxPool):
+        raise TypeError(f"{operator.name} is not a maximum pool")
+    settings = _settings(operator, graph, attributes.window)
+    return Kernel(
+        variant="portable",
+        function=_function_name("max_pool", settings),
+        template="max_pool.c.j2",
+        settings=settings,
+        parameters_type=None,
+        arrays=(),
+        pack=_pack_nothing,
+        work=_work(operator, graph, attributes.window),
+    )
+
+
+def _settings(operator: Operator, graph: Graph, window: Window) -> dict[str, int | str | bool]:
+    in_height, in_width, channels = graph.tensors[operator.inputs[0]].shape
+    out_height, out_width, _ = graph.tensors[operator.output].shape
+    return {
+        "in_height": in_height,
+        "in_width": in_width,
+        "channels": channels,
+        "out_height": out_height,
+        "out_width": out_width,
+        "kernel_height": window.height,
+        "kernel_width": window.width,
+        "stride_y": window.stride[0],
+        "stride_x": window.stride[1],
+        "pad_top": window.padding[0],
+        "pad_left": window.padding[1],
+        "padded": any(window.padding),
+    }
+
+
+def _work(operator: Operator, graph: Graph, window: Window) -> dict[str, int]:
+    outputs = graph.tensors[operator.output].size
+    return {"outputs": outputs, "taps": outputs * window.height * window.width}
+
+
+def _function_name(kind: str, settings: dict[str, int | str | bool]) -> str:
+    k = settings
+    name = (
+        f"{kind}_{k['kernel_height']}x{k['kernel_width']}_s{k['stride_y']}{k['stride_x']}_"
+        f"{k['in_height']}x{k['in_width']}x{k['channels']}_to_{k['out_height']}x{k['out_width']}"
+    )
+    return name + (f"_p{k['pad_top']}{k['pad_left']}" if k["padded"] else "")
+
+
+def _pack_average_pool(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+    attributes = operator.attributes
+    if not isinstance(integers, AveragePoolIntegers) or not isinstance(attributes, AveragePool):
+        raise TypeError(f"{operator.name} is not an average pool")
+    height, width, _ = graph.tensors[operator.inputs[0]].shape
+    counts = needed_counts(attributes, height, width)
+    multipliers = integers.scaling.multipliers
+    packed = multipliers if len(counts) > 1 else multipliers[np.array(counts)]
+    return LayerConstants(
+        {"multipliers": packed},
+        {
+            "input_zero_point": str(integers.input_zero_point),
+            "scaling": requantisation_fields(integers.scaling),
+        },
+    )
+
+
+def _pack_nothing(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+    return LayerConstants({}, {})

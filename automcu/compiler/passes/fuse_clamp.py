@@ -1,0 +1,42 @@
+"""ReLU and other clamps go into the operator that produces their input."""
+
+from dataclasses import replace
+
+from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.operators import Add, AveragePool, Convolution, Rescale
+from automcu.compiler.operators.clamp import intersect
+
+
+def fuse_clamps(graph: Graph) -> Graph:
+    """Fuse each stand-alone clamp whose input nothing else reads."""
+    for rescale in graph.operators:
+        if not isinstance(rescale.attributes, Rescale):
+            continue
+        producer = graph.producer(rescale.inputs[0])
+        if producer is None or len(graph.consumers(producer.output)) > 1:
+            continue
+        if producer.output == graph.output:
+            continue
+        fused = _fused(producer, rescale)
+        if fused is not None:
+            graph = graph.with_operators(
+                fused if op is producer else op for op in graph.operators if op is not rescale
+            )
+    return graph
+
+
+def _fused(producer: Operator, rescale: Operator) -> Operator | None:
+    assert isinstance(rescale.attributes, Rescale)
+    clamp = rescale.attributes.clamp
+    match producer.attributes:
+        case Convolution(sum_scale=None) as attributes:
+            fused = replace(attributes, clamp=intersect(attributes.clamp, clamp))
+            return replace(producer, attributes=fused, output=rescale.output)
+        case Convolution() as attributes:
+            fused = replace(attributes, sum_clamp=intersect(attributes.sum_clamp, clamp))
+            return replace(producer, attributes=fused, output=rescale.output)
+        case Add() | AveragePool() as attributes:
+            simple = replace(attributes, clamp=intersect(attributes.clamp, clamp))
+            return replace(producer, attributes=simple, output=rescale.output)
+        case _:
+            return None

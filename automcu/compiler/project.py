@@ -1,0 +1,155 @@
+"""The project folder: the model's C, what is known of it, and golden inputs and outputs."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.compiler.graph import Tensor
+from automcu.compiler.program import Program
+from automcu.compiler.render import model_hash, render_cmake, render_model
+from automcu.compiler.shapes import operator_macs
+from automcu.records import Record, write_atomically
+
+
+class TensorInfo(Record):
+    """Shape (height, width, channels) and quantisation of the network's input or output."""
+
+    shape: tuple[int, int, int]
+    scale: float
+    zero_point: int
+
+
+class LayerInfo(Record):
+    """One layer of the program."""
+
+    name: str
+    op: str
+    variant: str
+    function: str
+    macs: int
+    weight_bytes: int
+    output_shape: tuple[int, int, int]
+
+
+class ArenaSpan(Record):
+    """A buffer of the memory plan: `bytes` at `offset` from step `first_step` to `last_step`."""
+
+    tensor: str
+    offset: int
+    bytes: int
+    first_step: int
+    last_step: int
+
+
+class Project(Record):
+    """What `project.json` says of a compiled model."""
+
+    device: str
+    model_hash: str
+    input: TensorInfo
+    output: TensorInfo
+    class_names: tuple[str, ...]
+    layers: tuple[LayerInfo, ...]
+    weight_bytes: int
+    arena_bytes: int
+    arena_lower_bound: int
+    arena: tuple[ArenaSpan, ...]
+
+
+def write_project(
+    program: Program,
+    device: str,
+    folder: Path,
+    class_names: tuple[str, ...] = (),
+    golden_inputs: NDArray[np.int8] | None = None,
+    golden_labels: NDArray[np.int64] | None = None,
+) -> Project:
+    """Write `model/`, `CMakeLists.txt`, `golden.npz` and, last, `project.json` into `folder`.
+
+    `golden_inputs` are int8 [n, height, width, channels]; the integer reference computes their
+    outputs. Files that hold the same content are left alone, so that builds stay valid.
+    """
+    files = render_model(program)
+    for name, text in files.items():
+        _write_if_changed(folder / "model" / name, text.encode())
+    _write_if_changed(folder / "CMakeLists.txt", render_cmake().encode())
+    if golden_inputs is not None:
+        write_golden(program, folder, golden_inputs, golden_labels)
+    project = describe(program, device, model_hash(files), class_names)
+    project.save(folder / "project.json")
+    return project
+
+
+def write_golden(
+    program: Program,
+    folder: Path,
+    inputs: NDArray[np.int8],
+    labels: NDArray[np.int64] | None,
+) -> None:
+    """Write `golden.npz`: inputs, the reference's outputs and, where known, labels."""
+    arrays: dict[str, NDArray[np.generic]] = {"inputs": inputs, "outputs": program.run(inputs)}
+    if labels is not None:
+        arrays["labels"] = labels
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    write_atomically(folder / "golden.npz", content.getvalue())
+
+
+def describe(program: Program, device: str, digest: str, class_names: tuple[str, ...]) -> Project:
+    """The record of a program."""
+    graph, arena = program.graph, program.arena
+    return Project(
+        device=device,
+        model_hash=digest,
+        input=_tensor_info(graph.tensors[graph.input]),
+        output=_tensor_info(graph.tensors[graph.output]),
+        class_names=class_names,
+        layers=tuple(
+            LayerInfo(
+                name=operator.name,
+                op=program.title(operator),
+                variant=program.kernels[operator.name].variant,
+                function=program.kernels[operator.name].function,
+                macs=operator_macs(operator, graph),
+                weight_bytes=program.kernels[operator.name].weight_bytes,
+                output_shape=graph.tensors[operator.output].shape,
+            )
+            for operator in graph.operators
+        ),
+        weight_bytes=program.weight_bytes,
+        arena_bytes=arena.size,
+        arena_lower_bound=arena.lower_bound,
+        arena=tuple(
+            ArenaSpan(
+                tensor=buffer.name,
+                offset=arena.offsets[buffer.name],
+                bytes=buffer.size,
+                first_step=buffer.first_step,
+                last_step=buffer.last_step,
+            )
+            for buffer in arena.buffers
+        ),
+    )
+
+
+def quantise_inputs(inputs: NDArray[np.float32], info: TensorInfo) -> NDArray[np.int8]:
+    """Real inputs [n, height, width, channels] as the network's int8."""
+    integers = np.rint(inputs / np.float32(info.scale)) + info.zero_point
+    return np.asarray(np.clip(integers, -128, 127), np.int8)
+
+
+def _tensor_info(tensor: Tensor) -> TensorInfo:
+    if tensor.quantisation is None:
+        raise ValueError(f"{tensor.name} is not quantised")
+    return TensorInfo(
+        shape=tensor.shape,
+        scale=tensor.quantisation.scale,
+        zero_point=tensor.quantisation.zero_point,
+    )
+
+
+def _write_if_changed(path: Path, content: bytes) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        write_atomically(path, content)
