@@ -9,6 +9,7 @@ from typing import Literal
 from automcu.records import Record
 
 Core = Literal["cortex-m4", "cortex-m7", "cortex-m33", "xtensa-lx7"]
+Family = Literal["stm32f4", "stm32f7", "stm32l4", "stm32h7", "stm32u5", "nrf53", "esp32s3"]
 
 
 class MemoryRegion(Record):
@@ -30,10 +31,21 @@ class FlashTiming(Record):
     data_lines: int
 
 
+class Oscillator(Record):
+    """What the core clock is made from: the part's own oscillator, a crystal, or a clock signal."""
+
+    source: Literal["internal", "crystal", "signal"]
+    hz: int
+
+
 class SerialPort(Record):
-    """The line that the firmware answers on; the same one that the boot loader uses if there is one."""
+    """The line that the firmware answers on; the boot loader's own if the board has it wired.
+
+    `address` is the base address of the peripheral's registers.
+    """
 
     peripheral: str
+    address: int
     transmit_pin: str
     receive_pin: str
     alternate_function: int
@@ -52,6 +64,7 @@ class Flashing(Record):
 
     methods: tuple[Literal["usart-bootloader", "swd", "mass-storage", "esptool"], ...]
     bootloader_device_id: int | None = None
+    bootloader_address: int | None = None
     flash_sector_bytes: tuple[int, ...] = ()
 
 
@@ -82,7 +95,8 @@ class Device(Record):
     core: Core
     clock_hz: int
     isa: tuple[Literal["dsp", "fpu", "pie"], ...]
-    family: str
+    family: Family
+    oscillator: Oscillator
     memory: tuple[MemoryRegion, ...]
     flash_timing: FlashTiming
     serial: SerialPort
@@ -103,5 +117,5 @@ class Device(Record):
         return sum(region.size for region in self.memory if region.kind == "ram")
 
     def region_for(self, use: str) -> MemoryRegion:
-        """Return the largest region that may hold `use` ("code", "weights", "data", "stack", "arena")."""
+        """Return the largest region that may hold `use`: code, weights, data, stack or arena."""
         return max((r for r in self.memory if use in r.holds), key=lambda region: region.size)

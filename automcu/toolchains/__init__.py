@@ -1,1 +1,27 @@
-"""."""
+"""Compilers: finding them, driving them, and reading what they made."""
+
+from automcu.toolchains.build import build_project
+from automcu.toolchains.compiler import Compiler, find_compiler
+from automcu.toolchains.elf import ElfSizes, elf_sizes, flash_image
+from automcu.toolchains.firmware_files import (
+    firmware_sources,
+    render_board_header,
+    write_firmware,
+)
+from automcu.toolchains.linker_script import DEFAULT_STACK_BYTES, render_linker_script
+from automcu.toolchains.records import Build
+
+__all__ = [
+    "DEFAULT_STACK_BYTES",
+    "Build",
+    "Compiler",
+    "ElfSizes",
+    "build_project",
+    "elf_sizes",
+    "find_compiler",
+    "firmware_sources",
+    "flash_image",
+    "render_board_header",
+    "render_linker_script",
+    "write_firmware",
+]

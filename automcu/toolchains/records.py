@@ -4,7 +4,7 @@ from automcu.records import Record
 
 
 class Build(Record):
-    """A linked firmware. Sizes in bytes, read from the ELF; paths relative to the project folder."""
+    """A linked firmware. Sizes in bytes, from the ELF; paths relative to the project folder."""
 
     device: str
     elf: str

@@ -1,0 +1,98 @@
+"""What a profile's figures must obey among themselves, beyond the type of each."""
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+
+from automcu.devices.profile import Core, Device, Family, MemoryRegion
+
+_ADDRESS_SPACE = 1 << 32
+_LARGEST_INTERNAL_BYTES = 16 << 20  # more than any microcontroller has on its die
+_LARGEST_PSRAM_BYTES = 64 << 20
+_SLOWEST_HZ = 1_000_000
+_REGION_NAME = re.compile(r"[a-z][a-z0-9_]*")  # it becomes a name in the linker script
+_USES = ("code", "weights", "data", "stack", "arena")
+_BAUD_RATES = range(1_200, 4_000_001)
+
+# Core and highest clock, from the datasheets of the fastest part of each family.
+_FAMILY: dict[Family, tuple[Core, int]] = {
+    "stm32f4": ("cortex-m4", 180_000_000),
+    "stm32f7": ("cortex-m7", 216_000_000),
+    "stm32l4": ("cortex-m4", 120_000_000),
+    "stm32h7": ("cortex-m7", 550_000_000),
+    "stm32u5": ("cortex-m33", 160_000_000),
+    "nrf53": ("cortex-m33", 128_000_000),
+    "esp32s3": ("xtensa-lx7", 240_000_000),
+}
+
+
+def first_contradiction(device: Device) -> str | None:
+    """Return the first thing that cannot be true of `device` as "key: what was expected"."""
+    return next(_contradictions(device), None)
+
+
+def _contradictions(device: Device) -> Iterator[str]:
+    yield from _clock_problems(device)
+    for index, region in enumerate(device.memory):
+        yield from _region_problems(index, region)
+    yield from _layout_problems(device)
+    yield from _electrical_problems(device)
+
+
+def _clock_problems(device: Device) -> Iterator[str]:
+    core, highest_hz = _FAMILY[device.family]
+    if device.core != core:
+        yield f"core: {device.family} has a {core}, not a {device.core}"
+    if not _SLOWEST_HZ <= device.clock_hz <= highest_hz:
+        yield (
+            f"clock_hz: expected {_SLOWEST_HZ} to {highest_hz} for {device.family}, "
+            f"got {device.clock_hz}"
+        )
+    if device.oscillator.hz <= 0:
+        yield f"oscillator.hz: expected a positive number, got {device.oscillator.hz}"
+
+
+def _region_problems(index: int, region: MemoryRegion) -> Iterator[str]:
+    key = f"memory[{index}]"
+    largest = _LARGEST_PSRAM_BYTES if region.kind == "psram" else _LARGEST_INTERNAL_BYTES
+    if not _REGION_NAME.fullmatch(region.name):
+        yield f"{key}.name: expected lower-case letters, digits and _, got {region.name!r}"
+    if not 0 < region.size <= largest:
+        yield f"{key}.size: expected 1 to {largest} bytes for {region.kind}, got {region.size}"
+    if region.address < 0 or region.address + region.size > _ADDRESS_SPACE:
+        yield f"{key}.address: the region must lie within 32 address bits"
+    writable = {"data", "stack", "arena"}.intersection(region.holds)
+    if region.kind == "flash" and writable:
+        yield f"{key}.holds: flash cannot hold {min(writable)}"
+
+
+def _layout_problems(device: Device) -> Iterator[str]:
+    names = [region.name for region in device.memory]
+    for name in names:
+        if names.count(name) > 1:
+            yield f"memory: two regions are named {name!r}"
+    for one, other in combinations(device.memory, 2):
+        if one.address < other.address + other.size and other.address < one.address + one.size:
+            yield f"memory: regions {one.name!r} and {other.name!r} overlap"
+    for use in _USES:
+        if not any(use in region.holds for region in device.memory):
+            yield f"memory: no region holds {use!r}"
+
+
+def _electrical_problems(device: Device) -> Iterator[str]:
+    timing = device.flash_timing
+    if min(timing.wait_states, timing.instruction_lines, timing.data_lines) < 0:
+        yield "flash_timing: wait states and lines cannot be negative"
+    if timing.line_bytes <= 0:
+        yield f"flash_timing.line_bytes: expected a positive number, got {timing.line_bytes}"
+    if device.serial.baud_rate not in _BAUD_RATES:
+        yield (
+            f"serial.baud_rate: expected {_BAUD_RATES.start} to {_BAUD_RATES.stop - 1}, "
+            f"got {device.serial.baud_rate}"
+        )
+    if device.power.active_milliampere <= 0:
+        yield "power.active_milliampere: expected a positive number"
+    if device.power.supply_volt <= 0:
+        yield "power.supply_volt: expected a positive number"
+    if not device.sources:
+        yield "sources: every figure needs its datasheet or reference manual"

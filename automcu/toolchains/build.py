@@ -1,0 +1,124 @@
+"""Compiling and linking a project folder into a firmware."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from automcu.devices.profile import Device
+from automcu.errors import DoesNotFitError, ToolError, WrongInputError
+from automcu.records import write_atomically
+from automcu.toolchains.compiler import Compiler, find_compiler
+from automcu.toolchains.elf import elf_sizes, flash_image
+from automcu.toolchains.firmware_files import write_firmware
+from automcu.toolchains.linker_script import ENTRY_POINT
+from automcu.toolchains.process import ToolFailedError, run_tool
+from automcu.toolchains.records import Build
+
+_WORKERS = 2
+_ELF = "build/firmware.elf"
+_IMAGE = "build/firmware.bin"
+_MAP = "build/firmware.map"
+# GNU ld: region `flash' overflowed by 12 bytes; lld: ... in region 'flash': overflowed by 12 bytes
+_OVERFLOW = re.compile(r"region [`'](\w+)'(?::)? overflowed by (\d+) bytes")
+
+
+def build_project(project: Path, device: Device, compiler: Compiler | None = None) -> Build:
+    """Compile everything in the folder `project` and link it for `device`.
+
+    Writes build/firmware.elf, .bin, .map and build.json. The firmware's own files are added
+    first if the folder has none. The same input gives the same ELF, wherever the folder lies.
+
+    Raises:
+        DoesNotFitError: a memory of the device is too small; the message says by how much.
+        ToolError: no compiler, or it found an error; the message has the first one.
+        WrongInputError: the folder holds no model.
+    """
+    compiler = compiler or find_compiler(device.core)
+    if not (project / "model/model.h").is_file():
+        raise WrongInputError(
+            f"{project} holds no model/model.h. Compile a model into it first: automcu compile."
+        )
+    if not (project / "firmware/board.h").is_file():
+        write_firmware(project, device)
+    objects = _compile_all(project, compiler)
+    write_atomically(project / _MAP, _link(project, device, compiler, objects).encode())
+    sizes = elf_sizes(project / _ELF)
+    write_atomically(project / _IMAGE, flash_image(project / _ELF))
+    build = Build(
+        device=device.id, elf=_ELF, image=_IMAGE, compiler=str(compiler), **sizes.model_dump()
+    )
+    build.save(project / "build/build.json")
+    return build
+
+
+def _compile_all(project: Path, compiler: Compiler) -> list[str]:
+    """Compile each source to an object; returns the objects' paths relative to `project`."""
+    sources = [
+        path.relative_to(project)
+        for folder in ("model", "firmware")
+        for path in sorted((project / folder).glob("*.c"))
+    ]
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return list(pool.map(lambda source: _compile(project, source, compiler), sources))
+
+
+def _compile(project: Path, source: Path, compiler: Compiler) -> str:
+    target = Path("build/objects", source).with_suffix(".o")
+    (project / target).parent.mkdir(parents=True, exist_ok=True)
+    # Relative paths only, so that nothing in the object depends on where the project lies.
+    command = compile_command(compiler, source.as_posix(), target.as_posix())
+    try:
+        run_tool(command, project)
+    except ToolFailedError as failure:
+        raise ToolError(
+            f"{compiler} does not compile {source}: {failure}. "
+            "Generate the project again; if it stays, report the model as a bug."
+        ) from failure
+    return target.as_posix()
+
+
+def compile_command(
+    compiler: Compiler, source: str, target: str, flags: tuple[str, ...] = ()
+) -> list[str]:
+    """Return the command that compiles one source, run in the project folder."""
+    return [
+        *compiler.command,
+        *compiler.compile_flags,
+        *flags,
+        "-Ifirmware",
+        "-Imodel",
+        "-c",
+        source,
+        "-o",
+        target,
+    ]
+
+
+def _link(project: Path, device: Device, compiler: Compiler, objects: list[str]) -> str:
+    """Link `objects`; returns the linker's map."""
+    command = [
+        *compiler.command,
+        *compiler.machine_flags,
+        "-nostdlib",
+        "-Wl,-T,firmware/linker.ld",
+        f"-Wl,--entry={ENTRY_POINT}",  # zig passes its own entry point over the script's
+        "-Wl,--gc-sections",
+        "-Wl,--print-map",  # zig refuses -Map
+        *objects,
+        "-o",
+        _ELF,
+    ]
+    try:
+        return run_tool(command, project)
+    except ToolFailedError as failure:
+        overflow = _OVERFLOW.search(failure.output)
+        if overflow:
+            region, excess = overflow.groups()
+            raise DoesNotFitError(
+                f"The firmware needs {excess} bytes more of {region} than {device.id} has. "
+                "Choose a smaller model or a larger device."
+            ) from failure
+        raise ToolError(
+            f"{compiler} does not link the firmware: {failure}. "
+            "Generate the project again; if it stays, report the model as a bug."
+        ) from failure

@@ -1,0 +1,139 @@
+"""Finding a compiler for a core, and the flags that every build uses."""
+
+import os
+import re
+import shutil
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from automcu.devices.profile import Core
+from automcu.errors import ToolError, WrongInputError
+from automcu.records import Record
+from automcu.toolchains.process import ToolFailedError, run_tool
+
+CompilerKind = Literal["gcc", "zig"]
+
+_CHOICE_VARIABLE = "AUTOMCU_COMPILER"
+_GCC = "arm-none-eabi-gcc"
+
+_ARM_CORES: tuple[Core, ...] = ("cortex-m4", "cortex-m7", "cortex-m33")
+
+# Single precision throughout: no kernel uses double, and it is what all parts of a core have.
+_GCC_CORE_FLAGS: dict[Core, tuple[str, ...]] = {
+    "cortex-m4": ("-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16"),
+    "cortex-m7": ("-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16"),
+    "cortex-m33": ("-mcpu=cortex-m33", "-mfpu=fpv5-sp-d16"),
+}
+_ZIG_CORE_FLAGS: dict[Core, tuple[str, ...]] = {
+    "cortex-m4": ("-mcpu=cortex_m4",),
+    "cortex-m7": ("-mcpu=cortex_m7-fp_armv8d16",),
+    "cortex-m33": ("-mcpu=cortex_m33",),
+}
+
+# No unrolling beyond what the generated kernels spell out, and no loops turned into library
+# calls: code size and timing are planned, not left to chance.
+_COMMON_FLAGS = (
+    "-std=c99",
+    "-O2",
+    "-ffreestanding",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fno-unroll-loops",
+    "-fno-common",
+    "-fomit-frame-pointer",
+    "-fno-unwind-tables",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-stack-protector",
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+)
+_GCC_FLAGS = ("-mthumb", "-mfloat-abi=hard", "-fno-tree-loop-distribute-patterns")
+# zig cc compiles for debugging with the undefined-behaviour sanitiser unless told otherwise.
+_ZIG_FLAGS = ("-target", "thumb-freestanding-eabihf", "-g0", "-fno-sanitize=undefined")
+
+
+class Compiler(Record):
+    """A C compiler for one core. `command` starts it; `version` is its own version string."""
+
+    kind: CompilerKind
+    command: tuple[str, ...]
+    version: str
+    core: Core
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.version}"
+
+    @property
+    def machine_flags(self) -> tuple[str, ...]:
+        """Flags that choose core, floating-point unit and ABI; for compiling and for linking."""
+        if self.kind == "gcc":
+            return _GCC_CORE_FLAGS[self.core] + _GCC_FLAGS
+        return _ZIG_FLAGS + _ZIG_CORE_FLAGS[self.core]
+
+    @property
+    def compile_flags(self) -> tuple[str, ...]:
+        """All flags for compiling one source, without include folders."""
+        return self.machine_flags + _COMMON_FLAGS
+
+
+def find_compiler(core: Core) -> Compiler:
+    """Return the compiler for `core`: arm-none-eabi-gcc when it is on the PATH, else zig's.
+
+    The environment variable AUTOMCU_COMPILER (gcc or zig) forces one.
+
+    Raises:
+        ToolError: there is none; the message says what to install.
+        WrongInputError: AUTOMCU_COMPILER names another compiler.
+    """
+    if core not in _ARM_CORES:
+        raise ToolError(
+            f"There is no compiler for {core} among those that automcu drives. "
+            "Compile the generated C with the vendor's tools instead."
+        )
+    choice = os.environ.get(_CHOICE_VARIABLE, "")
+    if choice not in ("", "gcc", "zig"):
+        raise WrongInputError(
+            f"{_CHOICE_VARIABLE} is {choice!r}. Set it to gcc or zig, or leave it unset."
+        )
+    if choice != "zig":
+        gcc = shutil.which(_GCC)
+        if gcc is not None:
+            return Compiler(kind="gcc", command=(gcc,), version=_version((gcc,)), core=core)
+    if choice == "gcc":
+        raise ToolError(
+            f"{_GCC} is not on the PATH. Install it (Debian and Ubuntu: apt-get install "
+            f"gcc-arm-none-eabi), or unset {_CHOICE_VARIABLE}."
+        )
+    zig = zig_command()
+    return Compiler(kind="zig", command=zig, version=_version(zig), core=core)
+
+
+def zig_command() -> tuple[str, ...]:
+    """Return the command for zig's C compiler, which the `ziglang` package brings.
+
+    Raises:
+        ToolError: the package is missing.
+    """
+    command = (sys.executable, "-m", "ziglang", "cc")
+    try:
+        _version(command)
+    except ToolError as error:
+        raise ToolError(
+            "There is no C compiler. Install one with: pip install ziglang "
+            "(or arm-none-eabi-gcc for Cortex-M)."
+        ) from error
+    return command
+
+
+@cache
+def _version(command: tuple[str, ...]) -> str:
+    try:
+        banner = run_tool((*command, "--version"), Path.cwd())
+    except ToolFailedError as failure:
+        raise ToolError(f"{' '.join(command)} does not run: {failure}. Reinstall it.") from failure
+    # GCC's first line ends in its version after a package name in brackets, clang's holds it.
+    found = re.search(r"\d+\.\d+(?:\.\d+)?", re.sub(r"\(.*?\)", "", banner.splitlines()[0]))
+    return found.group() if found else "of unknown version"

@@ -1,0 +1,116 @@
+"""What a linked firmware takes, read from its ELF, and the image that goes into flash."""
+
+from pathlib import Path
+from typing import Any
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+
+from automcu.errors import WrongInputError
+from automcu.records import Record
+
+_ARENA_SYMBOL = "model_arena"
+_WEIGHTS_SECTION = ".model_weights"
+_ERASED = 0xFF
+
+
+class ElfSizes(Record):
+    """Bytes per loaded section and their totals.
+
+    `flash_bytes` is the length of the image, gaps included; `ram_bytes` is all reserved RAM:
+    data, zeroed data, arena and stack.
+    """
+
+    sections: dict[str, int]
+    flash_bytes: int
+    ram_bytes: int
+    arena_bytes: int
+    weight_bytes: int
+
+
+def elf_sizes(path: Path) -> ElfSizes:
+    """Read the sizes of the firmware at `path`.
+
+    Raises:
+        WrongInputError: the file is missing or is not an ELF file.
+    """
+    with _open(path) as file:
+        elf = _parse(file, path)
+        sections = {section.name: section["sh_size"] for section in _loaded_sections(elf)}
+        ram = sum(
+            section["sh_size"]
+            for section in _loaded_sections(elf)
+            if section["sh_flags"] & SH_FLAGS.SHF_WRITE or section["sh_type"] == "SHT_NOBITS"
+        )
+        return ElfSizes(
+            sections=sections,
+            flash_bytes=len(_image(elf)),
+            ram_bytes=ram,
+            arena_bytes=_symbol_size(elf, _ARENA_SYMBOL),
+            weight_bytes=sections.get(_WEIGHTS_SECTION, 0),
+        )
+
+
+def flash_image(path: Path) -> bytes:
+    """Return the bytes to write to flash, from the lowest load address of the firmware at `path`.
+
+    Raises:
+        WrongInputError: the file is missing or is not an ELF file.
+    """
+    with _open(path) as file:
+        return _image(_parse(file, path))
+
+
+def _open(path: Path) -> Any:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise WrongInputError(
+            f"{path} cannot be read ({error.strerror}). Build the project again."
+        ) from error
+
+
+def _parse(file: Any, path: Path) -> Any:
+    try:
+        return ELFFile(file)
+    except ELFError as error:
+        raise WrongInputError(f"{path} is not an ELF file. Build the project again.") from error
+
+
+def _loaded_sections(elf: Any) -> list[Any]:
+    return [
+        section
+        for section in elf.iter_sections()
+        if section["sh_flags"] & SH_FLAGS.SHF_ALLOC and section["sh_size"] > 0
+    ]
+
+
+def _image(elf: Any) -> bytes:
+    """Lay out what sections hold by load address; linkers' segments also hold file headers."""
+    pieces = {
+        _load_address(elf, section): section.data()
+        for section in _loaded_sections(elf)
+        if section["sh_type"] != "SHT_NOBITS"
+    }
+    if not pieces:
+        return b""
+    start = min(pieces)
+    image = bytearray([_ERASED]) * (max(at + len(data) for at, data in pieces.items()) - start)
+    for address, data in pieces.items():
+        image[address - start : address - start + len(data)] = data
+    return bytes(image)
+
+
+def _load_address(elf: Any, section: Any) -> int:
+    for segment in elf.iter_segments("PT_LOAD"):
+        if segment.section_in_segment(section):
+            offset: int = section["sh_offset"] - segment["p_offset"]
+            return int(segment["p_paddr"]) + offset
+    return int(section["sh_addr"])
+
+
+def _symbol_size(elf: Any, name: str) -> int:
+    table = elf.get_section_by_name(".symtab")
+    symbols = table.get_symbol_by_name(name) if table is not None else None
+    return int(symbols[0]["st_size"]) if symbols else 0
