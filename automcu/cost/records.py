@@ -7,7 +7,7 @@ from automcu.space.architecture import Skeleton
 
 
 class LayerCost(Record):
-    """One layer of the compiled program: modelled cycles on the device's core, flash wait states included."""
+    """One layer of the compiled program; cycles are modelled, flash wait states included."""
 
     name: str
     op: str
@@ -15,7 +15,7 @@ class LayerCost(Record):
     macs: int
     cycles: int
     weight_bytes: int
-    output_shape: tuple[int, ...]
+    output_shape: tuple[int, int, int]
 
 
 class Estimate(Record):
@@ -41,7 +41,7 @@ class Estimate(Record):
 
 
 class Limit(Record):
-    """A limit that is broken: how much is needed, how much there is, at which layer, what would help."""
+    """A limit that is broken: how much is needed and available, where, and what would help."""
 
     limit: Literal["flash", "ram", "latency"]
     needed: float
@@ -51,7 +51,7 @@ class Limit(Record):
 
 
 class Verdict(Record):
-    """Whether an estimate satisfies the device and the brief; `limits` holds those that it breaks."""
+    """Whether an estimate satisfies device and brief; `limits` holds those that it breaks."""
 
     device: str
     fits: bool

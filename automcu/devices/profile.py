@@ -69,11 +69,16 @@ class Flashing(Record):
 
 
 class Latency(Record):
-    """Where the latency figures come from, and the coefficients that were fitted."""
+    """Cycles of the kernels that one compiler makes: linear in the work of a layer.
+
+    `coefficients` are cycles per unit of work, by "kernel category/unit"; `residual_percent` is
+    the largest error among the layers that they were fitted to.
+    """
 
     source: Literal["virtual", "measured"]
     date: str
-    compiler: str
+    compiler: Literal["gcc", "zig"]
+    compiler_version: str
     residual_percent: float
     coefficients: dict[str, float]
 
@@ -103,7 +108,7 @@ class Device(Record):
     usb: tuple[UsbId, ...]
     flashing: Flashing
     power: Power
-    latency: Latency | None = None
+    latency: tuple[Latency, ...] = ()
     sources: dict[str, str]
 
     @property

@@ -37,8 +37,9 @@ class LayerConstants:
 class Kernel:
     """`settings` are the template's constants.
 
-    `overwrites` are the inputs whose memory the output may take; `parameters_type` is the C type of the layer's parameter record, or None; `template` is a file
-    of firmware/kernels.
+    `overwrites` are the inputs whose memory the output may take; `parameters_type` is the C type
+    of the layer's parameter record, or None; `template` is a file of firmware/kernels; `work`
+    counts what the kernel does, for the latency model.
     """
 
     variant: str
@@ -51,6 +52,24 @@ class Kernel:
     scratch_bytes: int = 0
     overwrites: tuple[int, ...] = ()
     work: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def category(self) -> str:
+        """Kernels of one category are one piece of code but for the constants in it."""
+        options = [
+            name
+            for name in ("residual", "gathers", "table", "padded", "pointwise")
+            if self.settings.get(name)
+        ]
+        block = self.settings.get("block")
+        return "-".join(
+            [
+                self.variant,
+                self.template.removesuffix(".c.j2"),
+                *options,
+                *([f"block{block}"] if block else []),
+            ]
+        )
 
     @property
     def weight_bytes(self) -> int:

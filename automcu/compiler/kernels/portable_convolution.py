@@ -33,6 +33,7 @@ def portable_convolution(operator: Operator, graph: Graph) -> Kernel:
     # A pointwise layer that does not widen may write over what it has already gathered.
     overwrites = ((0,) if shrinks else ()) + ((1,) if residual else ())
     block = _CHANNEL_BLOCK if attributes.groups == 1 and out_channels % _CHANNEL_BLOCK == 0 else 1
+    window_taps = attributes.window.height * attributes.window.width * int(settings["out_pixels"])
     return Kernel(
         variant="portable",
         function=_function_name("convolution", settings, residual),
@@ -47,8 +48,9 @@ def portable_convolution(operator: Operator, graph: Graph) -> Kernel:
         work={
             "macs": operator_macs(operator, graph),
             "outputs": graph.tensors[operator.output].size,
+            "rows": graph.tensors[operator.output].size // block,
             "gathered": patch * int(settings["out_pixels"]) if gathers else 0,
-            "pixels": int(settings["out_pixels"]),
+            "taps": window_taps if gathers else 0,
         },
     )
 

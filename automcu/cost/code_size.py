@@ -1,0 +1,74 @@
+"""Bytes of flash and RAM that the firmware takes besides the network's weights and arena.
+
+The figures are read from linked firmwares by `python -m benchmarks.fit_cost_model` and kept in
+code_sizes.json beside this file: for each core and compiler the code of each category of kernel
+and of a layer's call and parameters; for each family of parts the runtime without any network.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from automcu.compiler.program import Program
+from automcu.devices.profile import Device
+from automcu.errors import WrongInputError
+from automcu.records import Record
+
+SIZES_FILE = Path(__file__).parent / "code_sizes.json"
+
+
+class RuntimeSize(Record):
+    """The firmware without a network: start-up, clock, serial link. Bytes."""
+
+    flash_bytes: int
+    ram_bytes: int
+
+
+class CodeSizes(Record):
+    """Keys: "core/compiler" for kernels and layers, "family/core/compiler" for runtimes."""
+
+    kernels: Mapping[str, Mapping[str, float]]
+    layers: Mapping[str, Mapping[str, float]]
+    runtimes: Mapping[str, RuntimeSize]
+
+
+@cache
+def code_sizes() -> CodeSizes:
+    """The figures that ship with the package."""
+    return CodeSizes.load(SIZES_FILE)
+
+
+def kernel_code_bytes(program: Program, device: Device, compiler: str) -> int:
+    """Code of the distinct kernels, and parameters and calls of the layers, in bytes.
+
+    Raises:
+        WrongInputError: there are no figures for this core and compiler, or for a kernel.
+    """
+    key = f"{device.core}/{compiler}"
+    sizes = code_sizes()
+    if key not in sizes.kernels:
+        raise WrongInputError(f"There are no code sizes for {key} yet. Choose another device.")
+    kernels, layers = sizes.kernels[key], sizes.layers[key]
+    distinct = {kernel.function: kernel for kernel in program.kernels.values()}
+    try:
+        code = sum(kernels[kernel.category] for kernel in distinct.values())
+        calls = sum(layers[kernel.category] for kernel in program.kernels.values())
+    except KeyError as error:
+        raise WrongInputError(
+            f"The code size of {error} on {key} is unknown. "
+            "Measure it: python -m benchmarks.fit_cost_model."
+        ) from error
+    return round(code + calls)
+
+
+def runtime_size(device: Device, compiler: str) -> RuntimeSize:
+    """The firmware's own flash and RAM on `device`.
+
+    Raises:
+        WrongInputError: there is no firmware for the device's family yet.
+    """
+    key = f"{device.family}/{device.core}/{compiler}"
+    runtimes = code_sizes().runtimes
+    if key not in runtimes:
+        raise WrongInputError(f"There is no firmware for {key} yet. Choose another device.")
+    return runtimes[key]

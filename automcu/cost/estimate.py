@@ -1,0 +1,57 @@
+"""What one inference and the firmware around it will cost on a device, before anything is built."""
+
+from automcu.compiler import Program, compile_graph
+from automcu.compiler.shapes import operator_macs
+from automcu.cost.architecture_graph import architecture_graph
+from automcu.cost.code_size import kernel_code_bytes, runtime_size
+from automcu.cost.latency import latency_of, layer_cycles
+from automcu.cost.records import Estimate, LayerCost
+from automcu.devices.profile import Device
+from automcu.space import Architecture
+from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
+
+
+def estimate(architecture: Architecture, device: Device) -> Estimate:
+    """Cost of an architecture, from the compiler's own passes on its graph without weights.
+
+    Raises:
+        WrongInputError: the cell is not connected, or the device has no figures yet.
+    """
+    return estimate_program(compile_graph(architecture_graph(architecture), device), device)
+
+
+def estimate_program(program: Program, device: Device) -> Estimate:
+    """Cost of a compiled program."""
+    compiler = find_compiler(device.core).kind
+    coefficients = latency_of(device, compiler).coefficients
+    layers = tuple(
+        LayerCost(
+            name=operator.name,
+            op=program.title(operator),
+            variant=program.kernels[operator.name].variant,
+            macs=operator_macs(operator, program.graph),
+            cycles=layer_cycles(program.kernels[operator.name], coefficients),
+            weight_bytes=program.kernels[operator.name].weight_bytes,
+            output_shape=program.graph.tensors[operator.output].shape,
+        )
+        for operator in program.graph.operators
+    )
+    runtime = runtime_size(device, compiler)
+    code = kernel_code_bytes(program, device, compiler) + runtime.flash_bytes
+    cycles = sum(layer.cycles for layer in layers)
+    milliseconds = 1e3 * cycles / device.clock_hz
+    watt = device.power.active_milliampere * 1e-3 * device.power.supply_volt
+    return Estimate(
+        device=device.id,
+        flash_bytes=program.weight_bytes + code,
+        weight_bytes=program.weight_bytes,
+        code_bytes=code,
+        ram_bytes=program.arena.size + runtime.ram_bytes + DEFAULT_STACK_BYTES,
+        arena_bytes=program.arena.size,
+        stack_bytes=DEFAULT_STACK_BYTES,
+        cycles=cycles,
+        latency_ms=milliseconds,
+        energy_millijoule=milliseconds * watt,
+        macs=program.macs,
+        layers=layers,
+    )

@@ -1,0 +1,91 @@
+"""The latency model: the cycles of a layer are linear in its kernel's work.
+
+The units of work (multiply-accumulates, outputs, gathered bytes, ...) come with each kernel;
+the cycles per unit are fitted, per device and compiler, to layers run on a virtual or real board,
+and stored in the device's profile.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from automcu.compiler.kernels import Kernel
+from automcu.devices.profile import Device, Latency
+from automcu.errors import WrongInputError
+
+_CALL = "call"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Cycles that one layer with this kernel took on a board."""
+
+    kernel: Kernel
+    cycles: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Coefficients, and how far the modelled layers are from the observed ones, in percent."""
+
+    coefficients: dict[str, float]
+    residual_percent: float
+
+
+def work_of(kernel: Kernel) -> dict[str, int]:
+    """Units of work by coefficient name; every call counts as one unit."""
+    return {
+        f"{kernel.category}/{unit}": amount
+        for unit, amount in {**kernel.work, _CALL: 1}.items()
+        if amount
+    }
+
+
+def latency_of(device: Device, compiler: str) -> Latency:
+    """The device's figures for code of `compiler` ("gcc" or "zig").
+
+    Raises:
+        WrongInputError: the profile has none.
+    """
+    for latency in device.latency:
+        if latency.compiler == compiler:
+            return latency
+    raise WrongInputError(
+        f"The profile of {device.id} has no latency figures for code of {compiler}. "
+        "Choose a device that `automcu devices` lists with latency figures."
+    )
+
+
+def layer_cycles(kernel: Kernel, coefficients: Mapping[str, float]) -> int:
+    """Modelled cycles of one layer.
+
+    Raises:
+        WrongInputError: the figures do not cover this kernel.
+    """
+    work = work_of(kernel)
+    missing = [name for name in work if name not in coefficients]
+    if missing:
+        raise WrongInputError(
+            f"The device's latency figures do not cover {missing[0]}. "
+            "Fit them again: python -m benchmarks.fit_cost_model."
+        )
+    return round(sum(coefficients[name] * amount for name, amount in work.items()))
+
+
+def fit(observations: Sequence[Observation]) -> Fit:
+    """Fit non-negative coefficients, per kernel category, to the smallest relative error."""
+    coefficients: dict[str, float] = {}
+    errors: list[float] = []
+    for category in sorted({o.kernel.category for o in observations}):
+        members = [o for o in observations if o.kernel.category == category]
+        names = sorted({name for member in members for name in work_of(member.kernel)})
+        amounts = np.array(
+            [[work_of(m.kernel).get(name, 0) for name in names] for m in members], np.float64
+        )
+        cycles = np.array([m.cycles for m in members], np.float64)
+        solution, _ = nnls(amounts / cycles[:, None], np.ones(len(members)))
+        coefficients.update(zip(names, (float(value) for value in solution), strict=True))
+        errors.extend(np.abs(amounts @ solution / cycles - 1).tolist())
+    return Fit(coefficients, 100 * max(errors, default=0.0))

@@ -1,0 +1,45 @@
+"""Networks with random weights: for measuring what does not depend on what the weights are."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from automcu.compiler.graph import Graph, Operator, Quantisation
+from automcu.compiler.operators import Convolution
+
+_WEIGHT_SCALE = 1 / 128
+_ACTIVATION_SCALE = 1 / 16
+
+
+def with_random_weights(graph: Graph, seed: int) -> Graph:
+    """Fill in int8 weights, biases and plausible scales; shapes stay as they are."""
+    generator = np.random.default_rng(seed)
+    tensors = {
+        name: replace(
+            tensor,
+            quantisation=Quantisation(_ACTIVATION_SCALE, int(generator.integers(-128, 128))),
+        )
+        for name, tensor in graph.tensors.items()
+    }
+    operators = tuple(_fill(operator, graph, generator) for operator in graph.operators)
+    return replace(graph, tensors=tensors, operators=operators)
+
+
+def _fill(operator: Operator, graph: Graph, generator: np.random.Generator) -> Operator:
+    attributes = operator.attributes
+    if not isinstance(attributes, Convolution):
+        return operator
+    in_channels = graph.tensors[operator.inputs[0]].shape[2]
+    shape = (
+        attributes.out_channels,
+        attributes.window.height,
+        attributes.window.width,
+        in_channels // attributes.groups,
+    )
+    filled = replace(
+        attributes,
+        weights=generator.integers(-127, 128, shape, dtype=np.int8),
+        weight_scales=np.full(shape[0], _WEIGHT_SCALE),
+        bias=generator.integers(-1000, 1000, shape[0], dtype=np.int32),
+    )
+    return replace(operator, attributes=filled)
