@@ -36,6 +36,7 @@ def _contradictions(device: Device) -> Iterator[str]:
     for index, region in enumerate(device.memory):
         yield from _region_problems(index, region)
     yield from _layout_problems(device)
+    yield from _flashing_problems(device)
     yield from _electrical_problems(device)
 
 
@@ -77,6 +78,20 @@ def _layout_problems(device: Device) -> Iterator[str]:
     for use in _USES:
         if not any(use in region.holds for region in device.memory):
             yield f"memory: no region holds {use!r}"
+
+
+def _flashing_problems(device: Device) -> Iterator[str]:
+    flashing = device.flashing
+    sectors = sum(flashing.flash_sector_bytes)
+    if flashing.flash_sectors and sectors != device.flash_bytes:
+        yield (
+            f"flashing.flash_sectors: expected {device.flash_bytes} bytes in all, "
+            f"the size of the flash, got {sectors}"
+        )
+    if "usart-bootloader" in flashing.methods:
+        for key in ("bootloader_device_id", "bootloader_address", "flash_sectors"):
+            if not getattr(flashing, key):
+                yield f"flashing.{key}: the method usart-bootloader needs it"
 
 
 def _electrical_problems(device: Device) -> Iterator[str]:

@@ -23,7 +23,10 @@ class MemoryRegion(Record):
 
 
 class FlashTiming(Record):
-    """Wait states at the profile's clock, and the cache or accelerator in front of the flash."""
+    """Wait states at the profile's clock, and the cache or accelerator in front of the flash.
+
+    Lines are `line_bytes` long; a cache for code and data counts fully on both sides.
+    """
 
     wait_states: int
     line_bytes: int
@@ -59,13 +62,29 @@ class UsbId(Record):
     product: int
 
 
+class SectorRun(Record):
+    """Flash sectors of one size, one after the other."""
+
+    count: int
+    bytes: int
+
+
 class Flashing(Record):
-    """How an image gets onto the board, the preferred way first."""
+    """How an image gets onto the board, the preferred way first.
+
+    `bootloader_device_id` is what the ROM boot loader answers to GetID, `bootloader_address`
+    where its vector table is. `flash_sectors` are what can be erased, from the flash's start.
+    """
 
     methods: tuple[Literal["usart-bootloader", "swd", "mass-storage", "esptool"], ...]
     bootloader_device_id: int | None = None
     bootloader_address: int | None = None
-    flash_sector_bytes: tuple[int, ...] = ()
+    flash_sectors: tuple[SectorRun, ...] = ()
+
+    @property
+    def flash_sector_bytes(self) -> tuple[int, ...]:
+        """The size of each erasable sector in bytes, by sector number."""
+        return tuple(run.bytes for run in self.flash_sectors for _ in range(run.count))
 
 
 class Latency(Record):
