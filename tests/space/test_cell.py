@@ -2,7 +2,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automcu.errors import WrongInputError
@@ -14,11 +14,13 @@ cells = st.builds(Cell, st.tuples(*[st.sampled_from(OPERATIONS)] * len(EDGES)))
 RESNET = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
 
 
+@settings(deadline=None)
 @given(cells)
 def test_a_printed_cell_parses_back_to_itself(cell):
     assert Cell.parse(str(cell)) == cell
 
 
+@settings(deadline=None)
 @given(cells)
 def test_an_index_names_exactly_its_cell(cell):
     assert Cell.from_index(cell.index) == cell
@@ -87,6 +89,7 @@ def test_a_misspelt_cell_is_refused_with_its_mistake(text, complaint):
     assert str(caught.value).count("\n") == 0
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="|~+0123none_skip", max_size=60))
 def test_any_text_either_parses_or_is_refused(text):
     try:
@@ -143,11 +146,13 @@ def _lies_on_a_path(cell, edge):
     return any(edge in path and path <= wired for path in steps)
 
 
+@settings(deadline=None)
 @given(cells)
 def test_an_edge_is_live_exactly_when_a_path_uses_it(cell):
     assert cell.live_edges() == tuple(_lies_on_a_path(cell, edge) for edge in EDGES)
 
 
+@settings(deadline=None)
 @given(cells)
 def test_removing_dead_edges_leaves_only_live_ones(cell):
     bare = cell.without_dead_edges()

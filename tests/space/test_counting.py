@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -58,6 +58,7 @@ def test_a_digits_network_is_counted_as_by_hand():
     )
 
 
+@settings(deadline=None)
 @given(indices, skeletons)
 def test_the_live_count_is_the_count_of_the_cell_without_its_dead_edges(index, skeleton):
     cell = Cell.from_index(index)
@@ -75,6 +76,7 @@ def test_a_dead_convolution_counts_for_the_benchmark_but_not_as_live():
     assert difference == weights_and_normalisation
 
 
+@settings(deadline=None)
 @given(indices, skeletons)
 def test_one_more_cell_a_stage_never_makes_a_network_smaller(index, skeleton):
     cell = Cell.from_index(index)
