@@ -5,6 +5,7 @@ from automcu.planner.grid import resolutions, skeleton_grid
 from automcu.planner.merit import ASSUMED_LATENCY_MS, merit
 from automcu.planner.plan import plan, search
 from automcu.planner.records import Plan, Proposal, SkeletonSurvey
+from automcu.planner.review import Review, review
 from automcu.planner.scouting import Scouting, scout
 
 __all__ = [
@@ -12,11 +13,13 @@ __all__ = [
     "Counts",
     "Plan",
     "Proposal",
+    "Review",
     "Scouting",
     "SkeletonSurvey",
     "merit",
     "plan",
     "resolutions",
+    "review",
     "scout",
     "search",
     "skeleton_grid",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -34,13 +35,16 @@ def summary(findings: Findings) -> RenderableType:
 def _candidates(findings: Findings) -> Table:
     space = findings.space
     table = Table(
-        title=f"{space.feasible:,} of {space.space:,} networks fit; "
-        f"{space.trained} were trained (accuracy on validation data, cost modelled)",
+        title=f"{space.feasible:,} of {space.space:,} networks fit; {space.trained} were trained\n"
+        "(accuracy in % on validation data, cost modelled)",
         title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
     )
-    for heading in ("", "cell (0→1 0→2 1→2 0→3 1→3 2→3)", "skeleton"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("prior", "float", "int8", "latency", "flash", "RAM"):
+    table.add_column("", no_wrap=True)
+    table.add_column("cell")
+    table.add_column("skeleton", no_wrap=True)
+    for heading in ("prior", "float", "int8", "ms", "flash KB", "RAM KB"):
         table.add_column(heading, justify="right", no_wrap=True)
     for candidate in findings.candidates:
         table.add_row(*_candidate_cells(candidate), style="bold" if candidate.chosen else None)
@@ -53,16 +57,18 @@ def _candidate_cells(candidate: CandidateFinding) -> tuple[str, ...]:
         cell_name(candidate.architecture.cell),
         skeleton_name(candidate.architecture.skeleton),
         "–" if candidate.prior is None else f"{candidate.prior:.1f}",
-        percent(candidate.float_accuracy),
-        percent(candidate.int8_accuracy),
-        milliseconds(candidate.latency_ms),
-        kilobytes(candidate.flash_bytes),
-        kilobytes(candidate.ram_bytes),
+        f"{100 * candidate.float_accuracy:.2f}",
+        f"{100 * candidate.int8_accuracy:.2f}",
+        f"{candidate.latency_ms:.3g}",
+        f"{candidate.flash_bytes / 1024:.1f}",
+        f"{candidate.ram_bytes / 1024:.1f}",
     )
 
 
 def _result(findings: Findings) -> Table:
-    table = Table(title=f"On {findings.measurement.board}", title_justify="left")
+    table = Table(
+        title=f"On {findings.measurement.board}", title_justify="left", box=box.SIMPLE_HEAD
+    )
     table.add_column("", style="bold", no_wrap=True)
     table.add_column("result", justify="right", no_wrap=True)
     table.add_column("limit", justify="right", no_wrap=True)
@@ -97,7 +103,7 @@ def result_rows(findings: Findings) -> tuple[tuple[str, str, str, str], ...]:
             "accuracy, float",
             percent(accuracy.float_),
             "–",
-            f"PyTorch on {accuracy.host_inputs:,} test inputs",
+            f"float ONNX file in onnxruntime on {accuracy.host_inputs:,} test inputs",
         ),
         (
             "latency, median",

@@ -1,0 +1,167 @@
+"""`automcu design`: from a sentence to a network that was run on the board."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from automcu.cli.answer import Answer, Debug, Json, respond
+from automcu.cli.options import Board, MaxFlash, MaxLatency, MaxRam
+
+if TYPE_CHECKING:
+    from automcu.brief import Brief, Draft
+    from automcu.pipeline import Settings
+
+_DEFAULT_BUDGET = 3
+
+
+def design(
+    sentence: Annotated[
+        str, typer.Argument(metavar="[BRIEF]", help="What you want, in one sentence.")
+    ] = "",
+    brief: Annotated[
+        Path | None, typer.Option("--brief", metavar="FILE.toml", help="The same without prose.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", "-d", help="Board: id, alias or MCU.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="NAME|PATH", help="Data set, image folder or .npz file."),
+    ] = None,
+    family: Annotated[str | None, typer.Option("--family", metavar="cnn|vit|auto")] = None,
+    max_latency_ms: MaxLatency = None,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
+    min_accuracy: Annotated[
+        str | None, typer.Option("--min-accuracy", metavar="SHARE", help='Goal, as in "97 %".')
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option("--budget", min=1, help="How many networks to train (3).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="The same seed, the same run.")] = None,
+    training_time: Annotated[
+        float | None,
+        typer.Option("--training-time", metavar="SECONDS", min=1, help="At most, per network."),
+    ] = None,
+    board: Annotated[
+        str | None,
+        typer.Option("--board", metavar="virtual|PORT", help="Virtual (default), or a port."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in --out, or in the folder given.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Design a network for a board: what fits, training, firmware, and a run on the board."""
+    flags = {
+        "device": device,
+        "data": data,
+        "family": family,
+        "max_latency_ms": max_latency_ms,
+        "max_ram": max_ram,
+        "max_flash": max_flash,
+        "min_accuracy": min_accuracy,
+    }
+    settings = {
+        "budget": budget,
+        "seed": seed,
+        "training_seconds": training_time,
+        "board": board,
+    }
+    if resume and out is None and sentence:
+        out, sentence = Path(sentence), ""
+    run = out or _free_folder()
+    respond(
+        lambda: _design(sentence, brief, flags, settings, run, resume, json),
+        json,
+        debug,
+        f"Everything so far is kept; continue with: automcu design --resume {run}",
+    )
+
+
+def _design(
+    sentence: str,
+    file: Path | None,
+    flags: dict[str, Any],
+    settings: dict[str, Any],
+    path: Path,
+    resume: bool,
+    as_json: bool,
+) -> Answer:
+    from automcu.cli.progress import TerminalProgress
+    from automcu.cli.run_answer import run_document, run_shown
+    from automcu.pipeline import RunFolder, design
+
+    said = bool(sentence or file or any(value is not None for value in flags.values()))
+    wanted = None if resume and not said else _understand(sentence, file, flags)
+    chosen = _settings(settings)
+    with TerminalProgress() as progress:
+        run = design(wanted, path, chosen, resume=resume, progress=progress)
+    return Answer(
+        run_document(run, path),
+        run_shown(run, RunFolder(path)),
+        1 if run.findings.missed else 0,
+        " ".join(run.findings.missed) or None,
+    )
+
+
+def _understand(sentence: str, file: Path | None, flags: dict[str, Any]) -> "Brief":
+    """Read the sentence, then the file, then the flags, and print what was understood.
+
+    Raises:
+        WrongInputError: something is missing; the message asks for it.
+    """
+    from rich.console import Console
+
+    from automcu.brief import complete, describe, nearest_boards, override, read_brief_file
+    from automcu.report import understood_table
+
+    from_file = read_brief_file(file) if file else {}
+    boards = _boards()
+    draft = _read(sentence or from_file.pop("text", ""), boards)
+    from_file.pop("text", None)
+    for stronger in (from_file, {key: value for key, value in flags.items() if value is not None}):
+        draft = override(draft, _draft(stronger))
+    Console(stderr=True).print(understood_table(describe(draft)))
+    return complete(draft, nearest_boards(draft.unknown_boards, boards))
+
+
+def _boards() -> dict[str, tuple[str, ...]]:
+    from automcu.devices import all_devices
+
+    return {id: (one.name, one.mcu, *one.aliases) for id, one in all_devices().items()}
+
+
+def _read(text: str, boards: dict[str, tuple[str, ...]]) -> "Draft":
+    from automcu.brief import read_sentence
+
+    return read_sentence(text, boards)
+
+
+def _draft(settings: dict[str, Any]) -> "Draft":
+    from automcu.brief import draft_from_settings
+    from automcu.devices import find_device
+
+    device = settings.get("device")
+    resolved = {"device": find_device(str(device)).id} if device else {}
+    return draft_from_settings(**{**settings, **resolved})
+
+
+def _settings(given: dict[str, Any]) -> "Settings | None":
+    from automcu.pipeline import Settings
+
+    named = {key: value for key, value in given.items() if value is not None}
+    return Settings(**named) if named else None
+
+
+def _free_folder() -> Path:
+    """Return the first of runs/1, runs/2, ... that is not taken."""
+    number = 1
+    while (Path("runs") / str(number)).exists():
+        number += 1
+    return Path("runs") / str(number)

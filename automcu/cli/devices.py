@@ -1,0 +1,102 @@
+"""`automcu devices`: the boards that automcu knows."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from automcu.cli.answer import Answer, Debug, Json, respond
+
+if TYPE_CHECKING:
+    from automcu.devices import Device
+
+
+def devices(
+    device: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show one board.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the boards it knows, or show one in full."""
+    respond(lambda: _one(device) if device else _all(), json, debug)
+
+
+def _all() -> Answer:
+    from rich import box
+    from rich.table import Table
+
+    from automcu.devices import all_devices
+
+    known = list(all_devices().values())
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("id", "board", "MCU", "core"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("MHz", "RAM KB", "flash KB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in known:
+        table.add_row(
+            one.id,
+            one.name,
+            one.mcu,
+            one.core,
+            f"{one.clock_hz / 1e6:g}",
+            f"{one.ram_bytes / 1024:g}",
+            f"{one.flash_bytes / 1024:g}",
+        )
+    return Answer({"devices": [_summary(one) for one in known]}, table)
+
+
+def _summary(device: "Device") -> dict[str, object]:
+    return {
+        "id": device.id,
+        "name": device.name,
+        "mcu": device.mcu,
+        "core": device.core,
+        "clock_hz": device.clock_hz,
+        "ram_bytes": device.ram_bytes,
+        "flash_bytes": device.flash_bytes,
+        "aliases": list(device.aliases),
+    }
+
+
+def _one(name: str) -> Answer:
+    from rich.table import Table
+
+    from automcu.devices import find_device
+
+    device = find_device(name)
+    table = Table(show_header=False, box=None)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    serial = device.serial
+    rows = [
+        ("id", device.id),
+        ("board", device.name),
+        ("MCU", f"{device.mcu}, {device.core} at {device.clock_hz / 1e6:g} MHz"),
+        ("also called", ", ".join(device.aliases)),
+        ("instructions", ", ".join(device.isa) or "base set"),
+        *(
+            (
+                f"memory {region.name}",
+                f"{region.size / 1024:g} KB of {region.kind} at 0x{region.address:08X}, "
+                f"holds {', '.join(region.holds)}",
+            )
+            for region in device.memory
+        ),
+        ("flash", f"{device.flash_timing.wait_states} wait states"),
+        (
+            "serial",
+            f"{serial.peripheral}, TX {serial.transmit_pin}, RX {serial.receive_pin}, "
+            f"{serial.baud_rate} baud",
+        ),
+        ("flashing", ", ".join(device.flashing.methods)),
+        ("latency", _latency(device)),
+        *((f"source: {what}", where) for what, where in device.sources.items()),
+    ]
+    for name_, value in rows:
+        table.add_row(name_, value)
+    return Answer(device.model_dump(mode="json"), table)
+
+
+def _latency(device: "Device") -> str:
+    if device.latency is None:
+        return "timing model of the core, nothing fitted"
+    return f"{device.latency.source}, {device.latency.date}, {device.latency.compiler}"

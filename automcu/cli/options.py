@@ -1,0 +1,35 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+DeviceId = Annotated[
+    str, typer.Option("--device", "-d", help="Board: id, alias or MCU; `automcu devices` lists.")
+]
+MaxLatency = Annotated[
+    float | None, typer.Option("--max-latency-ms", metavar="MS", help="Latency limit.")
+]
+MaxRam = Annotated[
+    str | None, typer.Option("--max-ram", metavar="SIZE", help='RAM limit, as in "64 KB".')
+]
+MaxFlash = Annotated[
+    str | None, typer.Option("--max-flash", metavar="SIZE", help='Flash limit, as in "256 KB".')
+]
+StemChannels = Annotated[
+    int, typer.Option("--stem-channels", metavar="N", min=1, help="Width of the skeleton.")
+]
+CellsPerStage = Annotated[
+    int, typer.Option("--cells-per-stage", metavar="N", min=1, help="Depth of the skeleton.")
+]
+Resolution = Annotated[
+    int, typer.Option("--resolution", metavar="PIXELS", min=4, help="Side of the input.")
+]
+InputChannels = Annotated[
+    int, typer.Option("--input-channels", metavar="N", min=1, help="Channels of the input.")
+]
+Classes = Annotated[int, typer.Option("--classes", metavar="N", min=2, help="Classes told apart.")]
+Board = Annotated[
+    str,
+    typer.Option("--board", metavar="virtual|PORT", help="Virtual board, or any pyserial URL."),
+]

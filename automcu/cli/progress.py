@@ -1,0 +1,74 @@
+"""Progress on stderr: one line per stage, with the time left where a stage knows it."""
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+
+from automcu.report.wording import duration
+
+
+class TerminalProgress:
+    """Draws stages with rich; where stderr is no terminal, prints a line when a stage ends.
+
+    Use as a context manager, so that the terminal is left as it was.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bars = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._stage = ""
+        self._note = ""
+        self._started = 0.0
+
+    def __enter__(self) -> "TerminalProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end_stage(done=_[0] is None)
+        self._bars.stop()
+
+    def begin(self, stage: str) -> None:
+        """Close the running stage and open a new one."""
+        self._end_stage(done=True)
+        self._stage, self._note, self._started = stage, "", time.monotonic()
+        self._task = self._bars.add_task(stage, total=1.0, note="")
+
+    def update(self, fraction: float, note: str = "", seconds_left: float | None = None) -> None:
+        """Move the bar; without an own figure the time left follows from the speed so far."""
+        self._note = note
+        elapsed = time.monotonic() - self._started
+        if seconds_left is None and 0.0 < fraction < 1.0:
+            seconds_left = elapsed * (1.0 - fraction) / fraction
+        left = f", {duration(seconds_left)} left" if seconds_left else ""
+        if self._task is not None:
+            self._bars.update(self._task, completed=min(fraction, 1.0), note=note + left)
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the bars."""
+        if self._console.is_terminal:
+            self._bars.print(sentence)
+        else:
+            print(sentence, file=sys.stderr, flush=True)
+
+    def _end_stage(self, done: bool) -> None:
+        if self._task is None:
+            return
+        took = duration(time.monotonic() - self._started)
+        note = f"{self._note} ({took})" if self._note else took
+        if done:
+            self._bars.update(self._task, completed=1.0, note=note)
+        if not self._console.is_terminal:
+            state = "" if done else " (stopped)"
+            print(f"{self._stage}{state}: {note}", file=sys.stderr, flush=True)
+        self._task = None

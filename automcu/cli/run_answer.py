@@ -1,0 +1,57 @@
+"""How a finished run is told: the stable keys of `design --json`, and the tables."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from automcu.pipeline import Run, RunFolder
+
+
+def run_document(run: "Run", path: Path) -> dict[str, Any]:
+    """Return the JSON document of a run; its keys are stable."""
+    findings, build, measurement = run.findings, run.build, run.measurement
+    accuracy, chosen = findings.accuracy, findings.chosen
+    return {
+        "run": str(path),
+        "device": run.device.id,
+        "fits": not findings.missed,
+        "missed": list(findings.missed),
+        "candidates": {
+            "space": run.plan.space,
+            "feasible": run.plan.feasible,
+            "trained": len(run.candidates),
+        },
+        "counts": run.counts.model_dump(),
+        "architecture": chosen.architecture.model_dump(),
+        "cell_index": chosen.cell_index,
+        "flash_bytes": build.flash_bytes,
+        "ram_bytes": build.ram_bytes,
+        "arena_bytes": build.arena_bytes,
+        "latency_ms": measurement.latency_ms.median,
+        "latency_source": measurement.latency_source,
+        "accuracy": {
+            "float": accuracy.float_,
+            "host": accuracy.host,
+            "board": accuracy.board,
+        },
+        "board": measurement.board,
+        "board_inputs": accuracy.board_inputs,
+        "board_mismatches": accuracy.board_mismatches,
+        "seconds": findings.seconds,
+        "project": str(path / "project"),
+        "report": str(path / "report.html"),
+    }
+
+
+def run_shown(run: "Run", folder: "RunFolder") -> "RenderableType":
+    """Return what the terminal shows of a run."""
+    from rich.console import Group
+
+    from automcu.report import summary
+
+    return Group(
+        summary(run.findings),
+        f"Report: {folder.report}   C project: {folder.project}   Every record: {folder.run}",
+    )

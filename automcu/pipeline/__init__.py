@@ -1,0 +1,23 @@
+"""The whole road, from a brief to a report, and the parts of it that can be entered alone."""
+
+from automcu.pipeline.design import design
+from automcu.pipeline.job import Job
+from automcu.pipeline.model_files import compile_model_file, project_folder, write_program
+from automcu.pipeline.progress import Progress, Silent
+from automcu.pipeline.records import Deployment, Run, Settings, TrainedCandidate
+from automcu.pipeline.run_folder import RunFolder
+
+__all__ = [
+    "Deployment",
+    "Job",
+    "Progress",
+    "Run",
+    "RunFolder",
+    "Settings",
+    "Silent",
+    "TrainedCandidate",
+    "compile_model_file",
+    "design",
+    "project_folder",
+    "write_program",
+]

@@ -1,0 +1,101 @@
+"""From a quantised model to a firmware that has run on the board."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from automcu.boards import bench_project
+from automcu.boards.records import Measurement
+from automcu.compiler import Project, quantise_inputs
+from automcu.compiler.program import Program
+from automcu.datasets import Dataset, Split, resized
+from automcu.export import onnx_accuracy
+from automcu.pipeline.candidates import FLOAT_MODEL, INT8_MODEL
+from automcu.pipeline.job import Job
+from automcu.pipeline.model_files import GOLDEN, compile_model_file, write_program
+from automcu.pipeline.records import Deployment, TrainedCandidate
+from automcu.pipeline.run_folder import load_if_valid
+from automcu.toolchains import build_project
+from automcu.toolchains.records import Build
+
+# Enough to tell 97 % from 98 %, and little enough for a slow serial line.
+BOARD_INPUTS = 500
+
+
+def compile_candidate(job: Job, candidate: TrainedCandidate, dataset: Dataset) -> Deployment:
+    """Compile a candidate into the run's project folder, unless that holds it already."""
+    folder = job.folder
+    found = load_if_valid(Deployment, folder.deployment)
+    if found and found.model_sha256 == candidate.model_sha256 and _is_whole(folder.project, found):
+        folder.log("compiled project reused", rank=found.rank)
+        return found
+    folder.deployment.unlink(missing_ok=True)
+    shutil.rmtree(folder.project, ignore_errors=True)
+    with folder.timed("compiling"):
+        deployment = _compile(job, candidate, dataset)
+    deployment.save(folder.deployment)
+    folder.log("compiled", rank=deployment.rank, model_hash=deployment.project.model_hash)
+    return deployment
+
+
+def build(job: Job) -> Build:
+    """Build the run's project, unless the firmware is there."""
+    folder, project = job.folder, job.folder.project
+    found = load_if_valid(Build, project / "build/build.json")
+    if found and (project / found.elf).is_file() and (project / found.image).is_file():
+        folder.log("firmware reused")
+        return found
+    with folder.timed("building"):
+        made = build_project(project, job.device)
+    folder.log("built", flash_bytes=made.flash_bytes, ram_bytes=made.ram_bytes)
+    return made
+
+
+def measure(job: Job, deployment: Deployment) -> Measurement:
+    """Run the firmware on the board, unless it was measured before."""
+    folder = job.folder
+    found = load_if_valid(Measurement, folder.measurement)
+    if found and found.identity.model_hash == deployment.project.model_hash:
+        folder.log("measurement reused")
+        return found
+
+    def tell(done: int, total: int) -> None:
+        job.progress.update(done / max(total, 1), f"{done} of {total} inputs")
+
+    with folder.timed("flashing and running on the board"):
+        made = bench_project(folder.project, job.device, job.settings.board, None, progress=tell)
+    made.save(folder.measurement)
+    folder.log("measured", latency_ms=made.latency_ms.median, mismatches=made.mismatches)
+    return made
+
+
+def _is_whole(project: Path, deployment: Deployment) -> bool:
+    written = load_if_valid(Project, project / "project.json")
+    return written == deployment.project and (project / GOLDEN).is_file()
+
+
+def _compile(job: Job, candidate: TrainedCandidate, dataset: Dataset) -> Deployment:
+    verdict = candidate.review.verdict
+    assert verdict is not None, "only reviewed candidates are trained"
+    data = resized(dataset, candidate.proposal.architecture.skeleton.resolution)
+    home = job.folder.candidate(candidate.proposal.rank)
+    program = compile_model_file(home / INT8_MODEL, job.device)
+    shown = Split(data.test.inputs[:BOARD_INPUTS], data.test.labels[:BOARD_INPUTS])
+    project = write_program(program, job.device, job.folder.project, data.class_names, shown)
+    return Deployment(
+        rank=candidate.proposal.rank,
+        model_sha256=candidate.model_sha256,
+        project=project,
+        estimate=verdict.estimate,
+        float_accuracy=onnx_accuracy(home / FLOAT_MODEL, data.test),
+        onnx_accuracy=onnx_accuracy(home / INT8_MODEL, data.test),
+        host_accuracy=_host_accuracy(program, project, data.test),
+        host_inputs=len(data.test.labels),
+    )
+
+
+def _host_accuracy(program: Program, project: Project, split: Split) -> float:
+    """Return the share of a split that the integer reference gets right."""
+    outputs = program.run(quantise_inputs(split.inputs, project.input))
+    return float(np.mean(outputs.argmax(axis=1) == split.labels))

@@ -1,0 +1,130 @@
+"""The stages in their order: from a brief to a report, every record saved as it comes to be."""
+
+from pathlib import Path
+
+import automcu
+from automcu.brief import Brief
+from automcu.datasets import Dataset, load_dataset
+from automcu.pipeline.candidates import best_first, train_candidates
+from automcu.pipeline.deployment import build, compile_candidate, measure
+from automcu.pipeline.findings import broken_limits, gather_findings
+from automcu.pipeline.job import Job, resume_job, start_job
+from automcu.pipeline.planning import make_plan
+from automcu.pipeline.progress import Progress, Silent
+from automcu.pipeline.records import Run, Settings, TrainedCandidate
+from automcu.planner import Counts, Plan
+from automcu.report import write_html
+
+
+def design(
+    brief: Brief | None,
+    path: Path,
+    settings: Settings | None = None,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Carry out a brief, or what is left of it.
+
+    Args:
+        brief: what is wanted; None with `resume`, to continue what the folder holds.
+        path: the run folder.
+        settings: how to go about it; None for the defaults, or with `resume` for the folder's.
+        resume: continue the run in `path`. Records that are there and valid are not made again.
+        progress: told of everything as it happens.
+
+    Returns:
+        The run. `findings.missed` says which goals it missed; everything is kept either way.
+
+    Raises:
+        DoesNotFitError: nothing fits the board and the limits.
+        WrongInputError: the folder, the data or the device cannot be used.
+        ToolError: a compiler is missing or failed.
+        BoardError: the board is missing, silent or of the wrong kind.
+    """
+    progress = progress or Silent()
+    if brief is None or resume:
+        job = resume_job(path, brief, settings, progress)
+    else:
+        job = start_job(path, brief, settings, progress)
+    dataset = _read_data(job)
+    progress.begin("what fits")
+    plan = make_plan(job, dataset)
+    progress.say(_how_much_fits(plan))
+    candidates = train_candidates(job, plan, dataset)
+    run = _deploy_best(job, plan, candidates, dataset)
+    run.save(job.folder.run)
+    write_html(run.findings, job.folder.report)
+    job.folder.log("finished", missed=run.findings.missed)
+    return run
+
+
+def _read_data(job: Job) -> Dataset:
+    job.progress.begin("reading data")
+    with job.folder.timed("reading data"):
+        dataset = load_dataset(job.brief.dataset, job.settings.seed)
+    for note in dataset.notes:
+        job.progress.say(note)
+    return dataset
+
+
+def _how_much_fits(plan: Plan) -> str:
+    return (
+        f"{plan.feasible:,} of {plan.space:,} networks fit the board and the limits "
+        f"({100 * plan.feasible / plan.space:.1f} %), found in {plan.seconds:.0f} s."
+    )
+
+
+def _deploy_best(
+    job: Job, plan: Plan, candidates: tuple[TrainedCandidate, ...], dataset: Dataset
+) -> Run:
+    """Deploy the most accurate candidate; where its firmware breaks a limit, the next one.
+
+    Accuracy on the test split decides nothing here: choosing by it would flatter the result.
+    """
+    ranking = best_first(candidates)
+    for candidate in ranking:
+        run = _deploy(job, plan, candidates, candidate, dataset)
+        broken = broken_limits(job.brief, run.build, run.measurement)
+        if not broken:
+            return run
+        job.folder.log("limit broken", rank=candidate.proposal.rank, limits=broken)
+        job.progress.say(f"Candidate {candidate.proposal.rank} cannot stay. {' '.join(broken)}")
+    return run if len(ranking) == 1 else _deploy(job, plan, candidates, ranking[0], dataset)
+
+
+def _deploy(
+    job: Job,
+    plan: Plan,
+    candidates: tuple[TrainedCandidate, ...],
+    candidate: TrainedCandidate,
+    dataset: Dataset,
+) -> Run:
+    job.progress.begin("compiling")
+    deployment = compile_candidate(job, candidate, dataset)
+    job.progress.begin("building the firmware")
+    built = build(job)
+    job.progress.begin(f"running on {job.settings.board} {job.device.id}")
+    measurement = measure(job, deployment)
+    return Run(
+        version=automcu.__version__,
+        brief=job.brief,
+        settings=job.settings,
+        device=job.device,
+        plan=plan,
+        counts=Counts.load(job.folder.counts).add("deployed"),
+        candidates=candidates,
+        deployment=deployment,
+        build=built,
+        measurement=measurement,
+        findings=gather_findings(
+            job.brief,
+            job.device,
+            plan,
+            candidates,
+            deployment,
+            built,
+            measurement,
+            job.folder.seconds(),
+        ),
+    )

@@ -1,0 +1,128 @@
+"""From the records of a run to what the report says of it."""
+
+from datetime import UTC, datetime
+
+import automcu
+from automcu.boards.records import Measurement
+from automcu.brief import Brief
+from automcu.devices.profile import Device
+from automcu.pipeline.records import Deployment, TrainedCandidate
+from automcu.planner import Plan
+from automcu.report import (
+    AccuracyFinding,
+    ArenaTensor,
+    CandidateFinding,
+    Findings,
+    SkeletonFinding,
+    SpaceFinding,
+)
+from automcu.toolchains.records import Build
+
+
+def gather_findings(
+    brief: Brief,
+    device: Device,
+    plan: Plan,
+    candidates: tuple[TrainedCandidate, ...],
+    deployment: Deployment,
+    build: Build,
+    measurement: Measurement,
+    seconds: dict[str, float],
+) -> Findings:
+    """Gather what the report says."""
+    return Findings(
+        version=automcu.__version__,
+        date=datetime.now(UTC).date().isoformat(),
+        brief=brief,
+        device=device,
+        space=_space(plan, len(candidates)),
+        candidates=tuple(_candidate(c, deployment.rank) for c in candidates),
+        accuracy=_accuracy(deployment, measurement),
+        estimate=deployment.estimate,
+        build=build,
+        measurement=measurement,
+        arena=tuple(
+            ArenaTensor.model_validate(span.model_dump()) for span in deployment.project.arena
+        ),
+        missed=(*broken_limits(brief, build, measurement), *_missed_goals(brief, measurement)),
+        seconds=seconds,
+    )
+
+
+def broken_limits(brief: Brief, build: Build, measurement: Measurement) -> tuple[str, ...]:
+    """Return a sentence for each limit of the brief that the firmware does not keep to."""
+    latency = measurement.latency_ms.median
+    broken = []
+    if brief.max_latency_ms is not None and latency > brief.max_latency_ms:
+        broken.append(f"Latency is {latency:.3g} ms, {brief.max_latency_ms:g} are allowed.")
+    if brief.max_ram_bytes is not None and build.ram_bytes > brief.max_ram_bytes:
+        broken.append(f"RAM is {build.ram_bytes:,} bytes, {brief.max_ram_bytes:,} are allowed.")
+    if brief.max_flash_bytes is not None and build.flash_bytes > brief.max_flash_bytes:
+        broken.append(
+            f"Flash is {build.flash_bytes:,} bytes, {brief.max_flash_bytes:,} are allowed."
+        )
+    return tuple(broken)
+
+
+def _missed_goals(brief: Brief, measurement: Measurement) -> tuple[str, ...]:
+    missed = []
+    if measurement.mismatches:
+        missed.append(
+            f"{measurement.mismatches} of {measurement.inputs} answers of the board differ from "
+            "the integer reference."
+        )
+    correct = measurement.accuracy
+    if brief.min_accuracy is not None and correct is not None and correct < brief.min_accuracy:
+        missed.append(
+            f"Accuracy on the board is {100 * correct:.2f} %, the goal is "
+            f"{100 * brief.min_accuracy:g} %."
+        )
+    return tuple(missed)
+
+
+def _space(plan: Plan, trained: int) -> SpaceFinding:
+    return SpaceFinding(
+        space=plan.space,
+        feasible=plan.feasible,
+        trained=trained,
+        prior=plan.prior,
+        surveyed=tuple(
+            SkeletonFinding(skeleton=one.skeleton, cells=one.cells, feasible=one.feasible)
+            for one in plan.surveyed
+        ),
+        ruled_out=len(plan.ruled_out),
+        unexplored=len(plan.unexplored),
+        seconds=plan.seconds,
+    )
+
+
+def _candidate(candidate: TrainedCandidate, deployed: int) -> CandidateFinding:
+    proposal = candidate.proposal
+    return CandidateFinding(
+        rank=proposal.rank,
+        architecture=proposal.architecture,
+        cell_index=proposal.cell_index,
+        prior=proposal.prior,
+        macs=candidate.macs,
+        parameters=candidate.parameters,
+        latency_ms=proposal.latency_ms,
+        flash_bytes=proposal.flash_bytes,
+        ram_bytes=proposal.ram_bytes,
+        float_accuracy=candidate.float_accuracy,
+        int8_accuracy=candidate.int8_accuracy,
+        training_seconds=candidate.training.seconds,
+        chosen=proposal.rank == deployed,
+    )
+
+
+def _accuracy(deployment: Deployment, measurement: Measurement) -> AccuracyFinding:
+    assert measurement.accuracy is not None, "a run's golden inputs have labels"
+    return AccuracyFinding(
+        float_=deployment.float_accuracy,
+        onnx=deployment.onnx_accuracy,
+        host=deployment.host_accuracy,
+        host_inputs=deployment.host_inputs,
+        board=measurement.accuracy,
+        board_inputs=measurement.inputs,
+        board_mismatches=measurement.mismatches,
+    )

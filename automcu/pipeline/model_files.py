@@ -1,0 +1,64 @@
+"""A model file that the user brings, or that training made: compiled into a project folder."""
+
+from pathlib import Path
+
+import numpy as np
+
+from automcu.compiler import Project, compile_graph, import_onnx, quantise_inputs, write_project
+from automcu.compiler.program import Program
+from automcu.datasets import Split
+from automcu.devices.profile import Device
+from automcu.errors import WrongInputError
+
+GOLDEN = "golden.npz"
+_RANDOM_INPUTS = 16
+_SEED = 0
+
+
+def compile_model_file(model: Path, device: Device) -> Program:
+    """Read a quantised model and compile it for a device.
+
+    Raises:
+        WrongInputError: the file is missing or of another kind.
+        UnsupportedModelError: it is damaged, or holds what cannot be compiled.
+    """
+    if not model.is_file():
+        raise WrongInputError(f"There is no model file {model}. Check the path.")
+    if model.suffix.lower() != ".onnx":
+        raise WrongInputError(
+            f"{model} is not an ONNX file. Export the model as quantised ONNX (QDQ, int8)."
+        )
+    return compile_graph(import_onnx(model), device)
+
+
+def write_program(
+    program: Program,
+    device: Device,
+    folder: Path,
+    class_names: tuple[str, ...] = (),
+    shown: Split | None = None,
+) -> Project:
+    """Write the C project, with golden inputs from a split, or random ones where there is none."""
+    if shown is None:
+        shape = program.graph.tensors[program.graph.input].shape
+        generator = np.random.default_rng(_SEED)
+        inputs = generator.integers(-128, 128, (_RANDOM_INPUTS, *shape), dtype=np.int8)
+        return write_project(program, device.id, folder, class_names, inputs)
+    information = write_project(program, device.id, folder, class_names)
+    inputs = quantise_inputs(shown.inputs, information.input)
+    return write_project(program, device.id, folder, class_names, inputs, shown.labels)
+
+
+def project_folder(path: Path) -> Path:
+    """Return the C project in `path`: the folder itself, or a run's.
+
+    Raises:
+        WrongInputError: there is none.
+    """
+    for candidate in (path, path / "project"):
+        if (candidate / "project.json").is_file():
+            return candidate
+    raise WrongInputError(
+        f"{path} holds no compiled project: its project.json is missing. "
+        "Make one with automcu compile or automcu design."
+    )

@@ -1,0 +1,102 @@
+"""From the board and the limits to proposals: what fits, and which of it is worth training."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.cost import check, estimate, survey
+from automcu.cost.records import Survey, Verdict
+from automcu.datasets import Dataset, resized
+from automcu.errors import ToolError
+from automcu.models import mean_ranks, zero_cost_scores
+from automcu.pipeline.job import Job
+from automcu.pipeline.progress import Progress
+from automcu.pipeline.run_folder import RunFolder, load_if_valid
+from automcu.planner import Plan, search, skeleton_grid
+from automcu.planner.plan import SURVEYS, Rating
+from automcu.space import AccuracyTable, Architecture, Skeleton, accuracy_prior
+
+_PROXY_BATCH = 32
+
+
+def judge(job: Job, architecture: Architecture) -> Verdict:
+    """Say whether an architecture keeps to the board and to the brief."""
+    return check(
+        estimate(architecture, job.device),
+        job.device,
+        max_latency_ms=job.brief.max_latency_ms,
+        max_ram_bytes=job.brief.max_ram_bytes,
+        max_flash_bytes=job.brief.max_flash_bytes,
+    )
+
+
+def make_plan(job: Job, dataset: Dataset) -> Plan:
+    """Return the run's plan, made now or before.
+
+    Raises:
+        DoesNotFitError: no network fits; says by how much the smallest misses.
+    """
+    folder, settings = job.folder, job.settings
+    found = load_if_valid(Plan, folder.plan)
+    if found:
+        folder.log("plan reused")
+        return found
+    with folder.timed("feasible space and plan"):
+        plan, surveys = search(
+            skeleton_grid(dataset.input_shape, len(dataset.class_names)),
+            _prior(dataset, settings.seed, folder),
+            fits=lambda cell, skeleton: (
+                judge(job, Architecture(cell=str(cell), skeleton=skeleton)).fits
+            ),
+            survey=_told(lambda skeleton: _survey(job, skeleton), job.progress),
+            latency_limit_ms=job.brief.max_latency_ms,
+            budget=settings.budget,
+            seed=settings.seed,
+        )
+    for number, one in enumerate(surveys.values(), start=1):
+        one.save(folder.survey(number))
+    plan.save(folder.plan)
+    folder.log("planned", space=plan.space, feasible=plan.feasible, seconds=plan.seconds)
+    return plan
+
+
+def _survey(job: Job, skeleton: Skeleton) -> Survey:
+    return survey(
+        job.device,
+        skeleton,
+        max_latency_ms=job.brief.max_latency_ms,
+        max_ram_bytes=job.brief.max_ram_bytes,
+        max_flash_bytes=job.brief.max_flash_bytes,
+    )
+
+
+def _told(
+    one_survey: Callable[[Skeleton], Survey], progress: Progress
+) -> Callable[[Skeleton], Survey]:
+    """Return the same function, which also tells of each survey that is done."""
+    done = 0
+
+    def survey_and_tell(skeleton: Skeleton) -> Survey:
+        nonlocal done
+        found = one_survey(skeleton)
+        done += 1
+        progress.update(done / SURVEYS, f"{found.feasible:,} of {found.cells:,} cells fit")
+        return found
+
+    return survey_and_tell
+
+
+def _prior(dataset: Dataset, seed: int, folder: RunFolder) -> AccuracyTable | Rating:
+    """Return the accuracy table, or where it cannot be had a rating of untrained networks."""
+    try:
+        return accuracy_prior()
+    except ToolError as error:
+        folder.log("prior missing", reason=str(error))
+
+    def rate(architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        side = architectures[0].skeleton.resolution
+        batch = resized(dataset, side).train.inputs[:_PROXY_BATCH]
+        return mean_ranks(zero_cost_scores(architectures, batch, seed))
+
+    return rate

@@ -1,0 +1,68 @@
+"""What the pipeline's own stages leave behind in the run folder."""
+
+from automcu.boards.records import Measurement
+from automcu.brief import Brief
+from automcu.compiler import Project
+from automcu.cost.records import Estimate
+from automcu.devices.profile import Device
+from automcu.planner import Counts, Plan, Proposal, Review
+from automcu.records import Record
+from automcu.report import Findings
+from automcu.toolchains.records import Build
+from automcu.training import Recipe, TrainingResult
+
+
+class Settings(Record):
+    """How a run is carried out, beside what is wanted. `training_seconds` is per candidate."""
+
+    budget: int = 3
+    seed: int = 0
+    board: str = "virtual"
+    training_seconds: float | None = None
+
+
+class TrainedCandidate(Record):
+    """A proposal after training and quantisation; accuracies are fractions on validation data."""
+
+    proposal: Proposal
+    review: Review
+    recipe: Recipe
+    training: TrainingResult
+    float_accuracy: float
+    int8_accuracy: float
+    macs: int
+    parameters: int
+    model_sha256: str
+
+
+class Deployment(Record):
+    """A candidate compiled for the device: `project` is a copy of the folder's project.json.
+
+    Accuracies are fractions on the test split: of the float network, of the quantised file in
+    onnxruntime, of the integer reference.
+    """
+
+    rank: int
+    model_sha256: str
+    project: Project
+    estimate: Estimate
+    float_accuracy: float
+    onnx_accuracy: float
+    host_accuracy: float
+    host_inputs: int
+
+
+class Run(Record):
+    """Every record of a finished run: the content of run.json."""
+
+    version: str
+    brief: Brief
+    settings: Settings
+    device: Device
+    plan: Plan
+    counts: Counts
+    candidates: tuple[TrainedCandidate, ...]
+    deployment: Deployment
+    build: Build
+    measurement: Measurement
+    findings: Findings

@@ -1,0 +1,154 @@
+"""A run's folder: where each record lies, what may be reused, and the log of decisions."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self, TypeVar
+
+from pydantic import TypeAdapter
+
+from automcu.errors import WrongInputError
+from automcu.records import Record, append_line, write_atomically
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+_SECONDS = TypeAdapter(dict[str, float])
+
+
+class RunFolder:
+    """One run on disk. Files appear whole or not at all, so a run resumes from any moment."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Start a new run in an empty or missing folder.
+
+        Raises:
+            WrongInputError: something is already there.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise WrongInputError(
+                f"{path} already holds something. Add --resume to continue a run there, "
+                "or choose another folder with --out."
+            )
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a run that was begun before.
+
+        Raises:
+            WrongInputError: there is none.
+        """
+        folder = cls(path)
+        if not folder.brief.is_file():
+            what = "holds no run: its brief.json is missing" if path.is_dir() else "is no folder"
+            raise WrongInputError(f"{path} {what}. Start one with automcu design --out {path}.")
+        return folder
+
+    @property
+    def brief(self) -> Path:
+        """The `Brief`."""
+        return self.path / "brief.json"
+
+    @property
+    def settings(self) -> Path:
+        """The `Settings`."""
+        return self.path / "settings.json"
+
+    @property
+    def device(self) -> Path:
+        """The `Device`, as it was when the run began."""
+        return self.path / "device.json"
+
+    @property
+    def plan(self) -> Path:
+        """The `Plan`."""
+        return self.path / "plan.json"
+
+    @property
+    def counts(self) -> Path:
+        """The `Counts`."""
+        return self.path / "counts.json"
+
+    @property
+    def deployment(self) -> Path:
+        """The `Deployment`."""
+        return self.path / "deployment.json"
+
+    @property
+    def project(self) -> Path:
+        """The C project to take away."""
+        return self.path / "project"
+
+    @property
+    def measurement(self) -> Path:
+        """The `Measurement`."""
+        return self.path / "measurement.json"
+
+    @property
+    def run(self) -> Path:
+        """The `Run`: every record in one file."""
+        return self.path / "run.json"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.path / "report.html"
+
+    def survey(self, number: int) -> Path:
+        """Return the path of the `Survey` of the plan's nth skeleton."""
+        return self.path / "surveys" / f"{number}.json"
+
+    def candidate(self, rank: int) -> Path:
+        """Return the folder of a candidate: checkpoint, ONNX files and its record."""
+        return self.path / "candidates" / str(rank)
+
+    def log(self, event: str, **details: object) -> None:
+        """Add a line to log.jsonl."""
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        append_line(self.path / "log.jsonl", {"time": moment, "event": event, **details})
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time that a block takes, interrupted or not, to the stage's seconds."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = self.seconds()
+            seconds[stage] = seconds.get(stage, 0.0) + time.monotonic() - started
+            write_atomically(self._seconds_path, _SECONDS.dump_json(seconds, indent=2))
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds that each stage has taken so far, over all attempts."""
+        if not self._seconds_path.is_file():
+            return {}
+        try:
+            return _SECONDS.validate_json(self._seconds_path.read_bytes())
+        except ValueError as error:
+            raise WrongInputError(
+                f"{self._seconds_path} is damaged. Delete it and resume the run."
+            ) from error
+
+    @property
+    def _seconds_path(self) -> Path:
+        return self.path / "seconds.json"
+
+
+def load_if_valid(record: type[AnyRecord], path: Path) -> AnyRecord | None:
+    """Return the record at `path`, or None where it is missing or damaged and must be made anew."""
+    try:
+        return record.load(path)
+    except WrongInputError:
+        return None
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex; empty where there is no file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

@@ -1,0 +1,56 @@
+"""The gates that a proposal passes before it may be trained, whoever made it."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from automcu.cost.records import Verdict
+from automcu.errors import WrongInputError
+from automcu.records import Record
+from automcu.space import Architecture, Cell
+
+Gate = Literal["schema_valid", "shape_valid", "feasible"]
+
+
+class Review(Record):
+    """The gates that a proposal passed, and why it did not pass the next one."""
+
+    passed: tuple[Gate, ...]
+    reason: str | None
+    verdict: Verdict | None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the proposal may be trained."""
+        return self.reason is None
+
+
+def review(
+    architecture: Architecture,
+    *,
+    input_channels: int,
+    classes: int,
+    judge: Callable[[Architecture], Verdict],
+) -> Review:
+    """Check a proposal again, independently of the survey that it came from."""
+    try:
+        cell = Cell.parse(architecture.cell)
+    except WrongInputError as error:
+        return Review(passed=(), reason=str(error), verdict=None)
+    skeleton = architecture.skeleton
+    if not cell.is_connected:
+        return _stopped(("schema_valid",), "its output does not depend on its input")
+    if (skeleton.input_channels, skeleton.classes) != (input_channels, classes):
+        return _stopped(
+            ("schema_valid",),
+            f"it takes {skeleton.input_channels} channels and tells {skeleton.classes} classes "
+            f"apart, the data have {input_channels} and {classes}",
+        )
+    verdict = judge(architecture)
+    if not verdict.fits:
+        broken = ", ".join(limit.limit for limit in verdict.limits)
+        return _stopped(("schema_valid", "shape_valid"), f"it breaks the limit: {broken}", verdict)
+    return Review(passed=("schema_valid", "shape_valid", "feasible"), reason=None, verdict=verdict)
+
+
+def _stopped(passed: tuple[Gate, ...], reason: str, verdict: Verdict | None = None) -> Review:
+    return Review(passed=passed, reason=reason, verdict=verdict)
