@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Heavy modules are imported by the commands that use them."""
+"""The command line: parse, call, print. Commands import heavy modules when they run."""
 
 from automcu.cli.app import app
 

@@ -14,9 +14,7 @@ from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD, AutomcuError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document instead of tables.")
-]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # What a shell reports for a program that Ctrl-C ended: 128 + SIGINT.

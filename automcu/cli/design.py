@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
-from automcu.cli.options import Board, MaxFlash, MaxLatency, MaxRam
+from automcu.cli.options import MaxFlash, MaxLatency, MaxRam
 
 if TYPE_CHECKING:
     from automcu.brief import Brief, Draft
@@ -77,7 +77,7 @@ def design(
         out, sentence = Path(sentence), ""
     run = out or _free_folder()
     respond(
-        lambda: _design(sentence, brief, flags, settings, run, resume, json),
+        lambda: _design(sentence, brief, flags, settings, run, resume),
         json,
         debug,
         f"Everything so far is kept; continue with: automcu design --resume {run}",
@@ -91,14 +91,14 @@ def _design(
     settings: dict[str, Any],
     path: Path,
     resume: bool,
-    as_json: bool,
 ) -> Answer:
+    said = bool(sentence or file or any(value is not None for value in flags.values()))
+    wanted = None if resume and not said else _understand(sentence, file, flags)
+
     from automcu.cli.progress import TerminalProgress
     from automcu.cli.run_answer import run_document, run_shown
     from automcu.pipeline import RunFolder, design
 
-    said = bool(sentence or file or any(value is not None for value in flags.values()))
-    wanted = None if resume and not said else _understand(sentence, file, flags)
     chosen = _settings(settings)
     with TerminalProgress() as progress:
         run = design(wanted, path, chosen, resume=resume, progress=progress)

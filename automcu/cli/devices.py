@@ -97,6 +97,6 @@ def _one(name: str) -> Answer:
 
 
 def _latency(device: "Device") -> str:
-    if device.latency is None:
-        return "timing model of the core, nothing fitted"
-    return f"{device.latency.source}, {device.latency.date}, {device.latency.compiler}"
+    if not device.latency:
+        return "no figures yet: it can be listed, but not designed for"
+    return "; ".join(f"{one.source}, {one.date}, {one.compiler}" for one in device.latency)

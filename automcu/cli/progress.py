@@ -28,14 +28,15 @@ class TerminalProgress:
         self._task: TaskID | None = None
         self._stage = ""
         self._note = ""
+        self._counted = ""
         self._started = 0.0
 
     def __enter__(self) -> "TerminalProgress":
         self._bars.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._end_stage(done=_[0] is None)
+    def __exit__(self, error: object, *_: object) -> None:
+        self._end_stage(done=error is None)
         self._bars.stop()
 
     def begin(self, stage: str) -> None:
@@ -53,6 +54,12 @@ class TerminalProgress:
         left = f", {duration(seconds_left)} left" if seconds_left else ""
         if self._task is not None:
             self._bars.update(self._task, completed=min(fraction, 1.0), note=note + left)
+
+    def count(self, what: str, done: int, total: int) -> None:
+        """Move the bar by counted pieces; what is counted may change during a stage."""
+        if what != self._counted:
+            self._counted, self._started = what, time.monotonic()
+        self.update(done / max(total, 1), f"{what} {done:,}/{total:,}")
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the bars."""

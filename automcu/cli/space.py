@@ -17,6 +17,8 @@ from automcu.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from automcu.cost.records import Survey
     from automcu.space import Skeleton
 
@@ -55,7 +57,7 @@ def _space(name: str, skeleton: "Skeleton", limits: Limits) -> Answer:
     from automcu.cost import survey
     from automcu.devices import find_device
 
-    found = survey(find_device(name), skeleton, **limits.arguments())
+    found = survey(find_device(name), skeleton, **limits)
     document = {
         "device": found.device,
         "skeleton": found.skeleton.model_dump(),
@@ -71,7 +73,7 @@ def _space(name: str, skeleton: "Skeleton", limits: Limits) -> Answer:
     return Answer(document, _shown(found), 1, "No cell fits; raise a limit or shrink the skeleton.")
 
 
-def _shown(found: "Survey") -> "object":
+def _shown(found: "Survey") -> "RenderableType":
     from rich import box
     from rich.console import Group
     from rich.table import Table

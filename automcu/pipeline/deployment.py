@@ -60,8 +60,8 @@ def measure(job: Job, deployment: Deployment) -> Measurement:
         folder.log("measurement reused")
         return found
 
-    def tell(done: int, total: int) -> None:
-        job.progress.update(done / max(total, 1), f"{done} of {total} inputs")
+    def tell(what: str, done: int, total: int) -> None:
+        job.progress.update(done / max(total, 1), f"{what} {done:,}/{total:,}")
 
     with folder.timed("flashing and running on the board"):
         made = bench_project(folder.project, job.device, job.settings.board, None, progress=tell)

@@ -1,0 +1,104 @@
+"""`automcu doctor`: whether everything that a run needs is there."""
+
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from automcu.cli.answer import Answer, Debug, Json, respond
+
+_OLDEST_PYTHON = (3, 11)
+_PACKAGES = ("torch", "onnx", "onnxruntime", "sklearn", "unicorn", "capstone", "serial")
+
+
+def doctor(json: Json = False, debug: Debug = False) -> None:
+    """Check the installation: Python, packages, compilers, boards, and what to do about a gap."""
+    respond(_doctor, json, debug)
+
+
+def _doctor() -> Answer:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD
+
+    findings = list(_examine())
+    table = Table(show_header=False, box=None)
+    for _ in range(3):
+        table.add_column()
+    for name, well, text in findings:
+        table.add_row("[green]ok[/]" if well else "[red]missing[/]", name, escape(text))
+    healthy = all(well for _, well, _ in findings)
+    document = {
+        "healthy": healthy,
+        "checks": [{"name": name, "ok": well, "detail": text} for name, well, text in findings],
+    }
+    if healthy:
+        return Answer(document, table, EXIT_DONE)
+    first = next(text for _, well, text in findings if not well)
+    return Answer(document, table, EXIT_TOOL_OR_BOARD, f"Something is missing. {first}")
+
+
+def _examine() -> Iterator[tuple[str, bool, str]]:
+    yield "Python", sys.version_info >= _OLDEST_PYTHON, platform.python_version()
+    for package in _PACKAGES:
+        yield _try(f"package {package}", partial(_version_of, package))
+    for name, check in (
+        ("compiler for Cortex-M", _arm_compiler),
+        ("boards", _boards),
+        ("accuracy table", _accuracy_table),
+        ("virtual board", _virtual_core),
+    ):
+        yield _try(name, check)
+    yield "TFLite models (optional)", True, _tensorflow()
+
+
+def _try(name: str, check: Callable[[], str]) -> tuple[str, bool, str]:
+    try:
+        return name, True, check()
+    except Exception as error:  # whatever is broken, the doctor goes on to the next check
+        return name, False, str(error)
+
+
+def _version_of(package: str) -> str:
+    import importlib
+
+    try:
+        module = importlib.import_module(package)
+    except ImportError as error:
+        raise RuntimeError(f"{error}. Install automcu again with pip.") from error
+    return str(getattr(module, "__version__", "found"))
+
+
+def _arm_compiler() -> str:
+    from automcu.toolchains import find_compiler
+
+    return str(find_compiler("cortex-m4"))
+
+
+def _boards() -> str:
+    from automcu.devices import all_devices
+
+    return ", ".join(all_devices())
+
+
+def _accuracy_table() -> str:
+    from automcu.space import accuracy_prior
+
+    table = accuracy_prior()
+    return f"{table.source}, {len(table):,} cells"
+
+
+def _virtual_core() -> str:
+    from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB, Uc
+
+    Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+    return "Unicorn emulates Cortex-M"
+
+
+def _tensorflow() -> str:
+    from importlib.util import find_spec
+
+    if find_spec("tensorflow"):
+        return "tensorflow is installed"
+    return "not installed; pip install automcu[tflite] adds keras.datasets and TFLite models"

@@ -1,0 +1,78 @@
+"""How a verdict is told: the stable keys of `check --json` and `compile --json`, and a table."""
+
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from automcu.cli.answer import Answer
+from automcu.cost import Limit, Verdict
+from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED
+from automcu.report.wording import kilobytes, milliseconds
+
+_MOST_LAYERS_SHOWN = 60
+
+
+def verdict_answer(verdict: Verdict, more: dict[str, Any] | None = None) -> Answer:
+    """Return the answer for a verdict, with `more` beside the stable keys."""
+    needed = verdict.estimate
+    document = {
+        "device": verdict.device,
+        "fits": verdict.fits,
+        "limits": [
+            limit.model_dump(include={"limit", "needed", "available", "layer", "help"})
+            for limit in verdict.limits
+        ],
+        "flash_bytes": needed.flash_bytes,
+        "ram_bytes": needed.ram_bytes,
+        "arena_bytes": needed.arena_bytes,
+        "cycles": needed.cycles,
+        "latency_ms": needed.latency_ms,
+        "latency_source": "modelled",
+        "macs": needed.macs,
+        "layers": [
+            layer.model_dump(include={"name", "op", "variant", "macs", "cycles"})
+            for layer in needed.layers
+        ],
+        **(more or {}),
+    }
+    return Answer(
+        document,
+        _shown(verdict),
+        EXIT_DONE if verdict.fits else EXIT_GOAL_MISSED,
+        " ".join(_sentence(limit) for limit in verdict.limits) or None,
+    )
+
+
+def _sentence(limit: Limit) -> str:
+    if limit.limit == "latency":
+        amounts = f"{limit.needed:.3g} ms are needed, {limit.available:.3g} allowed"
+    else:
+        amounts = f"{limit.needed:,.0f} bytes are needed, {limit.available:,.0f} allowed"
+    remedy = f" Try {limit.help}." if limit.help else ""
+    return f"It does not fit: of {limit.limit}, {amounts}.{remedy}"
+
+
+def _shown(verdict: Verdict) -> RenderableType:
+    needed = verdict.estimate
+    layers = Table(box=box.SIMPLE_HEAD)
+    layers.add_column("layer", overflow="fold")
+    layers.add_column("operator", overflow="fold")
+    layers.add_column("kernel", overflow="fold")
+    for heading in ("MACs", "cycles", "output"):
+        layers.add_column(heading, justify="right", no_wrap=True)
+    for layer in needed.layers[:_MOST_LAYERS_SHOWN]:
+        shape = "×".join(str(side) for side in layer.output_shape)
+        macs, cycles = f"{layer.macs:,}", f"{layer.cycles:,}"
+        layers.add_row(layer.name, layer.op, layer.variant, macs, cycles, shape)
+    hidden = len(needed.layers) - _MOST_LAYERS_SHOWN
+    more = [f"… and {hidden} layers more; --json has all"] if hidden > 0 else []
+    return Group(
+        layers,
+        *more,
+        f"{'Fits' if verdict.fits else 'Does not fit'} {verdict.device} (all modelled): "
+        f"flash {kilobytes(needed.flash_bytes)}, RAM {kilobytes(needed.ram_bytes)} "
+        f"(arena {kilobytes(needed.arena_bytes)}), {milliseconds(needed.latency_ms)}, "
+        f"{needed.cycles:,} cycles, {needed.macs:,} MACs",
+    )
