@@ -8,6 +8,7 @@ from automcu.toolchains.firmware_files import (
     render_board_header,
     write_firmware,
 )
+from automcu.toolchains.host import HostCompiler, host_compiler
 from automcu.toolchains.linker_script import DEFAULT_STACK_BYTES, render_linker_script
 from automcu.toolchains.records import Build
 
@@ -16,11 +17,13 @@ __all__ = [
     "Build",
     "Compiler",
     "ElfSizes",
+    "HostCompiler",
     "build_project",
     "elf_sizes",
     "find_compiler",
     "firmware_sources",
     "flash_image",
+    "host_compiler",
     "render_board_header",
     "render_linker_script",
     "write_firmware",

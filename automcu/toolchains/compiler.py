@@ -1,7 +1,7 @@
 """Finding a compiler for a core, and the flags that every build uses."""
 
+import importlib.util
 import os
-import re
 import shutil
 import sys
 from functools import cache
@@ -101,14 +101,13 @@ def find_compiler(core: Core) -> Compiler:
     if choice != "zig":
         gcc = shutil.which(_GCC)
         if gcc is not None:
-            return Compiler(kind="gcc", command=(gcc,), version=_version((gcc,)), core=core)
+            return Compiler(kind="gcc", command=(gcc,), version=_gcc_version(gcc), core=core)
     if choice == "gcc":
         raise ToolError(
             f"{_GCC} is not on the PATH. Install it (Debian and Ubuntu: apt-get install "
             f"gcc-arm-none-eabi), or unset {_CHOICE_VARIABLE}."
         )
-    zig = zig_command()
-    return Compiler(kind="zig", command=zig, version=_version(zig), core=core)
+    return Compiler(kind="zig", command=zig_command(), version=_zig_version(), core=core)
 
 
 def zig_command() -> tuple[str, ...]:
@@ -117,23 +116,26 @@ def zig_command() -> tuple[str, ...]:
     Raises:
         ToolError: the package is missing.
     """
-    command = (sys.executable, "-m", "ziglang", "cc")
-    try:
-        _version(command)
-    except ToolError as error:
+    if importlib.util.find_spec("ziglang") is None:
         raise ToolError(
             "There is no C compiler. Install one with: pip install ziglang "
             "(or arm-none-eabi-gcc for Cortex-M)."
-        ) from error
-    return command
+        )
+    return (sys.executable, "-m", "ziglang", "cc")
 
 
 @cache
-def _version(command: tuple[str, ...]) -> str:
+def _gcc_version(gcc: str) -> str:
+    return _first_line((gcc, "-dumpfullversion"))
+
+
+@cache
+def _zig_version() -> str:
+    return _first_line((sys.executable, "-m", "ziglang", "version"))
+
+
+def _first_line(command: tuple[str, ...]) -> str:
     try:
-        banner = run_tool((*command, "--version"), Path.cwd())
+        return run_tool(command, Path.cwd()).splitlines()[0].strip()
     except ToolFailedError as failure:
         raise ToolError(f"{' '.join(command)} does not run: {failure}. Reinstall it.") from failure
-    # GCC's first line ends in its version after a package name in brackets, clang's holds it.
-    found = re.search(r"\d+\.\d+(?:\.\d+)?", re.sub(r"\(.*?\)", "", banner.splitlines()[0]))
-    return found.group() if found else "of unknown version"

@@ -37,7 +37,7 @@ def run_tool(command: Sequence[str], folder: Path) -> str:
         ) from error
     except subprocess.TimeoutExpired as error:
         raise ToolError(
-            f"{command[0]} did not finish within {_TIMEOUT_S} s. Try again when the machine is idle."
+            f"{command[0]} did not finish within {_TIMEOUT_S} s. Try again on an idle machine."
         ) from error
     if done.returncode != 0:
         raise ToolFailedError(done.stderr + done.stdout)

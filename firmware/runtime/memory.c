@@ -2,43 +2,57 @@
 
 #include <stdint.h>
 
-/* Word by word where both sides are aligned alike, which is the case for nearly all that a
- * compiler emits; the rest byte by byte. The build's flags keep the compiler from turning these
- * loops back into calls of the functions that they define. */
+/* Sixteen bytes at a time, then four, then one. The build's flags keep the compiler from turning
+ * these loops back into calls of the functions that they define. */
 
 typedef uint32_t __attribute__((may_alias)) Word;
+typedef struct {
+    uint32_t words[4];
+} __attribute__((may_alias)) Block;
+/* A word at any address: the cores that run this load it at once. */
+typedef struct {
+    uint32_t value;
+} __attribute__((may_alias, packed)) UnalignedWord;
 
-#define WORD_BYTES ((size_t)sizeof(Word))
 #define REPEAT_IN_EVERY_BYTE 0x01010101u
 
-static int same_alignment(const void *a, const void *b) {
-    return (((uintptr_t)a ^ (uintptr_t)b) % WORD_BYTES) == 0;
+static int is_aligned(const void *address) {
+    return (uintptr_t)address % sizeof(Word) == 0;
 }
 
-void *memcpy(void *restrict destination, const void *restrict source, size_t length) {
-    uint8_t *to = destination;
-    const uint8_t *from = source;
-    if (same_alignment(to, from)) {
-        for (; length != 0 && (uintptr_t)to % WORD_BYTES != 0; --length) {
-            *to++ = *from++;
+/* Right for ranges that overlap too, if the destination does not begin inside the source. */
+static void copy_upwards(uint8_t *to, const uint8_t *from, size_t length) {
+    for (; length != 0 && !is_aligned(to); --length) {
+        *to++ = *from++;
+    }
+    if (is_aligned(from)) {
+        for (; length >= sizeof(Block); length -= sizeof(Block)) {
+            *(Block *)(void *)to = *(const Block *)(const void *)from;
+            to += sizeof(Block);
+            from += sizeof(Block);
         }
-        for (; length >= WORD_BYTES; length -= WORD_BYTES) {
-            *(Word *)(void *)to = *(const Word *)(const void *)from;
-            to += WORD_BYTES;
-            from += WORD_BYTES;
-        }
+    }
+    for (; length >= sizeof(Word); length -= sizeof(Word)) {
+        *(Word *)(void *)to = ((const UnalignedWord *)(const void *)from)->value;
+        to += sizeof(Word);
+        from += sizeof(Word);
     }
     for (; length != 0; --length) {
         *to++ = *from++;
     }
+}
+
+void *memcpy(void *restrict destination, const void *restrict source, size_t length) {
+    copy_upwards(destination, source, length);
     return destination;
 }
 
 void *memmove(void *destination, const void *source, size_t length) {
     uint8_t *to = destination;
     const uint8_t *from = source;
-    if (to <= from) { /* memcpy goes upwards, which is right for this case */
-        return memcpy(destination, source, length);
+    if ((uintptr_t)to - (uintptr_t)from >= length) {
+        copy_upwards(to, from, length);
+        return destination;
     }
     while (length != 0) {
         length -= 1;
@@ -50,12 +64,18 @@ void *memmove(void *destination, const void *source, size_t length) {
 void *memset(void *destination, int value, size_t length) {
     uint8_t *to = destination;
     uint8_t byte = (uint8_t)value;
-    for (; length != 0 && (uintptr_t)to % WORD_BYTES != 0; --length) {
+    uint32_t word = byte * REPEAT_IN_EVERY_BYTE;
+    const Block block = {{word, word, word, word}};
+    for (; length != 0 && !is_aligned(to); --length) {
         *to++ = byte;
     }
-    for (; length >= WORD_BYTES; length -= WORD_BYTES) {
-        *(Word *)(void *)to = byte * REPEAT_IN_EVERY_BYTE;
-        to += WORD_BYTES;
+    for (; length >= sizeof(Block); length -= sizeof(Block)) {
+        *(Block *)(void *)to = block;
+        to += sizeof(Block);
+    }
+    for (; length >= sizeof(Word); length -= sizeof(Word)) {
+        *(Word *)(void *)to = word;
+        to += sizeof(Word);
     }
     for (; length != 0; --length) {
         *to++ = byte;
