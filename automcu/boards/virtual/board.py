@@ -1,0 +1,31 @@
+"""A virtual board: power on, boot loader, program, and back to the boot loader when that ends."""
+
+import sys
+
+from automcu.boards.virtual.boot_loader import BootLoader
+from automcu.boards.virtual.machine import Ending, Machine
+from automcu.boards.virtual.memory import BoardMemory
+from automcu.boards.virtual.serial_line import SerialLine
+from automcu.devices.profile import Device
+
+
+def run_board(device: Device, line: SerialLine) -> None:
+    """Be the board, for ever."""
+    memory = BoardMemory(device)
+    part_id = device.flashing.bootloader_device_id or 0
+    while True:
+        vector_table = BootLoader(line, memory, part_id).serve()
+        _run_program(device, memory, line, vector_table)
+
+
+def _run_program(device: Device, memory: BoardMemory, line: SerialLine, vector_table: int) -> None:
+    """Run the program, through any resets, until it jumps to the boot loader or faults."""
+    while True:
+        outcome = Machine(device, memory, line).run(vector_table)
+        line.flush()
+        if outcome.ending is Ending.FAULT:
+            print(f"{device.id}: the program faulted: {outcome.description}", file=sys.stderr)
+            sys.stderr.flush()
+            line.hang_up()
+        if outcome.ending is not Ending.RESET:
+            return

@@ -1,0 +1,105 @@
+"""One life of a program on a virtual board: from reset to a fault, a reset, or the boot loader."""
+
+from enum import Enum
+
+from unicorn import UC_HOOK_MEM_INVALID, Uc, UcError
+from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_PC, UC_ARM_REG_SP
+
+from automcu.boards.virtual import peripherals, system_registers
+from automcu.boards.virtual.cycle_counter import CycleCounter
+from automcu.boards.virtual.engine import new_engine
+from automcu.boards.virtual.families import family_of
+from automcu.boards.virtual.memory import BoardMemory
+from automcu.boards.virtual.peripherals import Peripherals, part_constants
+from automcu.boards.virtual.serial_line import SerialLine
+from automcu.boards.virtual.system_registers import SystemRegisters, SystemResetError
+from automcu.devices.profile import Device
+from automcu.records import Record
+
+# Unicorn wants an address to stop at; nothing is mapped at this one.
+_NOWHERE = 0xFFFF_FFFE
+_THUMB = 1
+
+
+class Ending(Enum):
+    """How a program's life ended."""
+
+    BOOT_LOADER = "it jumped into the boot loader"
+    RESET = "it reset the system"
+    FAULT = "it faulted"
+
+
+class Outcome(Record):
+    """How a program's life ended, and for a fault, where and why."""
+
+    ending: Ending
+    description: str = ""
+
+
+class Machine:
+    """Core, memory and peripherals, just out of reset."""
+
+    def __init__(self, device: Device, memory: BoardMemory, line: SerialLine) -> None:
+        family = family_of(device)
+        self._memory = memory
+        self._line = line
+        self._engine = new_engine(device, memory)
+        self._counter = CycleCounter(self._engine, device)
+        self._peripherals = Peripherals(device, family, line)
+        constants = part_constants(device, family)
+        self._system = SystemRegisters(device.core, self._counter, constants)
+        self._bad_address = 0
+        self._map_registers()
+
+    def run(self, vector_table: int) -> Outcome:
+        """Start the program at `vector_table` as reset does, and stay with it to its end."""
+        engine = self._engine
+        vectors = self._memory.read(vector_table, 8) or bytes(8)
+        engine.reg_write(UC_ARM_REG_SP, int.from_bytes(vectors[:4], "little"))
+        address = int.from_bytes(vectors[4:], "little") & ~_THUMB
+        while True:
+            try:
+                engine.emu_start(address | _THUMB, _NOWHERE)
+            except SystemResetError:
+                return Outcome(ending=Ending.RESET)
+            except UcError as error:
+                return self._ended_by(error)
+            address = engine.reg_read(UC_ARM_REG_PC)
+            self._counter.stopped_at(address)
+
+    def _ended_by(self, error: UcError) -> Outcome:
+        address = self._engine.reg_read(UC_ARM_REG_PC)
+        if self._memory.in_rom(address):
+            return Outcome(ending=Ending.BOOT_LOADER)
+        description = f"{error} at {address:#010x}"
+        if self._bad_address:
+            description += f", on an access to {self._bad_address:#010x}"
+        caller = self._engine.reg_read(UC_ARM_REG_LR)
+        return Outcome(ending=Ending.FAULT, description=f"{description} (LR {caller:#010x})")
+
+    def _map_registers(self) -> None:
+        engine = self._engine
+        for base, size, registers in (
+            (peripherals.BASE, peripherals.SIZE, self._peripherals),
+            (system_registers.BASE, system_registers.SIZE, self._system),
+        ):
+            _map(engine, base, size, registers)
+        engine.hook_add(UC_HOOK_MEM_INVALID, self._on_invalid_access)
+
+    def _on_invalid_access(
+        self, engine: Uc, access: int, address: int, size: int, value: int, _: object
+    ) -> bool:
+        self._bad_address = address
+        return False
+
+
+def _map(engine: Uc, base: int, size: int, registers: Peripherals | SystemRegisters) -> None:
+    read, write = registers.read, registers.write
+    engine.mmio_map(
+        base,
+        size,
+        lambda engine, offset, width, _: read(base + offset),
+        None,
+        lambda engine, offset, width, value, _: write(base + offset, value),
+        None,
+    )

@@ -1,0 +1,120 @@
+"""Flash and RAM of a virtual board: one set of bytes for the boot loader and for the engine."""
+
+import ctypes
+import mmap
+from dataclasses import dataclass
+
+from unicorn import UC_PROT_ALL, UC_PROT_EXEC, UC_PROT_READ, Uc
+
+from automcu.boards.flashing.image import code_flash
+from automcu.boards.virtual.families import family_of
+from automcu.devices.profile import Device
+
+ERASED_BYTE = b"\xff"
+_PAGE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Bank:
+    """A stretch of memory; `content` is padded to whole pages, which is all that Unicorn maps."""
+
+    kind: str
+    address: int
+    size: int
+    content: mmap.mmap
+    protection: int
+
+    def holds(self, address: int, count: int) -> bool:
+        return self.address <= address and address + count <= self.address + self.size
+
+
+class BoardMemory:
+    """All memories of a device, with flash erased and RAM zero, as long as the board lives."""
+
+    def __init__(self, device: Device) -> None:
+        family = family_of(device)
+        self._flash_start = code_flash(device).address
+        self._sector_bytes = device.flashing.flash_sector_bytes
+        self.rom = _bank("rom", family.rom_address, family.rom_size, UC_PROT_READ)
+        regions = [_bank_of(r.kind, r.address, r.size) for r in device.memory]
+        self._banks = [self.rom, *regions]
+        self._fill_rom(device, family.flash_size_register)
+
+    def map_into(self, engine: Uc) -> None:
+        """Let an engine run in this memory."""
+        for bank in self._banks:
+            host_address = ctypes.addressof(ctypes.c_char.from_buffer(bank.content))
+            engine.mem_map_ptr(bank.address, len(bank.content), bank.protection, host_address)
+
+    def in_rom(self, address: int) -> bool:
+        """Whether `address` is in system memory, where the boot loader is."""
+        return self.rom.holds(address, 1)
+
+    def read(self, address: int, count: int) -> bytes | None:
+        """Bytes of any memory; None when there is none."""
+        bank = self._bank_at(address, count)
+        if bank is None:
+            return None
+        offset = address - bank.address
+        return bank.content[offset : offset + count]
+
+    def write(self, address: int, content: bytes) -> bool:
+        """Write to RAM, or program flash, which only clears bits; False where there is neither."""
+        bank = self._bank_at(address, len(content))
+        if bank is None or bank.kind == "rom":
+            return False
+        offset = address - bank.address
+        end = offset + len(content)
+        if bank.kind == "flash":
+            before = bank.content[offset:end]
+            content = bytes(old & new for old, new in zip(before, content, strict=True))
+        bank.content[offset:end] = content
+        return True
+
+    def erase_sector(self, number: int) -> bool:
+        """Erase one sector of the profile's; False when there is no such sector."""
+        if number >= len(self._sector_bytes):
+            return False
+        start = self._flash_start + sum(self._sector_bytes[:number])
+        return self._erase(start, self._sector_bytes[number])
+
+    def erase_all(self) -> None:
+        """Erase every sector."""
+        for number in range(len(self._sector_bytes)):
+            self.erase_sector(number)
+
+    def _erase(self, address: int, size: int) -> bool:
+        bank = self._bank_at(address, size)
+        if bank is None or bank.kind != "flash":
+            return False
+        offset = address - bank.address
+        bank.content[offset : offset + size] = ERASED_BYTE * size
+        return True
+
+    def _bank_at(self, address: int, count: int) -> _Bank | None:
+        return next((bank for bank in self._banks if bank.holds(address, count)), None)
+
+    def _fill_rom(self, device: Device, flash_size_register: int) -> None:
+        """A vector table that leads back into ROM, and the flash size in KiB (RM0090, 39.2)."""
+        table = device.flashing.bootloader_address or self.rom.address
+        ram = next(r for r in device.memory if r.kind == "ram")
+        self._patch_rom(table, (ram.address + ram.size).to_bytes(4, "little"))
+        self._patch_rom(table + 4, (table + 0x101).to_bytes(4, "little"))
+        self._patch_rom(flash_size_register, (device.flash_bytes // 1024).to_bytes(2, "little"))
+
+    def _patch_rom(self, address: int, content: bytes) -> None:
+        offset = address - self.rom.address
+        self.rom.content[offset : offset + len(content)] = content
+
+
+def _bank_of(kind: str, address: int, size: int) -> _Bank:
+    if kind == "flash":
+        bank = _bank(kind, address, size, UC_PROT_READ | UC_PROT_EXEC)
+        bank.content[:] = ERASED_BYTE * len(bank.content)
+        return bank
+    return _bank(kind, address, size, UC_PROT_ALL)
+
+
+def _bank(kind: str, address: int, size: int, protection: int) -> _Bank:
+    padded = -(-size // _PAGE_BYTES) * _PAGE_BYTES
+    return _Bank(kind, address, size, mmap.mmap(-1, padded), protection)

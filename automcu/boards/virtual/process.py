@@ -1,0 +1,79 @@
+"""Starting a virtual board as a process of its own, and making sure that it ends."""
+
+import contextlib
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import IO
+
+from automcu.boards.virtual.engine import check_core
+from automcu.boards.virtual.families import family_of
+from automcu.devices.profile import Device
+from automcu.errors import BoardError
+
+# Compiling the timing model takes some seconds, once.
+_START_TIMEOUT_S = 120.0
+_END_TIMEOUT_S = 5.0
+
+
+@contextlib.contextmanager
+def virtual_board(device: Device) -> Iterator[str]:
+    """Power up a virtual `device` with erased flash; yield the URL of its serial line.
+
+    The board ends with the block, and with this process however that ends: it watches its
+    standard input, which closes with its parent. Faults of its program go to standard error.
+
+    Raises:
+        BoardError: there is no virtual board for this device, or it does not start.
+    """
+    family_of(device)
+    check_core(device)
+    # A session of its own keeps the terminal's Ctrl-C away from it; it is stopped below.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "automcu.boards.virtual", "--device", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield _start(process, device)
+    finally:
+        _stop(process)
+
+
+def _start(process: "subprocess.Popen[str]", device: Device) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(device.model_dump_json() + "\n")
+        process.stdin.flush()
+    url = _first_line(process.stdout, _START_TIMEOUT_S)
+    if not url:
+        raise BoardError(
+            f"The virtual {device.name} did not start. Run `automcu doctor` to see what is missing."
+        )
+    return url
+
+
+def _first_line(stream: IO[str], timeout_s: float) -> str:
+    """The first line of a stream; empty when it ends or the time is over before there is one."""
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.append(stream.readline()), daemon=True)
+    reader.start()
+    reader.join(timeout_s)
+    return lines[0].strip() if lines else ""
+
+
+def _stop(process: "subprocess.Popen[str]") -> None:
+    process.terminate()
+    try:
+        process.wait(_END_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()

@@ -1,0 +1,118 @@
+"""The board's end of its serial line, on a TCP port that pyserial opens as socket://."""
+
+import contextlib
+import select
+import socket
+
+_RECEIVE_BYTES = 65536
+_SEND_TIMEOUT_S = 10.0
+
+
+class DisconnectedError(Exception):
+    """The host hung up in the middle of something."""
+
+
+class SerialLine:
+    """Serves one host at a time; a host that leaves and comes back finds the board as it was.
+
+    Bytes are received and sent in bulk: the board's registers work on buffers. What the board
+    sends while no host listens is lost, as on a wire.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self._host: socket.socket | None = None
+        self._received = bytearray()
+        self._to_send = bytearray()
+        self.connections = 0
+
+    @property
+    def url(self) -> str:
+        """What to open the board with."""
+        return f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    @property
+    def has_input(self) -> bool:
+        """Whether a received byte waits to be taken."""
+        return bool(self._received)
+
+    def take_byte(self) -> int:
+        """The next received byte, 0 if there is none (an empty USART reads as that)."""
+        return self._received.pop(0) if self._received else 0
+
+    def put(self, content: bytes) -> None:
+        """Send bytes, at the latest when the board next waits for input."""
+        self._to_send += content
+
+    def flush(self) -> None:
+        """Send now what `put` has collected."""
+        if self._to_send and self._host is not None:
+            try:
+                self._host.sendall(self._to_send)
+            except OSError:
+                self.hang_up()
+        self._to_send.clear()
+
+    def wait(self, timeout_s: float | None) -> None:
+        """Block until bytes arrive, a host comes or goes, or the time is over."""
+        sources = [self._listener] if self._host is None else [self._listener, self._host]
+        ready, _, _ = select.select(sources, [], [], timeout_s)
+        if self._host in ready:
+            self._receive()
+        if self._listener in ready:
+            self._accept()
+
+    def read(self, count: int) -> bytes:
+        """Wait for `count` bytes from one host.
+
+        Raises:
+            DisconnectedError: it hung up before they were complete.
+        """
+        self.flush()
+        connection = self.connections
+        while len(self._received) < count:
+            self.wait(None)
+            if self.connections != connection:
+                raise DisconnectedError
+        content = bytes(self._received[:count])
+        del self._received[:count]
+        return content
+
+    def hang_up(self) -> None:
+        """Drop the host, as if the cable was pulled."""
+        if self._host is not None:
+            self._host.close()
+            self._host = None
+        self._received.clear()
+        self._to_send.clear()
+        self.connections += 1
+
+    def _receive(self) -> None:
+        assert self._host is not None
+        try:
+            content = self._host.recv(_RECEIVE_BYTES)
+        except OSError:
+            content = b""
+        if content:
+            self._received += content
+        else:
+            self.hang_up()
+
+    def _accept(self) -> None:
+        """Let a host in, unless there is one: a serial port has one user."""
+        newcomer, _ = self._listener.accept()
+        if self._host is not None and not _has_left(self._host):
+            newcomer.close()
+            return
+        if self._host is not None:
+            self.hang_up()
+        newcomer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        newcomer.settimeout(_SEND_TIMEOUT_S)
+        self._host = newcomer
+
+
+def _has_left(host: socket.socket) -> bool:
+    with contextlib.suppress(OSError):
+        ready, _, _ = select.select([host], [], [], 0)
+        return bool(ready) and host.recv(1, socket.MSG_PEEK) == b""
+    return True
