@@ -3,7 +3,7 @@
 /* Right shifts below are arithmetic. C99 leaves that to the compiler: fail to build where it is not. */
 typedef char right_shift_is_arithmetic[((-1) >> 1) == -1 ? 1 : -1];
 
-static inline int8_t clamp_to_int8(int32_t value, int32_t minimum, int32_t maximum)
+MODEL_INLINE int8_t clamp_to_int8(int32_t value, int32_t minimum, int32_t maximum)
 {
     if (value < minimum) {
         value = minimum;
@@ -15,7 +15,7 @@ static inline int8_t clamp_to_int8(int32_t value, int32_t minimum, int32_t maxim
 }
 
 /* zero_point + ((accumulator << left_shift) * multiplier + 2^31) >> 32, clamped. */
-static inline int8_t requantise(int32_t accumulator, int32_t multiplier, const requantisation *scaling)
+MODEL_INLINE int8_t requantise(int32_t accumulator, int32_t multiplier, const requantisation *scaling)
 {
     const int32_t shifted = (int32_t)((uint32_t)accumulator << scaling->left_shift);
     const int64_t product = (int64_t)shifted * multiplier + ((int64_t)1 << 31);
@@ -23,7 +23,7 @@ static inline int8_t requantise(int32_t accumulator, int32_t multiplier, const r
 }
 
 /* (a * multiplier_a + b * multiplier_b + offset) >> shift, clamped. */
-static inline int8_t add_scaled(int32_t a, int32_t b, const add_scaling *scaling)
+MODEL_INLINE int8_t add_scaled(int32_t a, int32_t b, const add_scaling *scaling)
 {
     const int32_t total = a * scaling->multiplier_a + b * scaling->multiplier_b + scaling->offset;
     return clamp_to_int8(total >> scaling->shift, scaling->minimum, scaling->maximum);

@@ -42,7 +42,9 @@ static inline void instruction_barrier(void) {
     __asm volatile("isb" ::: "memory");
 }
 
-static inline _Noreturn void system_reset(void) {
+#define DOES_NOT_RETURN __attribute__((noreturn))
+
+DOES_NOT_RETURN static inline void system_reset(void) {
     data_barrier();
     SCB_AIRCR = AIRCR_VECTKEY | AIRCR_SYSRESETREQ;
     for (;;) {

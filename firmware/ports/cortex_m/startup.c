@@ -12,10 +12,10 @@ extern uint8_t __arena_start[], __arena_end[];
 extern uint8_t __image_bytes[];
 
 int main(void);
-_Noreturn void reset_handler(void);
+void reset_handler(void) DOES_NOT_RETURN;
 
 /* Nothing here can mend a fault, and a board that starts anew answers its host again. */
-static _Noreturn void fault_handler(void) {
+DOES_NOT_RETURN static void fault_handler(void) {
     system_reset();
 }
 
@@ -69,7 +69,7 @@ static inline uint32_t *stack_pointer(void) {
     return pointer;
 }
 
-_Noreturn void reset_handler(void) {
+void reset_handler(void) {
     start_boot_loader_if_asked();
     SCB_VTOR = (uint32_t)(uintptr_t)vectors; /* a boot loader may have left its own */
     enable_fpu();

@@ -28,7 +28,7 @@ static void show_system_memory_at_zero(void) {
 #endif
 }
 
-static _Noreturn void jump_through(uintptr_t vector_table) {
+DOES_NOT_RETURN static void jump_through(uintptr_t vector_table) {
     const volatile uint32_t *table = (const volatile uint32_t *)vector_table;
     uint32_t stack = table[0];
     uint32_t entry = table[1];

@@ -12,11 +12,12 @@
 /* The 48 MHz output is not used: the largest divider. */
 #define PLL_USB_DIVIDER 15u
 
-_Static_assert(BOARD_CORE_HZ % PLL_INPUT_HZ == 0, "the core clock must be in whole megahertz");
-_Static_assert(PLL_OSCILLATOR_HZ >= 100000000u && PLL_OSCILLATOR_HZ <= 432000000u,
-               "the PLL does not reach this core clock");
-_Static_assert(BOARD_OSCILLATOR_HZ % PLL_INPUT_HZ == 0,
-               "the oscillator must be in whole megahertz");
+#if BOARD_CORE_HZ % PLL_INPUT_HZ != 0 || BOARD_OSCILLATOR_HZ % PLL_INPUT_HZ != 0
+#error "core clock and oscillator must be in whole megahertz"
+#endif
+#if PLL_OSCILLATOR_HZ < 100000000u || PLL_OSCILLATOR_HZ > 432000000u
+#error "the PLL does not reach this core clock"
+#endif
 
 /* Polls at the 16 MHz after reset. A poll takes about ten cycles; a crystal may need some
  * milliseconds (STM32F407 datasheet, DS8626, table of HSE characteristics), all else less than

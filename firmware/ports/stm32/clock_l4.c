@@ -11,9 +11,10 @@
 #define PLL_MULTIPLIER (PLL_OSCILLATOR_HZ / PLL_INPUT_HZ)
 #define RANGE_1_NORMAL_HZ 80000000u /* above, the regulator must be in boost mode */
 
-_Static_assert(PLL_OSCILLATOR_HZ % PLL_INPUT_HZ == 0, "the PLL does not hit this core clock");
-_Static_assert(PLL_OSCILLATOR_HZ >= 64000000u && PLL_OSCILLATOR_HZ <= 344000000u,
-               "the PLL does not reach this core clock");
+#if PLL_OSCILLATOR_HZ % PLL_INPUT_HZ != 0 || PLL_OSCILLATOR_HZ < 64000000u || \
+    PLL_OSCILLATOR_HZ > 344000000u
+#error "the PLL does not reach this core clock"
+#endif
 #if !defined(BOARD_OSCILLATOR_IS_INTERNAL)
 #error "only the internal oscillator is supported on this family"
 #endif

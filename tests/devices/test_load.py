@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+
+from automcu.devices import load_profile
+from automcu.errors import WrongInputError
+from automcu.resources import resource_folder
+
+GOOD = (resource_folder("hw_profiles") / "stm32f407g-disc1.toml").read_text()
+
+
+def write(folder: Path, text: str, name: str = "stm32f407g-disc1.toml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_a_profile_reads_back_as_written(tmp_path: Path) -> None:
+    device = load_profile(write(tmp_path, GOOD))
+    assert (device.mcu, device.core, device.clock_hz) == ("STM32F407VGT6", "cortex-m4", 168_000_000)
+    assert (device.flash_bytes, device.ram_bytes) == (1 << 20, 192 << 10)
+    assert device.flashing.flash_sector_bytes[:6] == (16384, 16384, 16384, 16384, 65536, 131072)
+    assert device.region_for("arena").name == "sram"
+
+
+@pytest.mark.parametrize(
+    "old, new, key, expected",
+    [
+        ("clock_hz = 168_000_000", "clock_hz = 900_000_000", "clock_hz", "to 180000000"),
+        ("clock_hz = 168_000_000", 'clock_hz = "fast"', "clock_hz", "integer"),
+        ('core = "cortex-m4"', 'core = "cortex-m7"', "core", "stm32f4 has a cortex-m4"),
+        ('core = "cortex-m4"', 'core = "cortex-m0"', "core", "'cortex-m4'"),
+        ("wait_states = 5", "wait_states = 5\nwaits = 5", "flash_timing.waits", "not permitted"),
+        ("wait_states = 5", "", "flash_timing.wait_states", "required"),
+        ("wait_states = 5", "wait_states = -1", "flash_timing", "negative"),
+        ("size = 131_072", "size = 0", "memory[1].size", "1 to"),
+        ("size = 131_072", "size = 131_072_000_000", "memory[1].size", "1 to"),
+        ("address = 0x1000_0000", "address = 0x2000_8000", "memory", "'sram' and 'ccm' overlap"),
+        ("address = 0x1000_0000", "address = 0xFFFF_FFF0", "memory[2].address", "32 address bits"),
+        ('name = "ccm"', 'name = "sram"', "memory", "two regions"),
+        ('name = "ccm"', 'name = "CCM ram"', "memory[2].name", "lower-case"),
+        ('holds = ["arena"]', "holds = []", "memory", "no region holds 'arena'"),
+        ('["code", "weights"]', '["code", "weights", "data"]', "memory[0].holds", "hold data"),
+        ("count = 7", "count = 6", "flashing.flash_sectors", "1048576 bytes"),
+        ("bootloader_device_id = 0x413", "", "flashing.bootloader_device_id", "needs it"),
+        ("baud_rate = 115_200", "baud_rate = 50", "serial.baud_rate", "1200"),
+        ("hz = 8_000_000", "hz = 0", "oscillator.hz", "positive"),
+        ("active_milliampere = 40.0", "active_milliampere = 0", "power", "positive"),
+        ('id = "stm32f407g-disc1"', 'id = "another"', "id", "stm32f407g-disc1"),
+    ],
+)
+def test_a_wrong_figure_is_told_with_file_key_and_expectation(
+    tmp_path: Path, old: str, new: str, key: str, expected: str
+) -> None:
+    assert old in GOOD
+    path = write(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(WrongInputError) as caught:
+        load_profile(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert f": {key}" in message
+    assert expected in message
+
+
+def test_a_file_that_is_not_toml_is_told(tmp_path: Path) -> None:
+    with pytest.raises(WrongInputError, match=r"broken\.toml is not TOML.*line 1"):
+        load_profile(write(tmp_path, "= 3", "broken.toml"))
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(WrongInputError, match=r"nothing\.toml cannot be read"):
+        load_profile(tmp_path / "nothing.toml")

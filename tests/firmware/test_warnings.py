@@ -1,0 +1,60 @@
+"""Every C file of the firmware is clean at -Wall -Wextra -Wconversion -Werror, for every board."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from automcu.devices import Device, all_devices
+from automcu.errors import ToolError
+from automcu.toolchains import find_compiler, firmware_sources
+from automcu.toolchains.build import compile_command
+from automcu.toolchains.process import run_tool
+
+BUILDABLE = [d for d in all_devices().values() if d.family in ("stm32f4", "stm32f7", "stm32l4")]
+CLANG = ("clang", "-std=c99", "-Wall", "-Wextra", "-Wconversion", "-fsyntax-only")
+STRICTER = ("-Werror", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes", "-pedantic")
+
+
+@pytest.mark.parametrize("device", BUILDABLE, ids=lambda device: device.id)
+@pytest.mark.parametrize("kind", ["gcc", "zig"])
+def test_a_cross_compiler_finds_nothing_to_warn_of(
+    device: Device,
+    kind: str,
+    tmp_path: Path,
+    write_tiny_project: Callable[[Path, Device], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AUTOMCU_COMPILER", kind)
+    try:
+        compiler = find_compiler(device.core)
+    except ToolError as error:
+        pytest.skip(str(error))
+    project = write_tiny_project(tmp_path / "project", device)
+    sources = [path.name for path in firmware_sources(device) if path.suffix == ".c"]
+    assert sources
+    for name in sources:
+        command = compile_command(compiler, f"firmware/{name}", "out.o", STRICTER)
+        run_tool(command, project)
+
+
+@pytest.mark.skipif(shutil.which("clang") is None, reason="clang is not installed")
+def test_clang_finds_nothing_to_warn_of_on_the_host(
+    tmp_path: Path, write_tiny_project: Callable[[Path, Device], Path]
+) -> None:
+    project = write_tiny_project(tmp_path / "project", BUILDABLE[0])
+    runtime = [p.name for p in (project / "firmware").glob("*.c") if p.name in RUNTIME_FILES]
+    assert len(runtime) == len(RUNTIME_FILES)
+    done = subprocess.run(
+        [*CLANG, *STRICTER, "-Ifirmware", "-Imodel", *(f"firmware/{name}" for name in runtime)],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+RUNTIME_FILES = {"cobs.c", "commands.c", "crc32.c", "link.c", "main.c", "memory.c", "memory_use.c"}

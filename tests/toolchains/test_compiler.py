@@ -1,0 +1,84 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from automcu.devices.profile import Core
+from automcu.errors import ToolError, WrongInputError
+from automcu.toolchains import find_compiler
+
+
+def fake_gcc(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    gcc = folder / "arm-none-eabi-gcc"
+    gcc.write_text("#!/bin/sh\necho 99.1.2\n")
+    gcc.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    return gcc
+
+
+@pytest.fixture(autouse=True)
+def no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AUTOMCU_COMPILER", raising=False)
+
+
+def test_gcc_is_taken_from_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gcc = fake_gcc(tmp_path, monkeypatch)
+    compiler = find_compiler("cortex-m4")
+    assert compiler.command == (str(gcc),)
+    assert str(compiler) == "gcc 99.1.2"
+
+
+def test_zig_is_taken_where_there_is_no_gcc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    compiler = find_compiler("cortex-m7")
+    assert compiler.kind == "zig"
+    assert compiler.command == (sys.executable, "-m", "ziglang", "cc")
+
+
+def test_a_choice_is_kept_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_gcc(tmp_path, monkeypatch)
+    monkeypatch.setenv("AUTOMCU_COMPILER", "zig")
+    assert find_compiler("cortex-m4").kind == "zig"
+
+
+def test_a_choice_that_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("AUTOMCU_COMPILER", "gcc")
+    with pytest.raises(ToolError, match=r"not on the PATH.*apt-get install"):
+        find_compiler("cortex-m4")
+
+
+def test_a_choice_that_is_no_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOMCU_COMPILER", "msvc")
+    with pytest.raises(WrongInputError, match=r"'msvc'.*gcc or zig"):
+        find_compiler("cortex-m4")
+
+
+def test_a_machine_without_any_compiler_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ToolError, match="pip install ziglang"):
+        find_compiler("cortex-m4")
+
+
+def test_a_core_without_a_compiler_is_told() -> None:
+    with pytest.raises(ToolError, match="xtensa-lx7"):
+        find_compiler("xtensa-lx7")
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m33"])
+@pytest.mark.parametrize("kind", ["gcc", "zig"])
+def test_flags_choose_the_core_and_hard_float(
+    core: Core, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_gcc(tmp_path, monkeypatch)
+    monkeypatch.setenv("AUTOMCU_COMPILER", kind)
+    flags = " ".join(find_compiler(core).compile_flags)
+    assert core.replace("-", "_") in flags.replace("-", "_")
+    assert "hard" in flags or "eabihf" in flags
+    assert "-O2" in flags
+    assert "-ffreestanding" in flags
