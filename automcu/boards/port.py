@@ -29,6 +29,7 @@ _PARITY = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN}
 # How long one read of the driver may block. Deadlines are kept by asking again, because changing
 # a port's own timeout renegotiates every setting over rfc2217.
 _TICK_S = 0.05
+_BULK_BYTES = 4096
 _WRITE_TIMEOUT_S = 10.0
 _REFUSALS = (OSError, ValueError, serial.SerialException, *_TERMINAL_ERRORS)
 
@@ -39,6 +40,8 @@ class Port:
     def __init__(self, url: str, driver: serial.Serial) -> None:
         self.url = url
         self._driver = driver
+        # pyserial says of a socket only whether anything has arrived, not how much.
+        self._is_socket = url.startswith("socket://")
 
     def read(self, count: int, timeout_s: float) -> bytes:
         """Return `count` bytes, or fewer when `timeout_s` has passed.
@@ -58,7 +61,12 @@ class Port:
             waiting = self._driver.in_waiting
         except (OSError, serial.SerialException) as error:
             raise self._lost(error) from error
-        return self._read_some(max(1, waiting))
+        received = self._read_some(max(1, waiting))
+        if received and self._is_socket:
+            self._driver.timeout = 0
+            received += self._read_some(_BULK_BYTES)
+            self._driver.timeout = _TICK_S
+        return received
 
     def write(self, content: bytes) -> None:
         """Send all of `content`.

@@ -34,6 +34,9 @@ class Counts(Record):
         return self.core_cycles + self.fetch_stalls + self.read_stalls
 
 
+NOTHING_COUNTED = Counts(instructions=0, core_cycles=0, fetch_stalls=0, read_stalls=0)
+
+
 class Accounting(Protocol):
     """Adds up cycles of the code that an engine runs between `attach` and `detach`."""
 
@@ -46,7 +49,8 @@ class Accounting(Protocol):
     def stopped_at(self, address: int) -> bool:
         """The engine was stopped, `address` being next: take back what was not executed.
 
-        Return whether that was inside of a block.
+        Return whether that was inside of a block. (If it was behind one, it came there by its last
+        instruction, whose penalty is due now.)
         """
 
     def counts(self) -> Counts:
@@ -97,6 +101,9 @@ class PythonAccounting:
         """Take back what was not executed; see `Accounting`."""
         start, size = self._extent
         if not start <= address < start + size:
+            if address != start + size:
+                self._core_cycles += self._taken_penalty
+                self._taken_penalty = 0
             return False
         instructions, cycles = self._timer.rest_of_block(self._extent, self._continues, address)
         self._instructions -= instructions

@@ -129,6 +129,9 @@ class NativeAccounting:
         state = self._state
         start, size = state.block_address, state.block_size
         if not start <= address < start + size:
+            if address != start + size:
+                state.core_cycles += state.taken_penalty
+                state.taken_penalty = 0
             return False
         instructions, cycles = self._timer.rest_of_block(
             (start, size), bool(state.block_continues), address
@@ -198,7 +201,7 @@ class NativeAccounting:
             state.line_cycles[index] = cycles
 
 
-def _new_state(flash: FlashModel, request_block: ctypes._FuncPointer) -> _State:
+def _new_state(flash: FlashModel, request_block: "ctypes._FuncPointer") -> _State:
     if len(flash.ranges) > _MAX_FLASH_RANGES:
         raise BoardError(
             f"The timing model takes {_MAX_FLASH_RANGES} flash regions, the profile has "

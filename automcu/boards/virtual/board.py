@@ -23,7 +23,7 @@ def _run_program(device: Device, memory: BoardMemory, line: SerialLine, vector_t
     while True:
         outcome = Machine(device, memory, line).run(vector_table)
         line.flush()
-        if outcome.ending is Ending.FAULT:
+        if outcome.ending in (Ending.FAULT, Ending.BREAKPOINT):
             print(f"{device.id}: the program faulted: {outcome.description}", file=sys.stderr)
             sys.stderr.flush()
             line.hang_up()

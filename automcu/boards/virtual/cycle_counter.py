@@ -12,7 +12,7 @@ Inside an IT block Unicorn cannot stop; there the value is that of the block's b
 
 from unicorn import Uc
 
-from automcu.boards.timing import Accounting, new_accounting
+from automcu.boards.timing import NOTHING_COUNTED, Accounting, Counts, new_accounting
 from automcu.devices.profile import Device
 
 _WORD = 0xFFFF_FFFF
@@ -56,10 +56,9 @@ class CycleCounter:
         if self._runs != self._attached:
             self._switch_hooks()
 
-    @property
-    def cycles(self) -> int:
-        """Cycles counted since reset, the current block as a whole."""
-        return self._accounting.counts().cycles if self._accounting is not None else 0
+    def counts(self) -> Counts:
+        """What was counted since reset, the current block as a whole."""
+        return self._accounting.counts() if self._accounting is not None else NOTHING_COUNTED
 
     @property
     def _runs(self) -> bool:

@@ -1,7 +1,7 @@
 """Peripheral registers at 0x40000000: the USART, ready bits, and plain memory for the rest."""
 
 from automcu.boards.virtual.families import Family
-from automcu.boards.virtual.serial_line import SerialLine
+from automcu.boards.virtual.serial_line import Line
 from automcu.boards.virtual.usart import Usart
 from automcu.devices.profile import Device
 
@@ -14,7 +14,7 @@ _USART_BYTES = 0x400
 class Peripherals:
     """What reads and writes between 0x40000000 and 0x5FFFFFFF do."""
 
-    def __init__(self, device: Device, family: Family, line: SerialLine) -> None:
+    def __init__(self, device: Device, family: Family, line: Line) -> None:
         self._family = family
         self._usart = Usart(family.usart, line)
         self._usart_address = device.serial.address

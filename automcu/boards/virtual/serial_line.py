@@ -3,9 +3,30 @@
 import contextlib
 import select
 import socket
+from typing import Protocol
 
 _RECEIVE_BYTES = 65536
 _SEND_TIMEOUT_S = 10.0
+
+
+class Line(Protocol):
+    """What a USART needs of the line that it is on."""
+
+    @property
+    def has_input(self) -> bool:
+        """Whether a received byte waits to be taken."""
+
+    def take_byte(self) -> int:
+        """The next received byte, 0 if there is none."""
+
+    def put(self, content: bytes) -> None:
+        """Send bytes, at the latest when `flush` is called."""
+
+    def flush(self) -> None:
+        """Send now what `put` has collected."""
+
+    def wait(self, timeout_s: float | None) -> None:
+        """Block until bytes arrive or the time is over."""
 
 
 class DisconnectedError(Exception):

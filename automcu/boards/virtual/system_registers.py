@@ -94,4 +94,4 @@ class SystemRegisters:
         return self._registers.get(_SYST_CSR, 0) | flag
 
     def _now(self) -> int:
-        return self._counter.cycles + self._looks * _CYCLES_PER_LOOK
+        return self._counter.counts().cycles + self._looks * _CYCLES_PER_LOOK

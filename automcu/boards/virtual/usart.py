@@ -7,7 +7,7 @@ from automcu.boards.virtual.families import (
     TRANSMITTER_BIT,
     UsartLayout,
 )
-from automcu.boards.virtual.serial_line import SerialLine
+from automcu.boards.virtual.serial_line import Line
 
 # Polls of the status in a row, without a byte in or out, that show that the program waits for
 # input. A transmitting program polls once for every byte.
@@ -22,7 +22,7 @@ class Usart:
     polling program does not keep the host's processor busy.
     """
 
-    def __init__(self, layout: UsartLayout, line: SerialLine) -> None:
+    def __init__(self, layout: UsartLayout, line: Line) -> None:
         self._layout = layout
         self._line = line
         self._control = 0
