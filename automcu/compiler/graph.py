@@ -6,33 +6,11 @@ features is (1, 1, n), so that a fully connected layer is a 1x1 convolution of o
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from math import prod
 
 from automcu.compiler.operators import Attributes
+from automcu.compiler.tensor import Quantisation, Shape, Tensor
 
-Shape = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Quantisation:
-    """Affine int8 quantisation of a whole tensor: real = scale * (integer - zero_point)."""
-
-    scale: float
-    zero_point: int
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """An int8 activation; `quantisation` is None only before activations are fused."""
-
-    name: str
-    shape: Shape
-    quantisation: Quantisation | None
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return prod(self.shape)
+__all__ = ["Graph", "Operator", "Quantisation", "Shape", "Tensor"]
 
 
 @dataclass(frozen=True)

@@ -3,42 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler import fixed_point
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.lowering import Integers, lower
-from automcu.compiler.operators import (
-    Add,
-    AveragePool,
-    Convolution,
-    MaxPool,
-    Rescale,
-    add,
-    convolution,
-    pool,
-    rescale,
-)
-from automcu.compiler.operators.convolution import ConvolutionIntegers
-from automcu.compiler.operators.pool import AveragePoolIntegers
-from automcu.compiler.operators.rescale import RescaleIntegers
+from automcu.compiler.operators import definition_of
 
 Values = NDArray[np.int8]
 
 
 def run_operator(operator: Operator, integers: Integers, inputs: tuple[Values, ...]) -> Values:
     """One operator on int8 inputs [n, height, width, channels]."""
-    match operator.attributes, integers:
-        case Convolution() as attributes, ConvolutionIntegers():
-            return convolution.reference(inputs, attributes, integers)
-        case Add(), fixed_point.AddScaling():
-            return add.reference(inputs, integers)
-        case AveragePool() as attributes, AveragePoolIntegers():
-            return pool.average_reference(inputs, attributes, integers)
-        case MaxPool() as attributes, None:
-            return pool.max_reference(inputs, attributes)
-        case Rescale(), RescaleIntegers():
-            return rescale.reference(inputs, integers)
-        case attributes, _:
-            raise TypeError(f"{operator.name}: {type(attributes).__name__} with {integers!r}")
+    return definition_of(operator.attributes).reference(inputs, operator.attributes, integers)
 
 
 def run_all_tensors(graph: Graph, inputs: Values) -> dict[str, Values]:

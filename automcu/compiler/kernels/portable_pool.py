@@ -5,9 +5,9 @@ import numpy as np
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants
 from automcu.compiler.kernels.parameters import requantisation_fields
-from automcu.compiler.lowering import Integers, needed_counts
+from automcu.compiler.lowering import Integers
 from automcu.compiler.operators import AveragePool, MaxPool
-from automcu.compiler.operators.pool import AveragePoolIntegers
+from automcu.compiler.operators.pool import AveragePoolIntegers, needed_counts
 from automcu.compiler.operators.windows import Window
 
 _BYTES_PER_MULTIPLIER = 4

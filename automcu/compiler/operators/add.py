@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from automcu.compiler import fixed_point
-from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
+from automcu.compiler.fixed_point import AddScaling
+from automcu.compiler.operators.clamp import NO_CLAMP, Clamp, integer_limits
+from automcu.compiler.operators.definition import Definition, Values, first_shape
+from automcu.compiler.tensor import Quantisation, Shape
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,22 @@ class Add:
     sign: int = 1
 
 
-def reference(
-    inputs: tuple[NDArray[np.int8], ...], scaling: fixed_point.AddScaling
-) -> NDArray[np.int8]:
-    """The sum in integers."""
-    return fixed_point.add(inputs[0], inputs[1], scaling)
+def _title(attributes: Add, shape: Shape) -> str:
+    return "add" if attributes.sign > 0 else "subtract"
+
+
+def _lower(attributes: Add, sources: tuple[Quantisation, ...], result: Quantisation) -> AddScaling:
+    first, second = sources
+    return fixed_point.add_scaling(
+        first.scale / result.scale,
+        attributes.sign * second.scale / result.scale,
+        (first.zero_point, second.zero_point, result.zero_point),
+        *integer_limits(attributes.clamp, result.scale, result.zero_point),
+    )
+
+
+def _reference(inputs: tuple[Values, ...], attributes: Add, integers: AddScaling) -> Values:
+    return fixed_point.add(inputs[0], inputs[1], integers)
+
+
+DEFINITION = Definition(title=_title, output_shape=first_shape, lower=_lower, reference=_reference)

@@ -6,8 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler import fixed_point
-from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
+from automcu.compiler.fixed_point import AddScaling, Requantisation
+from automcu.compiler.operators.clamp import NO_CLAMP, Clamp, integer_limits
+from automcu.compiler.operators.definition import Definition, Values
 from automcu.compiler.operators.windows import Window, taps
+from automcu.compiler.tensor import Quantisation, Shape
+from automcu.errors import UnsupportedModelError
+
+_LARGEST_INPUT = 128  # magnitude of a raw int8 value
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +23,8 @@ class Convolution:
     `bias` is int32 [out] at the scale input scale x weight scale. The arrays are None in a graph
     that is only costed. With `sum_scale` the operator has a second input, which is added to the
     convolution's own int8 result (whose quantisation is `sum_scale`, `sum_zero_point`).
+    `weight_offsets`, int32 [out], are for asymmetric weights that do not fit int8 once their zero
+    point is taken off: a real weight is weight scale x (weight + offset of its channel).
     """
 
     window: Window
@@ -29,20 +37,23 @@ class Convolution:
     sum_scale: float | None = None
     sum_zero_point: int = 0
     sum_clamp: Clamp = NO_CLAMP
+    weight_offsets: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True)
 class ConvolutionIntegers:
     """Accumulators start at `bias`; taps outside the image read `padding_value`.
 
-    The input's zero point is folded into `bias`, so that kernels multiply raw int8 values.
+    The input's zero point is folded into `bias`, so that kernels multiply raw int8 values. With
+    `weight_offsets` an accumulator also takes its channel's offset times the sum of its taps.
     """
 
     weights: NDArray[np.int8]
     bias: NDArray[np.int32]
-    scaling: fixed_point.Requantisation
+    scaling: Requantisation
     padding_value: int
-    residual: fixed_point.AddScaling | None
+    residual: AddScaling | None
+    weight_offsets: NDArray[np.int32] | None = None
 
 
 def multiply_accumulates(
@@ -53,7 +64,7 @@ def multiply_accumulates(
 
 
 def accumulate(
-    inputs: NDArray[np.int8], attributes: Convolution, integers: ConvolutionIntegers
+    inputs: Values, attributes: Convolution, integers: ConvolutionIntegers
 ) -> NDArray[np.int64]:
     """Accumulators [n, out height, out width, out channels] for inputs [n, h, w, c].
 
@@ -61,7 +72,7 @@ def accumulate(
     """
     groups = attributes.groups
     out_per_group = attributes.out_channels // groups
-    weights = integers.weights.astype(np.float64)
+    weights = _shifted_weights(integers.weights, integers.weight_offsets).astype(np.float64)
     total: NDArray[np.float64] | None = None
     for index, tap in enumerate(taps(inputs, attributes.window, integers.padding_value)):
         row, column = divmod(index, attributes.window.width)
@@ -80,11 +91,105 @@ def accumulate(
     return total.astype(np.int64) + integers.bias
 
 
-def reference(
-    inputs: tuple[NDArray[np.int8], ...], attributes: Convolution, integers: ConvolutionIntegers
-) -> NDArray[np.int8]:
-    """The convolution, and the sum with the second input where there is one, in integers."""
+def _shifted_weights(
+    weights: NDArray[np.int8], offsets: NDArray[np.int32] | None
+) -> NDArray[np.int64]:
+    """What inputs are multiplied by: weights, plus the offset of their channel if they have one."""
+    wide = weights.astype(np.int64)
+    return wide if offsets is None else wide + offsets[:, None, None, None]
+
+
+def _title(attributes: Convolution, shape: Shape) -> str:
+    size = f"{attributes.window.height}x{attributes.window.width}"
+    if attributes.groups == shape[2] and attributes.groups > 1:
+        name = f"depthwise {size}"
+    elif shape[:2] == (1, 1):
+        name = "fully connected"
+    else:
+        name = f"conv {size}"
+    return name + (" + add" if attributes.sum_scale is not None else "")
+
+
+def _output_shape(attributes: Convolution, shapes: tuple[Shape, ...]) -> Shape:
+    height, width, _ = shapes[0]
+    return (*attributes.window.output_size(height, width), attributes.out_channels)
+
+
+def _operator_macs(attributes: Convolution, source: Shape, result: Shape) -> int:
+    out_height, out_width, out_channels = result
+    return multiply_accumulates(
+        attributes.window, source[2], out_height * out_width, out_channels, attributes.groups
+    )
+
+
+def _lower(
+    attributes: Convolution, sources: tuple[Quantisation, ...], result: Quantisation
+) -> ConvolutionIntegers:
+    if attributes.weights is None or attributes.bias is None or attributes.weight_scales is None:
+        raise ValueError("a convolution without weights can be costed but not lowered")
+    source = sources[0]
+    # The folded bias is what an accumulator starts from; inputs are multiplied as they are.
+    direct, residual = result, None
+    if attributes.sum_scale is not None:
+        direct = Quantisation(attributes.sum_scale, attributes.sum_zero_point)
+        residual = _residual(attributes, direct, sources[1], result)
+    per_channel = _shifted_weights(attributes.weights, attributes.weight_offsets).reshape(
+        attributes.out_channels, -1
+    )
+    bias = attributes.bias.astype(np.int64) - source.zero_point * per_channel.sum(axis=1)
+    bound = int((_magnitudes(attributes) * _LARGEST_INPUT + np.abs(bias)).max())
+    if bound > np.iinfo(np.int32).max:
+        raise UnsupportedModelError("its accumulators overflow 32 bits. Split the layer.")
+    scaling = fixed_point.requantisation(
+        source.scale * attributes.weight_scales / direct.scale,
+        bound,
+        direct.zero_point,
+        *integer_limits(attributes.clamp, direct.scale, direct.zero_point),
+    )
+    return ConvolutionIntegers(
+        attributes.weights,
+        bias.astype(np.int32),
+        scaling,
+        source.zero_point,
+        residual,
+        attributes.weight_offsets,
+    )
+
+
+def _magnitudes(attributes: Convolution) -> NDArray[np.int64]:
+    """How much an accumulator can grow, per channel, for inputs of 1; partial sums included."""
+    assert attributes.weights is not None
+    weights = np.abs(attributes.weights.astype(np.int64).reshape(attributes.out_channels, -1))
+    total = weights.sum(axis=1)
+    if attributes.weight_offsets is not None:
+        total += np.abs(attributes.weight_offsets.astype(np.int64)) * weights.shape[1]
+    return np.asarray(total)
+
+
+def _residual(
+    attributes: Convolution, direct: Quantisation, other: Quantisation, result: Quantisation
+) -> AddScaling:
+    return fixed_point.add_scaling(
+        direct.scale / result.scale,
+        other.scale / result.scale,
+        (direct.zero_point, other.zero_point, result.zero_point),
+        *integer_limits(attributes.sum_clamp, result.scale, result.zero_point),
+    )
+
+
+def _reference(
+    inputs: tuple[Values, ...], attributes: Convolution, integers: ConvolutionIntegers
+) -> Values:
     result = fixed_point.requantise(accumulate(inputs[0], attributes, integers), integers.scaling)
     if integers.residual is None:
         return result
     return fixed_point.add(result, inputs[1], integers.residual)
+
+
+DEFINITION = Definition(
+    title=_title,
+    output_shape=_output_shape,
+    lower=_lower,
+    reference=_reference,
+    multiply_accumulates=_operator_macs,
+)

@@ -1,13 +1,19 @@
-"""Average and maximum over a window; padding counts for neither."""
+"""Average and maximum over a window."""
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler import fixed_point
-from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
+from automcu.compiler.fixed_point import Requantisation
+from automcu.compiler.operators.clamp import NO_CLAMP, Clamp, integer_limits
+from automcu.compiler.operators.definition import Definition, Values
 from automcu.compiler.operators.windows import Window, taps
+from automcu.compiler.tensor import Quantisation, Shape
+
+_INPUT_SPAN = 255  # the largest magnitude of an int8 value minus its zero point
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class AveragePoolIntegers:
     An accumulator is the sum of (x - input_zero_point) over the covered pixels.
     """
 
-    scaling: fixed_point.Requantisation
+    scaling: Requantisation
     input_zero_point: int
 
 
@@ -44,17 +50,58 @@ def pixel_counts(window: Window, height: int, width: int) -> NDArray[np.int64]:
     return np.asarray(np.sum(covered, axis=0))
 
 
-def average_reference(
-    inputs: tuple[NDArray[np.int8], ...], attributes: AveragePool, integers: AveragePoolIntegers
-) -> NDArray[np.int8]:
-    """Mean over the window for inputs [n, height, width, channels]."""
+def needed_counts(attributes: AveragePool, height: int, width: int) -> tuple[int, ...]:
+    """The distinct numbers of pixels that the windows of a layer are divided by, ascending."""
+    if attributes.padding_counts:
+        return (attributes.window.height * attributes.window.width,)
+    counts = np.unique(pixel_counts(attributes.window, height, width))
+    return tuple(int(count) for count in counts)
+
+
+def _average_title(attributes: AveragePool, shape: Shape) -> str:
+    return f"average pool {attributes.window.height}x{attributes.window.width}"
+
+
+def _max_title(attributes: MaxPool, shape: Shape) -> str:
+    return f"max pool {attributes.window.height}x{attributes.window.width}"
+
+
+def _output_shape(attributes: AveragePool | MaxPool, shapes: tuple[Shape, ...]) -> Shape:
+    height, width, channels = shapes[0]
+    return (*attributes.window.output_size(height, width), channels)
+
+
+def _lower_average(
+    attributes: AveragePool, sources: tuple[Quantisation, ...], result: Quantisation
+) -> AveragePoolIntegers:
+    (source,) = sources
+    largest = attributes.window.height * attributes.window.width
+    counts = np.array([inf, *range(1, largest + 1)])  # nothing is divided by index 0
+    scaling = fixed_point.requantisation(
+        source.scale / result.scale / counts,
+        largest * _INPUT_SPAN,
+        result.zero_point,
+        *integer_limits(attributes.clamp, result.scale, result.zero_point),
+    )
+    return AveragePoolIntegers(scaling, source.zero_point)
+
+
+def _lower_max(
+    attributes: MaxPool, sources: tuple[Quantisation, ...], result: Quantisation
+) -> None:
+    """A maximum needs no integers: int8 values of one scale compare as they are."""
+
+
+def _average_reference(
+    inputs: tuple[Values, ...], attributes: AveragePool, integers: AveragePoolIntegers
+) -> Values:
     (values,) = inputs
     zero = integers.input_zero_point
     total = sum(tap.astype(np.int64) - zero for tap in taps(values, attributes.window, zero))
     counts = pixel_counts(attributes.window, values.shape[1], values.shape[2])
     if attributes.padding_counts:
         counts = np.full_like(counts, attributes.window.height * attributes.window.width)
-    per_pixel = fixed_point.Requantisation(
+    per_pixel = Requantisation(
         integers.scaling.multipliers[counts][None, :, :, None],
         integers.scaling.left_shift,
         integers.scaling.zero_point,
@@ -64,8 +111,18 @@ def average_reference(
     return fixed_point.requantise(np.asarray(total), per_pixel)
 
 
-def max_reference(inputs: tuple[NDArray[np.int8], ...], attributes: MaxPool) -> NDArray[np.int8]:
-    """Maximum over the window for inputs [n, height, width, channels]."""
+def _max_reference(inputs: tuple[Values, ...], attributes: MaxPool, integers: None) -> Values:
     return np.asarray(
         np.max(list(taps(inputs[0], attributes.window, fixed_point.INT8_MIN)), axis=0)
     )
+
+
+AVERAGE_DEFINITION = Definition(
+    title=_average_title,
+    output_shape=_output_shape,
+    lower=_lower_average,
+    reference=_average_reference,
+)
+MAX_DEFINITION = Definition(
+    title=_max_title, output_shape=_output_shape, lower=_lower_max, reference=_max_reference
+)

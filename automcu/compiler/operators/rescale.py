@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from automcu.compiler import fixed_point
-from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
+from automcu.compiler.fixed_point import Requantisation
+from automcu.compiler.operators.clamp import NO_CLAMP, Clamp, integer_limits
+from automcu.compiler.operators.definition import Definition, Values, first_shape
+from automcu.compiler.tensor import Quantisation, Shape
+
+_INPUT_SPAN = 255  # the largest magnitude of an int8 value minus its zero point
 
 
 @dataclass(frozen=True)
@@ -20,12 +24,33 @@ class Rescale:
 class RescaleIntegers:
     """Each value minus `input_zero_point` is an accumulator."""
 
-    scaling: fixed_point.Requantisation
+    scaling: Requantisation
     input_zero_point: int
 
 
-def reference(inputs: tuple[NDArray[np.int8], ...], integers: RescaleIntegers) -> NDArray[np.int8]:
-    """The rescaled values."""
+def _title(attributes: Rescale, shape: Shape) -> str:
+    return "rescale"
+
+
+def _lower(
+    attributes: Rescale, sources: tuple[Quantisation, ...], result: Quantisation
+) -> RescaleIntegers:
+    (source,) = sources
+    scaling = fixed_point.requantisation(
+        np.array([source.scale / result.scale]),
+        _INPUT_SPAN,
+        result.zero_point,
+        *integer_limits(attributes.clamp, result.scale, result.zero_point),
+    )
+    return RescaleIntegers(scaling, source.zero_point)
+
+
+def _reference(
+    inputs: tuple[Values, ...], attributes: Rescale, integers: RescaleIntegers
+) -> Values:
     return fixed_point.requantise(
         inputs[0].astype(np.int64) - integers.input_zero_point, integers.scaling
     )
+
+
+DEFINITION = Definition(title=_title, output_shape=first_shape, lower=_lower, reference=_reference)

@@ -1,0 +1,76 @@
+"""The table of all operators. A new one adds a line here."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.compiler.fixed_point import AddScaling
+from automcu.compiler.operators import (
+    add,
+    concatenate,
+    convolution,
+    lookup,
+    multiply,
+    pad,
+    pool,
+    rearrange,
+    rescale,
+    softmax,
+)
+from automcu.compiler.operators.add import Add
+from automcu.compiler.operators.concatenate import Concatenate
+from automcu.compiler.operators.convolution import Convolution, ConvolutionIntegers
+from automcu.compiler.operators.definition import Definition
+from automcu.compiler.operators.lookup import Lookup
+from automcu.compiler.operators.multiply import Multiply, MultiplyIntegers
+from automcu.compiler.operators.pad import Pad, PadIntegers
+from automcu.compiler.operators.pool import AveragePool, AveragePoolIntegers, MaxPool
+from automcu.compiler.operators.rearrange import Rearrange
+from automcu.compiler.operators.rescale import Rescale, RescaleIntegers
+from automcu.compiler.operators.softmax import Softmax, SoftmaxIntegers
+
+Attributes = (
+    Add
+    | AveragePool
+    | Concatenate
+    | Convolution
+    | Lookup
+    | MaxPool
+    | Multiply
+    | Pad
+    | Rearrange
+    | Rescale
+    | Softmax
+)
+
+Integers = (
+    AddScaling
+    | AveragePoolIntegers
+    | ConvolutionIntegers
+    | MultiplyIntegers
+    | NDArray[np.int8]
+    | PadIntegers
+    | RescaleIntegers
+    | SoftmaxIntegers
+    | None
+)
+
+DEFINITIONS: dict[type[Attributes], Definition[Any, Any]] = {
+    Add: add.DEFINITION,
+    AveragePool: pool.AVERAGE_DEFINITION,
+    Concatenate: concatenate.DEFINITION,
+    Convolution: convolution.DEFINITION,
+    Lookup: lookup.DEFINITION,
+    MaxPool: pool.MAX_DEFINITION,
+    Multiply: multiply.DEFINITION,
+    Pad: pad.DEFINITION,
+    Rearrange: rearrange.DEFINITION,
+    Rescale: rescale.DEFINITION,
+    Softmax: softmax.DEFINITION,
+}
+
+
+def definition_of(attributes: Attributes) -> Definition[Any, Any]:
+    """The functions of the operator that has these attributes."""
+    return DEFINITIONS[type(attributes)]
