@@ -49,6 +49,8 @@ def compile_graph(graph: Graph, device: Device) -> Program:
     The graph needs no weights: a network can be costed before it is trained.
     """
     graph = optimise(graph)
-    kernels = {operator.name: choose_kernel(operator, graph) for operator in graph.operators}
+    kernels = {
+        operator.name: choose_kernel(operator, graph, device) for operator in graph.operators
+    }
     graph = graph.with_operators(schedule(graph, kernels))
     return Program(graph, kernels, plan_arena(graph, graph.operators, kernels))

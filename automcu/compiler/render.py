@@ -48,11 +48,13 @@ def render_model(program: Program) -> dict[str, str]:
     """
     layers = tuple(_layer(index, op, program) for index, op in enumerate(program.graph.operators))
     environment = _environment()
+    special = any(kernel.variant == "armv7e-m" for kernel in program.kernels.values())
     context = {
         "layers": layers,
         "kernels": tuple(_kernel_sources(program, environment)),
         "parameter_types": sorted({k.parameters_type or "" for k in program.kernels.values()}),
         "residual": any(k.settings.get("residual") for k in program.kernels.values()),
+        "weight_offsets": any(k.settings.get("offsets") for k in program.kernels.values()),
         "arena_bytes": program.arena.size,
         "input": program.graph.tensors[program.graph.input],
         "output": program.graph.tensors[program.graph.output],
@@ -60,6 +62,8 @@ def render_model(program: Program) -> dict[str, str]:
         "output_offset": program.arena.tensor_offsets[program.graph.output],
         "arithmetic": _kernel_file("arithmetic.h"),
         "parameters": _kernel_file("parameters.h"),
+        "armv7e_m": _kernel_file("armv7e_m.h") if special else "",
+        "armv7e_m_block": _kernel_file("armv7e_m_block.h") if special else "",
     }
     files = {
         name: environment.get_template(f"templates/{name}.j2").render(context)

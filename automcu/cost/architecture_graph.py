@@ -4,6 +4,8 @@ It has shapes but no weights, which is all that the compiler's passes, kernel ch
 plan look at. Tests hold it against graphs imported from real exports.
 """
 
+from dataclasses import replace
+
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.operators import Add, Attributes, AveragePool, Convolution, Rescale
 from automcu.compiler.operators.windows import Window
@@ -12,6 +14,7 @@ from automcu.errors import WrongInputError
 from automcu.space import EDGES, Architecture, Cell, stages
 
 _ANY_SCALE = Quantisation(1.0, 0)  # costs do not depend on scales
+_RECTIFIED = Quantisation(1.0, -128)  # where nothing is negative, int8 starts at zero
 _RELU = (0.0, float("inf"))
 _CONVOLUTIONS = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
 
@@ -37,7 +40,9 @@ class _Builder:
         return self.add(name, (source,), Convolution(window, channels))
 
     def relu(self, name: str, source: str) -> str:
-        return self.add(name, (source,), Rescale(_RELU))
+        rectified = self.add(name, (source,), Rescale(_RELU))
+        self.tensors[name] = replace(self.tensors[name], quantisation=_RECTIFIED)
+        return rectified
 
     def sum(self, name: str, terms: list[str]) -> str:
         total = terms[0]

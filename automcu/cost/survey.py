@@ -1,4 +1,4 @@
-"""The whole space in one skeleton on one device: which of the 15,625 cells fit, what stops the rest.
+"""The whole space in one skeleton on one device: which cells fit, and what stops the rest.
 
 Cells that leave the same live edges are one network, so each such network is compiled once, on
 all processors.

@@ -16,10 +16,10 @@ MODEL_INLINE uint32_t sxtb16_high(uint32_t value)
     return result;
 }
 
-/* Words at any byte address: LDR takes them, memcpy says so in C. */
+/* LDR takes words at any byte address; may_alias and aligned say so in C. */
+typedef uint32_t __attribute__((may_alias, aligned(1))) unaligned_word;
+
 MODEL_INLINE uint32_t load_word(const int8_t *address)
 {
-    uint32_t word;
-    memcpy(&word, address, sizeof word);
-    return word;
+    return *(const unaligned_word *)address;
 }

@@ -12,3 +12,14 @@ typedef struct {
     uint32_t column; /* bytes from the start of each row to the first pixel's window */
     const int16_t *const *rows;
 } block_job;
+
+/* The same for two channels, two apart, of a depthwise convolution. */
+typedef struct {
+    const int8_t *weights;
+    const channel_constants *channels;
+    int8_t *output;
+    uint32_t blocks;
+    int32_t zero_point;
+    uint32_t column;
+    const int16_t *const *rows;
+} depthwise_job;

@@ -39,19 +39,21 @@ class Kernel:
 
     `overwrites` are the inputs whose memory the output may take; `parameters_type` is the C type
     of the layer's parameter record, or None; `template` is a file of firmware/kernels; `work`
-    counts what the kernel does, for the latency model.
+    counts what the kernel does, for the latency model; `code` what it is made of beyond its
+    category, for the code size model.
     """
 
     variant: str
     function: str
     template: str
-    settings: Mapping[str, int | str | bool]
+    settings: Mapping[str, object]
     parameters_type: str | None
     arrays: tuple[ArrayShape, ...]
     pack: Callable[[Operator, Graph, Integers], LayerConstants]
     scratch_bytes: int = 0
     overwrites: tuple[int, ...] = ()
     work: Mapping[str, int] = field(default_factory=dict)
+    code: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def category(self) -> str:
@@ -75,6 +77,11 @@ class Kernel:
     def weight_bytes(self) -> int:
         """Flash that the layer's arrays take."""
         return sum(array.size for array in self.arrays)
+
+
+def no_constants(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+    """The `pack` of kernels that need neither arrays nor parameters."""
+    return LayerConstants({}, {})
 
 
 def aligned(size: int) -> int:

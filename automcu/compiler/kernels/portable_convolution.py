@@ -41,7 +41,7 @@ def portable_convolution(operator: Operator, graph: Graph) -> Kernel:
         settings=settings
         | {"gathers": gathers, "depth": depth, "block": block, "residual": residual},
         parameters_type="convolution_parameters",
-        arrays=convolution_arrays(out_channels, depth),
+        arrays=convolution_arrays(out_channels * depth, out_channels),
         pack=pack_convolution,
         scratch_bytes=patch if gathers else 0,
         overwrites=overwrites,
@@ -72,7 +72,7 @@ def _depthwise(operator: Operator, graph: Graph, settings: dict[str, int | str |
             "multiplier": attributes.out_channels // in_channels,
         },
         parameters_type="convolution_parameters",
-        arrays=convolution_arrays(attributes.out_channels, depth),
+        arrays=convolution_arrays(attributes.out_channels * depth, attributes.out_channels),
         pack=pack_convolution,
         overwrites=((0,) if per_pixel_in_place else ()) + ((1,) if residual else ()),
         work={
@@ -110,10 +110,10 @@ def convolution_settings(operator: Operator, graph: Graph) -> dict[str, int | st
     }
 
 
-def convolution_arrays(out_channels: int, depth: int) -> tuple[ArrayShape, ...]:
-    """Weights one byte each, then bias and multiplier of each channel."""
+def convolution_arrays(weights: int, out_channels: int) -> tuple[ArrayShape, ...]:
+    """So many weights of one byte each, then bias and multiplier of each channel."""
     return (
-        ArrayShape("weights", "int8_t", aligned(out_channels * depth)),
+        ArrayShape("weights", "int8_t", aligned(weights)),
         ArrayShape("channels", "channel_constants", out_channels * _BYTES_PER_CHANNEL),
     )
 

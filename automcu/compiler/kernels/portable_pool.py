@@ -3,7 +3,7 @@
 import numpy as np
 
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants
+from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, no_constants
 from automcu.compiler.kernels.parameters import requantisation_fields
 from automcu.compiler.lowering import Integers
 from automcu.compiler.operators import AveragePool, MaxPool
@@ -53,7 +53,7 @@ def portable_max_pool(operator: Operator, graph: Graph) -> Kernel:
         settings=settings,
         parameters_type=None,
         arrays=(),
-        pack=_pack_nothing,
+        pack=no_constants,
         work=_work(operator, graph, attributes.window),
     )
 
@@ -106,7 +106,3 @@ def _pack_average_pool(operator: Operator, graph: Graph, integers: Integers) -> 
             "scaling": requantisation_fields(integers.scaling),
         },
     )
-
-
-def _pack_nothing(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
-    return LayerConstants({}, {})

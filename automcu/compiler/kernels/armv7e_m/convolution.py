@@ -1,0 +1,220 @@
+"""Convolution on armv7e-m: input rows widened to 16 bits in a ring, blocks of pixels by channels.
+
+A pointwise layer is reshaped into short rows, so that its ring stays small.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernels.armv7e_m.block import Block, assembly, widest_channels
+from automcu.compiler.kernels.armv7e_m.ring import Ring
+from automcu.compiler.kernels.kernel import Kernel, LayerConstants
+from automcu.compiler.kernels.parameters import interleave
+from automcu.compiler.kernels.portable_convolution import (
+    convolution_arrays,
+    convolution_fields,
+    convolution_settings,
+)
+from automcu.compiler.lowering import Integers
+from automcu.compiler.operators import Convolution
+from automcu.compiler.operators.clamp import NO_CLAMP
+from automcu.compiler.operators.convolution import ConvolutionIntegers
+
+_PIXELS = 4
+_ACCUMULATORS = 8
+_LONGEST_ROW = 32  # pixels that a pointwise layer takes at a time
+_LARGEST_OFFSET = 4095
+_QUAD_ORDER = (0, 2, 1, 3)  # the order in which SXTB16 pairs four neighbouring bytes
+
+
+def armv7e_m_convolution(operator: Operator, graph: Graph) -> Kernel | None:
+    """The kernel for cores with the DSP extension; None where the layer is not of its shape."""
+    attributes = operator.attributes
+    if not isinstance(attributes, Convolution) or not _is_supported(attributes):
+        return None
+    shape = _shape(operator, attributes, graph)
+    residual = attributes.sum_scale is not None
+    plan = _blocks(shape, residual, "")
+    if any(3 * block.pixel_bytes > _LARGEST_OFFSET for block, _, _ in plan):
+        return None
+    settings = convolution_settings(operator, graph)
+    function = _function_name(settings, shape, residual, attributes)
+    plan = _blocks(shape, residual, function)
+    depth = shape.window.height * 2 * shape.steps
+    return Kernel(
+        variant="armv7e-m",
+        function=function,
+        template="armv7e_m_convolution.c.j2",
+        settings=settings | _settings(shape, attributes, plan),
+        parameters_type="convolution_parameters",
+        arrays=convolution_arrays(shape.out_channels * depth, shape.out_channels),
+        pack=_pack,
+        scratch_bytes=shape.scratch_bytes,
+        overwrites=((1,) if residual else ()) + ((0,) if shape.may_overwrite_input() else ()),
+        work=_work(shape, plan),
+        code=_code(plan),
+    )
+
+
+def _is_supported(attributes: Convolution) -> bool:
+    return (
+        attributes.groups == 1
+        and attributes.out_channels % 2 == 0
+        and attributes.window.dilation == (1, 1)
+        # A clamp between convolution and sum is rare; the portable kernel has it.
+        and (attributes.sum_scale is None or attributes.clamp == NO_CLAMP)
+    )
+
+
+def _shape(operator: Operator, attributes: Convolution, graph: Graph) -> Ring:
+    in_height, in_width, in_channels = graph.tensors[operator.inputs[0]].shape
+    out_height, out_width, out_channels = graph.tensors[operator.output].shape
+    if attributes.window.is_pointwise:
+        in_height, in_width = _rows(in_height * in_width)
+        out_height, out_width = in_height, in_width
+    return Ring(
+        in_height, in_width, in_channels, out_height, out_width, out_channels, attributes.window
+    )
+
+
+def _rows(pixels: int) -> tuple[int, int]:
+    """Rows and pixels a row of a pointwise layer: as few blocks as possible, then short rows."""
+    widths = [n for n in range(1, min(pixels, _LONGEST_ROW) + 1) if pixels % n == 0]
+    width = min(widths, key=lambda n: (pixels // n * -(-n // _PIXELS), abs(n - 4 * _PIXELS)))
+    return pixels // width, width
+
+
+def _blocks(shape: Ring, residual: bool, function: str) -> list[tuple[Block, int, int]]:
+    """The blocks of one row of one channel group: shape, how many, first pixel."""
+    pair_bytes = 4 * shape.steps * shape.window.height
+    main = min(shape.out_width, _PIXELS)
+    channels = 2
+    if main <= 2:
+        channels = min(_ACCUMULATORS // main, widest_channels(shape.out_channels, pair_bytes))
+    parts = [(main, shape.out_width // main, 0)]
+    if shape.out_width % main:
+        parts.append((shape.out_width % main, 1, shape.out_width // main * main))
+    return [
+        (
+            Block(
+                function=f"{function}_{pixels}x{channels}",
+                pixels=pixels,
+                channels=channels,
+                segments=shape.window.height,
+                steps=shape.steps,
+                pixel_bytes=2 * shape.window.stride[1] * shape.ring_channels,
+                out_channels=shape.out_channels,
+                residual=residual,
+            ),
+            count,
+            first,
+        )
+        for pixels, count, first in parts
+    ]
+
+
+def _settings(
+    shape: Ring, attributes: Convolution, plan: list[tuple[Block, int, int]]
+) -> dict[str, object]:
+    clamp = attributes.clamp if attributes.sum_scale is None else attributes.sum_clamp
+    block = plan[0][0]
+    return shape.settings() | {
+        "residual": attributes.sum_scale is not None,
+        "block_channels": block.channels,
+        "group_bytes": block.pair_bytes * block.channels // 2,
+        "clamps": ""
+        if clamp == NO_CLAMP
+        else ("sum" if attributes.sum_scale is not None else "scaling"),
+        "blocks": [
+            {
+                "name": part.function,
+                "lines": assembly(part),
+                "pixels": part.pixels,
+                "channels": part.channels,
+                "count": count,
+                "column": first * part.pixel_bytes,
+                "first_output": first * shape.out_channels,
+            }
+            for part, count, first in plan
+        ],
+    }
+
+
+def _work(shape: Ring, plan: list[tuple[Block, int, int]]) -> dict[str, int]:
+    groups = shape.out_height * shape.out_channels // plan[0][0].channels
+    work = shape.work() | {"groups": groups * len(plan)}
+    for block, count, _ in plan:
+        name = f"{block.pixels}x{block.channels}"
+        blocks = groups * count
+        work[f"blocks_{name}"] = blocks
+        work[f"steps_{name}"] = blocks * block.segments * block.steps
+        if block.segments > 1:
+            work["segments"] = work.get("segments", 0) + blocks * block.segments
+        if block.steps > block.unrolled:
+            passes = blocks * block.segments * block.steps // block.unrolled
+            work["passes"] = work.get("passes", 0) + passes
+    return work
+
+
+def _code(plan: list[tuple[Block, int, int]]) -> dict[str, int]:
+    code: dict[str, int] = {}
+    for block, _, _ in plan:
+        name = f"{block.pixels}x{block.channels}"
+        code[f"block_{name}"] = 1
+        code[f"steps_{name}"] = block.unrolled
+    return code
+
+
+def _pack(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+    attributes = operator.attributes
+    if not isinstance(integers, ConvolutionIntegers) or not isinstance(attributes, Convolution):
+        raise TypeError(f"{operator.name} is not a convolution")
+    shape = _shape(operator, attributes, graph)
+    return LayerConstants(
+        arrays={
+            "weights": pack_weights(integers.weights, shape.ring_channels),
+            "channels": interleave(integers.bias, integers.scaling.multipliers),
+        },
+        fields=convolution_fields(integers),
+    )
+
+
+def pack_weights(weights: NDArray[np.int8], ring_channels: int) -> NDArray[np.int8]:
+    """Weights [out, height, width, in] in the order of the inner loop: (a0, b0, a1, b1) words.
+
+    Depth follows the ring: channels padded to `ring_channels`, groups of four in the order that
+    widening by SXTB16 leaves them in, each kernel row padded to whole pairs.
+    """
+    out_channels, height, width, in_channels = weights.shape
+    padded = np.zeros((out_channels, height, width, ring_channels), np.int8)
+    padded[..., :in_channels] = weights
+    if in_channels == ring_channels and in_channels % len(_QUAD_ORDER) == 0:
+        quads = padded.reshape(out_channels, height, -1, len(_QUAD_ORDER))
+        padded = quads[..., np.array(_QUAD_ORDER)]
+    segments = padded.reshape(out_channels, height, width * ring_channels)
+    if segments.shape[2] % 2:
+        segments = np.pad(segments, ((0, 0), (0, 0), (0, 1)))
+    pairs = segments.reshape(out_channels // 2, 2, height, -1, 2)
+    # [pair, channel, row, step, value] to [pair, row, step, value, channel]
+    return np.ascontiguousarray(pairs.transpose(0, 2, 3, 4, 1)).reshape(-1)
+
+
+def _function_name(
+    settings: dict[str, int | str | bool],
+    shape: Ring,
+    residual: bool,
+    attributes: Convolution,
+) -> str:
+    k = settings
+    window = attributes.window
+    name = (
+        f"convolution_{window.height}x{window.width}_{shape.in_height}x{shape.in_width}"
+        f"x{shape.in_channels}_to_{k['out_height']}x{k['out_width']}x{shape.out_channels}"
+    )
+    if window.stride != (1, 1):
+        name += f"_s{window.stride[0]}{window.stride[1]}"
+    if any(window.padding):
+        name += "_p" + "".join(str(pixels) for pixels in window.padding)
+    clamp = attributes.sum_clamp if residual else attributes.clamp
+    return name + ("_add" if residual else "") + ("_clamp" if clamp != NO_CLAMP else "")

@@ -1,0 +1,93 @@
+"""The ring of widened input rows that kernels on armv7e-m read from.
+
+Each input row is widened to 16 bits once, with the padding in place, and read by every output row
+and channel that needs it. Because rows are copied before they are used, the output may take the
+input's memory where it never catches up with rows still to be read.
+"""
+
+from dataclasses import dataclass
+
+from automcu.compiler.operators.windows import Window
+
+
+@dataclass(frozen=True)
+class Ring:
+    """How a layer is cut into rows, and rows into segments that one kernel row multiplies."""
+
+    in_height: int
+    in_width: int
+    in_channels: int
+    out_height: int
+    out_width: int
+    out_channels: int
+    window: Window
+
+    @property
+    def ring_channels(self) -> int:
+        """Channels in the ring: windows of neighbouring pixels must start at whole words."""
+        channels = self.in_channels
+        while channels % 4 and self.window.stride[1] * channels % 2:
+            channels += 1
+        return channels
+
+    @property
+    def ring_pixels(self) -> int:
+        """Input pixels of a row that the output row reads, padding included."""
+        return (self.out_width - 1) * self.window.stride[1] + self.window.width
+
+    @property
+    def segment(self) -> int:
+        """Values that one kernel row multiplies."""
+        return self.window.width * self.ring_channels
+
+    @property
+    def steps(self) -> int:
+        """Pairs of values in a segment."""
+        return (self.segment + 1) // 2
+
+    @property
+    def ring_row(self) -> int:
+        """Values between rows of the ring; one more is read where a segment is odd."""
+        values = self.ring_pixels * self.ring_channels + self.segment % 2
+        return values + values % 2
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of the ring: one row for each kernel row."""
+        return 2 * self.window.height * self.ring_row
+
+    def settings(self) -> dict[str, object]:
+        """The constants that the C code of the ring needs."""
+        pad_left = self.window.padding[1]
+        read_pixels = min(self.in_width, self.ring_pixels - pad_left)
+        return {
+            "in_height": self.in_height,
+            "in_width": self.in_width,
+            "padded": any(self.window.padding),
+            "pad_bottom": self.window.padding[2],
+            "ring_channels": self.ring_channels,
+            "ring_pixels": self.ring_pixels,
+            "ring_row": self.ring_row,
+            "read_pixels": read_pixels,
+            "right_pixels": self.ring_pixels - pad_left - read_pixels,
+            "out_rows": self.out_height,
+            "row_outputs": self.out_width * self.out_channels,
+        }
+
+    def work(self) -> dict[str, int]:
+        """What filling the ring takes, for the latency model."""
+        return {
+            "rows": self.out_height,
+            "widened": self.in_height * self.ring_pixels * self.ring_channels,
+            "widened_rows": self.in_height,
+        }
+
+    def may_overwrite_input(self) -> bool:
+        """Whether every output row only covers input rows that are in the ring by then."""
+        for row in range(self.out_height):
+            written = (row + 1) * self.out_width * self.out_channels
+            first = row * self.window.stride[0] - self.window.padding[0]
+            read = min(first + self.window.height, self.in_height)
+            if written > read * self.in_width * self.in_channels:
+                return False
+        return True
