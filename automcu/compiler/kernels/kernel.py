@@ -60,7 +60,7 @@ class Kernel:
         """Kernels of one category are one piece of code but for the constants in it."""
         options = [
             name
-            for name in ("residual", "gathers", "table", "padded", "pointwise")
+            for name in ("residual", "gathers", "table", "padded", "pointwise", "offsets", "flat")
             if self.settings.get(name)
         ]
         block = self.settings.get("block")

@@ -1,5 +1,8 @@
 """Convolution in portable C: gather a pixel's window, then one dot product a channel."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, aligned
 from automcu.compiler.kernels.parameters import (
@@ -14,6 +17,7 @@ from automcu.compiler.operators.convolution import ConvolutionIntegers
 from automcu.compiler.shapes import operator_macs, operator_title
 
 _BYTES_PER_CHANNEL = 8  # channel_constants: bias and multiplier
+_BYTES_PER_OFFSET = 4
 _CHANNEL_BLOCK = 4  # output channels that share one load of the input
 
 
@@ -41,7 +45,7 @@ def portable_convolution(operator: Operator, graph: Graph) -> Kernel:
         settings=settings
         | {"gathers": gathers, "depth": depth, "block": block, "residual": residual},
         parameters_type="convolution_parameters",
-        arrays=convolution_arrays(out_channels * depth, out_channels),
+        arrays=convolution_arrays(out_channels * depth, out_channels) + _offsets(attributes),
         pack=pack_convolution,
         scratch_bytes=patch if gathers else 0,
         overwrites=overwrites,
@@ -72,7 +76,8 @@ def _depthwise(operator: Operator, graph: Graph, settings: dict[str, int | str |
             "multiplier": attributes.out_channels // in_channels,
         },
         parameters_type="convolution_parameters",
-        arrays=convolution_arrays(attributes.out_channels * depth, attributes.out_channels),
+        arrays=convolution_arrays(attributes.out_channels * depth, attributes.out_channels)
+        + _offsets(attributes),
         pack=pack_convolution,
         overwrites=((0,) if per_pixel_in_place else ()) + ((1,) if residual else ()),
         work={
@@ -107,6 +112,7 @@ def convolution_settings(operator: Operator, graph: Graph) -> dict[str, int | st
         "dilation_x": window.dilation[1],
         "groups": attributes.groups,
         "pointwise": window.is_pointwise,
+        "offsets": attributes.weight_offsets is not None,
     }
 
 
@@ -118,17 +124,23 @@ def convolution_arrays(weights: int, out_channels: int) -> tuple[ArrayShape, ...
     )
 
 
+def _offsets(attributes: Convolution) -> tuple[ArrayShape, ...]:
+    if attributes.weight_offsets is None:
+        return ()
+    return (ArrayShape("weight_offsets", "int32_t", attributes.out_channels * _BYTES_PER_OFFSET),)
+
+
 def pack_convolution(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
     """Weights in output-channel order, rows of the patch contiguous."""
     if not isinstance(integers, ConvolutionIntegers):
         raise TypeError(f"{operator.name} is not a convolution")
-    return LayerConstants(
-        arrays={
-            "weights": integers.weights.reshape(-1),
-            "channels": interleave(integers.bias, integers.scaling.multipliers),
-        },
-        fields=convolution_fields(integers),
-    )
+    arrays: dict[str, NDArray[np.generic]] = {
+        "weights": integers.weights.reshape(-1),
+        "channels": interleave(integers.bias, integers.scaling.multipliers),
+    }
+    if integers.weight_offsets is not None:
+        arrays["weight_offsets"] = integers.weight_offsets
+    return LayerConstants(arrays, convolution_fields(integers))
 
 
 def convolution_fields(integers: ConvolutionIntegers) -> dict[str, str]:
@@ -159,6 +171,8 @@ def _function_name(kind: str, settings: dict[str, int | str | bool], residual: b
             name += f"_{letter}{values[0]}{values[1]}"
     if kind == "convolution" and k["groups"] != 1:
         name += f"_g{k['groups']}"
+    if k["offsets"]:
+        name += "_offset"
     return name + ("_add" if residual else "")
 
 

@@ -21,7 +21,7 @@ FRACTION_BITS = 22  # of exponentials and probabilities
 RECIPROCAL_BITS = 31
 NORMALISED_BITS = 16  # of the sum, before it is inverted
 MOST_CLASSES = 4096  # beyond this the rounding of the exponentials adds up to half an LSB
-_DIFFERENCES = 256
+DIFFERENCES = 256
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _lower(
     attributes: Softmax, sources: tuple[Quantisation, ...], result: Quantisation
 ) -> SoftmaxIntegers:
     (source,) = sources
-    differences = np.arange(_DIFFERENCES, dtype=np.float64)
+    differences = np.arange(DIFFERENCES, dtype=np.float64)
     exponentials = np.exp(-attributes.beta * source.scale * differences)
     scaling = fixed_point.requantisation(
         np.array([2.0**-FRACTION_BITS / result.scale]),
