@@ -28,7 +28,7 @@ def portable_average_pool(operator: Operator, graph: Graph) -> Kernel:
         variant="portable",
         function=_function_name(kind, settings),
         template="average_pool.c.j2",
-        settings=settings | {"table": table},
+        settings=settings | {"table": table, "padding_counts": attributes.padding_counts},
         parameters_type="average_pool_parameters",
         arrays=(
             ArrayShape(
@@ -74,6 +74,9 @@ def _settings(operator: Operator, graph: Graph, window: Window) -> dict[str, int
         "pad_top": window.padding[0],
         "pad_left": window.padding[1],
         "padded": any(window.padding),
+        "dilation_y": window.dilation[0],
+        "dilation_x": window.dilation[1],
+        "dilated": window.dilation != (1, 1),
     }
 
 
@@ -85,10 +88,12 @@ def _work(operator: Operator, graph: Graph, window: Window) -> dict[str, int]:
 def _function_name(kind: str, settings: dict[str, int | str | bool]) -> str:
     k = settings
     name = (
-        f"{kind}_{k['kernel_height']}x{k['kernel_width']}_s{k['stride_y']}{k['stride_x']}_"
+        f"{kind}_{k['kernel_height']}x{k['kernel_width']}_s{k['stride_y']}x{k['stride_x']}_"
         f"{k['in_height']}x{k['in_width']}x{k['channels']}_to_{k['out_height']}x{k['out_width']}"
     )
-    return name + (f"_p{k['pad_top']}{k['pad_left']}" if k["padded"] else "")
+    if k["dilated"]:
+        name += f"_d{k['dilation_y']}x{k['dilation_x']}"
+    return name + (f"_p{k['pad_top']}x{k['pad_left']}" if k["padded"] else "")
 
 
 def _pack_average_pool(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:

@@ -68,6 +68,10 @@ def _max_title(attributes: MaxPool, shape: Shape) -> str:
 
 def _output_shape(attributes: AveragePool | MaxPool, shapes: tuple[Shape, ...]) -> Shape:
     height, width, channels = shapes[0]
+    window = attributes.window
+    top, left, bottom, right = window.padding
+    if max(top, bottom) >= window.reach[0] or max(left, right) >= window.reach[1]:
+        raise ValueError(f"the padding {window.padding} of a pool hides a whole window")
     return (*attributes.window.output_size(height, width), channels)
 
 

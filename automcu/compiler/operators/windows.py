@@ -22,11 +22,15 @@ class Window:
         """Whether every output pixel reads just the input pixel at its own place."""
         return (self.height, self.width, self.stride) == (1, 1, (1, 1)) and not any(self.padding)
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Rows and columns from the first tap to the last, both included."""
+        return self.dilation[0] * (self.height - 1) + 1, self.dilation[1] * (self.width - 1) + 1
+
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Output height and width; smaller than 1 where the window does not fit."""
         top, left, bottom, right = self.padding
-        reach_y = self.dilation[0] * (self.height - 1) + 1
-        reach_x = self.dilation[1] * (self.width - 1) + 1
+        reach_y, reach_x = self.reach
         return (
             (height + top + bottom - reach_y) // self.stride[0] + 1,
             (width + left + right - reach_x) // self.stride[1] + 1,
