@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 from automcu.errors import WrongInputError
 
 BYTE_MAXIMUM = 255
-IMAGE_CHANNELS = (1, 3)
 
 
 def as_image_array(array: NDArray[Any], where: str) -> NDArray[Any]:
     """Return `array` as [n, height, width, channels]; a missing channel axis is added.
 
     Raises:
-        WrongInputError: not numbers, not images, empty, or the channels come first.
+        WrongInputError: not numbers, not images, or empty.
     """
     if array.dtype == object or array.dtype.kind not in "buif":
         raise WrongInputError(
@@ -31,12 +30,6 @@ def as_image_array(array: NDArray[Any], where: str) -> NDArray[Any]:
         raise WrongInputError(f"{where} holds no images. Save at least a few for each class.")
     if array.ndim == 3:
         return array[..., np.newaxis]
-    _, first, second, third = array.shape
-    if first in IMAGE_CHANNELS and second == third and third not in IMAGE_CHANNELS:
-        raise WrongInputError(
-            f"{where}: shape {list(array.shape)} has the channels before the pixels. "
-            "Save the array as x.transpose(0, 2, 3, 1)."
-        )
     return array
 
 

@@ -28,7 +28,7 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in names}
+            arrays = {name: archive[name] for name in names}
     except OSError as error:
         reason = error.strerror or "it is not a NumPy archive"
         raise WrongInputError(f"{path} cannot be read ({reason}). Save it again.") from error
@@ -47,3 +47,7 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
         raise WrongInputError(
             f"{path} is damaged or incomplete. Copy or save it again with np.savez."
         ) from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise WrongInputError(f"{path} is damaged: {name} is not an array. Save it again.")
+    return arrays

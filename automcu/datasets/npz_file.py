@@ -11,6 +11,8 @@ from automcu.errors import WrongInputError
 PAIRS = (("x", "y"), ("inputs", "labels"), ("images", "labels"), ("data", "target"))
 VALIDATION_PAIRS = (("x_val", "y_val"), ("x_valid", "y_valid"), ("x_validation", "y_validation"))
 CLASS_NAMES = "class_names"
+IMAGE_CHANNELS = (1, 3)
+MOST_CHANNELS = 4
 
 EXPECTED = "x and y; inputs and labels; or x_train, y_train, x_test, y_test"
 
@@ -47,8 +49,18 @@ def _first_pair(
         if images in stored and labels in stored:
             names = (stored[images], stored[labels])
             arrays = read_arrays(path, names)
+            _refuse_channels_first(arrays[names[0]].shape, path)
             return Labelled(arrays[names[0]], arrays[names[1]])
     return None
+
+
+def _refuse_channels_first(shape: tuple[int, ...], path: Path) -> None:
+    """Catch PyTorch's [n, channels, height, width]: it would load, and train on nonsense."""
+    if len(shape) == 4 and shape[1] in IMAGE_CHANNELS and shape[2] == shape[3] > MOST_CHANNELS:
+        raise WrongInputError(
+            f"{path}: shape {list(shape)} has the channels before the pixels. "
+            "Save the array as x.transpose(0, 2, 3, 1)."
+        )
 
 
 def _class_names(path: Path, stored: dict[str, str]) -> tuple[str, ...] | None:
