@@ -168,7 +168,7 @@ def _function_name(kind: str, settings: dict[str, int | str | bool], residual: b
     )
     for letter, values, usual in extras:
         if values != usual:
-            name += f"_{letter}{values[0]}{values[1]}"
+            name += f"_{letter}{values[0]}x{values[1]}"
     if kind == "convolution" and k["groups"] != 1:
         name += f"_g{k['groups']}"
     if k["offsets"]:

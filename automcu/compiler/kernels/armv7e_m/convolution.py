@@ -213,8 +213,8 @@ def _function_name(
         f"x{shape.in_channels}_to_{k['out_height']}x{k['out_width']}x{shape.out_channels}"
     )
     if window.stride != (1, 1):
-        name += f"_s{window.stride[0]}{window.stride[1]}"
+        name += f"_s{window.stride[0]}x{window.stride[1]}"
     if any(window.padding):
-        name += "_p" + "".join(str(pixels) for pixels in window.padding)
+        name += "_p" + "x".join(str(pixels) for pixels in window.padding)
     clamp = attributes.sum_clamp if residual else attributes.clamp
     return name + ("_add" if residual else "") + ("_clamp" if clamp != NO_CLAMP else "")

@@ -154,7 +154,7 @@ def _function_name(ring: Ring, attributes: Convolution) -> str:
         f"x{ring.in_channels}_to_{ring.out_height}x{ring.out_width}"
     )
     if window.stride != (1, 1):
-        name += f"_s{window.stride[0]}{window.stride[1]}"
+        name += f"_s{window.stride[0]}x{window.stride[1]}"
     if any(window.padding):
-        name += "_p" + "".join(str(pixels) for pixels in window.padding)
+        name += "_p" + "x".join(str(pixels) for pixels in window.padding)
     return name + ("_clamp" if attributes.clamp != NO_CLAMP else "")
