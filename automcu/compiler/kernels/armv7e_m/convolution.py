@@ -62,6 +62,7 @@ def _is_supported(attributes: Convolution) -> bool:
         attributes.groups == 1
         and attributes.out_channels % 2 == 0
         and attributes.window.dilation == (1, 1)
+        and attributes.weight_offsets is None
         # A clamp between convolution and sum is rare; the portable kernel has it.
         and (attributes.sum_scale is None or attributes.clamp == NO_CLAMP)
     )

@@ -39,6 +39,7 @@ def armv7e_m_depthwise(operator: Operator, graph: Graph) -> Kernel | None:
         or window.width > WIDEST_KERNEL
         or window.dilation != (1, 1)
         or attributes.sum_scale is not None
+        or attributes.weight_offsets is not None
     ):
         return None
     ring = Ring(in_height, in_width, in_channels, out_height, out_width, out_channels, window)
