@@ -4,12 +4,15 @@ import threading
 from io import BytesIO
 from pathlib import Path
 
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import Section
 
 from automcu.boards.flashing.image import code_flash
 from automcu.boards.timing import Counts
 from automcu.boards.virtual.machine import Ending, Machine
 from automcu.boards.virtual.memory import BoardMemory
+from automcu.boards.virtual.recording_line import RecordingLine
 from automcu.devices.profile import Device
 from automcu.errors import BoardError, WrongInputError
 from automcu.records import Record
@@ -31,29 +34,6 @@ class CycleCount(Record):
     read_stalls: int
     result: int
     output: bytes
-
-
-class _RecordingLine:
-    """A serial line on which nobody ever speaks, and everything is written down."""
-
-    def __init__(self) -> None:
-        self.sent = bytearray()
-
-    @property
-    def has_input(self) -> bool:
-        return False
-
-    def take_byte(self) -> int:
-        return 0
-
-    def put(self, content: bytes) -> None:
-        self.sent += content
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def wait(self, timeout_s: float | None) -> None:
-        """Nothing will come."""
 
 
 def count_cycles(
@@ -80,8 +60,8 @@ def count_cycles(
     if elf is None:
         _load(memory, device, code_flash(device).address, content)
     else:
-        _load_segments(memory, device, elf)
-    line = _RecordingLine()
+        _load_sections(memory, device, elf)
+    line = RecordingLine()
     machine = Machine(device, memory, line)
     machine.count_from_the_start()
     watchdog = threading.Timer(timeout_s, machine.stop)
@@ -122,13 +102,22 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _load_segments(memory: BoardMemory, device: Device, elf: ELFFile) -> None:
-    """Load initialised data both where it is stored and where start-up code would copy it to."""
+def _load_sections(memory: BoardMemory, device: Device, elf: ELFFile) -> None:
+    """Load initialised data both where it is stored and where start-up code would copy it to.
+
+    By section, because some linkers' segments hold file headers as well.
+    """
+    for section in elf.iter_sections("SHT_PROGBITS"):
+        if section["sh_flags"] & SH_FLAGS.SHF_ALLOC and section["sh_size"]:
+            for address in {section["sh_addr"], _load_address(elf, section)}:
+                _load(memory, device, address, section.data())
+
+
+def _load_address(elf: ELFFile, section: Section) -> int:
     for segment in elf.iter_segments("PT_LOAD"):
-        content = segment.data()
-        if content:
-            for address in {segment["p_paddr"], segment["p_vaddr"]}:
-                _load(memory, device, address, content)
+        if segment.section_in_segment(section):
+            return int(segment["p_paddr"] + section["sh_offset"] - segment["p_offset"])
+    return int(section["sh_addr"])
 
 
 def _load(memory: BoardMemory, device: Device, address: int, content: bytes) -> None:

@@ -54,6 +54,6 @@ def sectors_covering(device: Device, image_bytes: int) -> list[int]:
     if start < image_bytes:
         raise WrongInputError(
             f"The sectors in the profile of {device.id} cover {start} bytes, but the image has "
-            f"{image_bytes}. Complete flash_sector_bytes under [flashing]."
+            f"{image_bytes}. Complete flash_sectors under [flashing]."
         )
     return sectors

@@ -29,6 +29,8 @@ from automcu.records import Record
 _NOWHERE = 0xFFFF_FFFE
 _THUMB = 1
 _BREAKPOINT = 0xBE  # the high byte of BKPT's encoding (DDI 0403, section A7.7.17)
+_SLEEPS = (b"\x30\xbf", b"\x20\xbf")  # WFI and WFE, at which Unicorn stops
+_SLEEP_S = 0.05
 _ARGUMENT_REGISTERS = (UC_ARM_REG_R0, UC_ARM_REG_R1, UC_ARM_REG_R2, UC_ARM_REG_R3)
 
 
@@ -55,12 +57,13 @@ class Machine:
     def __init__(self, device: Device, memory: BoardMemory, line: Line) -> None:
         family = family_of(device)
         self._memory = memory
+        self._line = line
         self._engine = new_engine(device, memory)
         self._counter = CycleCounter(self._engine, device)
         self._peripherals = Peripherals(device, family, line)
         constants = part_constants(device, family)
         self._system = SystemRegisters(device.core, self._counter, constants)
-        self._bad_address = 0
+        self._bad_address: int | None = None
         self._stopped = False
         self._map_registers()
 
@@ -110,7 +113,15 @@ class Machine:
                 return self._ended_by(error)
             address = engine.reg_read(UC_ARM_REG_PC)
             self._counter.stopped_at(address)
+            if self._memory.read(address - 2, 2) in _SLEEPS:
+                self._sleep()
         return Outcome(ending=Ending.STOPPED)
+
+    def _sleep(self) -> None:
+        """Wait for what could wake a polling program: there are no interrupts."""
+        self._line.flush()
+        if not self._line.has_input:
+            self._line.wait(_SLEEP_S)
 
     def _ended_by(self, error: UcError) -> Outcome:
         address = self._engine.reg_read(UC_ARM_REG_PC)
@@ -120,7 +131,7 @@ class Machine:
         if (self._memory.read(address, 2) or b"\0\0")[1] == _BREAKPOINT:
             return Outcome(ending=Ending.BREAKPOINT, description=f"BKPT at {address:#010x}")
         description = f"{error} at {address:#010x}"
-        if self._bad_address:
+        if self._bad_address is not None:
             description += f", on an access to {self._bad_address:#010x}"
         caller = self._engine.reg_read(UC_ARM_REG_LR)
         return Outcome(ending=Ending.FAULT, description=f"{description} (LR {caller:#010x})")
