@@ -68,7 +68,7 @@ def _compile(project: Path, source: Path, compiler: Compiler) -> str:
     # Relative paths only, so that nothing in the object depends on where the project lies.
     command = compile_command(compiler, source.as_posix(), target.as_posix())
     try:
-        run_tool(command, project)
+        run_tool(command, project, compiler.environment)
     except ToolFailedError as failure:
         raise ToolError(
             f"{compiler} does not compile {source}: {failure}. "
@@ -109,7 +109,7 @@ def _link(project: Path, device: Device, compiler: Compiler, objects: list[str])
         _ELF,
     ]
     try:
-        return run_tool(command, project)
+        return run_tool(command, project, compiler.environment)
     except ToolFailedError as failure:
         overflow = _OVERFLOW.search(failure.output)
         if overflow:

@@ -1,17 +1,15 @@
 """Finding a compiler for a core, and the flags that every build uses."""
 
-import importlib.util
 import os
 import shutil
-import sys
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
 from automcu.devices.profile import Core
 from automcu.errors import ToolError, WrongInputError
 from automcu.records import Record
-from automcu.toolchains.process import ToolFailedError, run_tool
+from automcu.toolchains.process import first_line_of
+from automcu.toolchains.zig import zig_command, zig_environment, zig_version
 
 CompilerKind = Literal["gcc", "zig"]
 
@@ -74,6 +72,11 @@ class Compiler(Record):
         return _ZIG_FLAGS + _ZIG_CORE_FLAGS[self.core]
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Variables that the compiler needs on top of the user's."""
+        return zig_environment() if self.kind == "zig" else {}
+
+    @property
     def compile_flags(self) -> tuple[str, ...]:
         """All flags for compiling one source, without include folders."""
         return self.machine_flags + _COMMON_FLAGS
@@ -107,35 +110,9 @@ def find_compiler(core: Core) -> Compiler:
             f"{_GCC} is not on the PATH. Install it (Debian and Ubuntu: apt-get install "
             f"gcc-arm-none-eabi), or unset {_CHOICE_VARIABLE}."
         )
-    return Compiler(kind="zig", command=zig_command(), version=_zig_version(), core=core)
-
-
-def zig_command() -> tuple[str, ...]:
-    """Return the command for zig's C compiler, which the `ziglang` package brings.
-
-    Raises:
-        ToolError: the package is missing.
-    """
-    if importlib.util.find_spec("ziglang") is None:
-        raise ToolError(
-            "There is no C compiler. Install one with: pip install ziglang "
-            "(or arm-none-eabi-gcc for Cortex-M)."
-        )
-    return (sys.executable, "-m", "ziglang", "cc")
+    return Compiler(kind="zig", command=zig_command(), version=zig_version(), core=core)
 
 
 @cache
 def _gcc_version(gcc: str) -> str:
-    return _first_line((gcc, "-dumpfullversion"))
-
-
-@cache
-def _zig_version() -> str:
-    return _first_line((sys.executable, "-m", "ziglang", "version"))
-
-
-def _first_line(command: tuple[str, ...]) -> str:
-    try:
-        return run_tool(command, Path.cwd()).splitlines()[0].strip()
-    except ToolFailedError as failure:
-        raise ToolError(f"{' '.join(command)} does not run: {failure}. Reinstall it.") from failure
+    return first_line_of((gcc, "-dumpfullversion"))

@@ -7,17 +7,18 @@ from pathlib import Path
 
 from automcu.errors import ToolError
 from automcu.records import Record
-from automcu.toolchains.compiler import zig_command
 from automcu.toolchains.process import ToolFailedError, run_tool
+from automcu.toolchains.zig import zig_command, zig_environment
 
 _SYSTEM_COMPILERS = ("cc", "gcc", "clang")
 _FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion")
 
 
 class HostCompiler(Record):
-    """A C compiler for this machine; `command` starts it."""
+    """A C compiler for this machine; `command` starts it, with `environment` added."""
 
     command: tuple[str, ...]
+    environment: dict[str, str]
 
     def shared_library(
         self,
@@ -59,7 +60,7 @@ class HostCompiler(Record):
         files = [str(source.absolute()) for source in sources]
         command = [*self.command, *_FLAGS, *flags, *includes, *files, "-o", str(output.absolute())]
         try:
-            run_tool(command, output.parent)
+            run_tool(command, output.parent, self.environment)
         except ToolFailedError as failure:
             raise ToolError(
                 f"{self.command[0]} does not compile {output.name}: {failure}. "
@@ -78,5 +79,7 @@ def host_compiler() -> HostCompiler:
     for name in _SYSTEM_COMPILERS:
         path = shutil.which(name)
         if path is not None:
-            return HostCompiler(command=(path,))
-    return HostCompiler(command=(*zig_command(), "-fno-sanitize=undefined"))
+            return HostCompiler(command=(path,), environment={})
+    return HostCompiler(
+        command=(*zig_command(), "-fno-sanitize=undefined"), environment=zig_environment()
+    )

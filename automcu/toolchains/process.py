@@ -1,8 +1,9 @@
 """Running a compiler or linker, and turning its failure into one line."""
 
+import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from automcu.errors import ToolError
@@ -19,8 +20,12 @@ class ToolFailedError(Exception):
         self.output = output
 
 
-def run_tool(command: Sequence[str], folder: Path) -> str:
+def run_tool(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> str:
     """Run `command` in `folder` and return what it printed to standard output.
+
+    `environment` holds variables on top of those of this process.
 
     Raises:
         ToolFailedError: it ended with an error.
@@ -28,7 +33,13 @@ def run_tool(command: Sequence[str], folder: Path) -> str:
     """
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            command,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
         )
     except OSError as error:
         raise ToolError(
@@ -42,6 +53,19 @@ def run_tool(command: Sequence[str], folder: Path) -> str:
     if done.returncode != 0:
         raise ToolFailedError(done.stderr + done.stdout)
     return done.stdout
+
+
+def first_line_of(command: Sequence[str]) -> str:
+    """Return the first line that `command` prints, such as its version.
+
+    Raises:
+        ToolError: it does not run.
+    """
+    try:
+        lines = run_tool(command, Path.cwd()).splitlines()
+    except ToolFailedError as failure:
+        raise ToolError(f"{' '.join(command)} does not run: {failure}. Reinstall it.") from failure
+    return lines[0].strip() if lines else "of unknown version"
 
 
 def first_error(output: str) -> str:

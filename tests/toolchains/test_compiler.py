@@ -82,3 +82,21 @@ def test_flags_choose_the_core_and_hard_float(
     assert "hard" in flags or "eabihf" in flags
     assert "-O2" in flags
     assert "-ffreestanding" in flags
+
+
+@pytest.mark.parametrize("home", ["/proc/nobody", None])
+def test_zig_gets_a_cache_where_the_usual_place_cannot_be_written_to(
+    home: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("ZIG_GLOBAL_CACHE_DIR", raising=False)
+    monkeypatch.setenv("AUTOMCU_COMPILER", "zig")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    if home is None:
+        monkeypatch.delenv("HOME")
+    else:
+        monkeypatch.setenv("HOME", home)
+    assert find_compiler("cortex-m4").environment["ZIG_GLOBAL_CACHE_DIR"].startswith(str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_compiler("cortex-m4").environment == {}

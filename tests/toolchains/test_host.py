@@ -7,7 +7,10 @@ import pytest
 from automcu.errors import ToolError
 from automcu.toolchains import HostCompiler, host_compiler
 
-ZIG = HostCompiler(command=(sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=undefined"))
+ZIG = HostCompiler(
+    command=(sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=undefined"),
+    environment={},
+)
 
 
 @pytest.mark.parametrize("compiler", [host_compiler(), ZIG], ids=["system", "zig"])
