@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from automcu.compiler.kernels import Kernel
 from automcu.compiler.program import Program
 from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
@@ -38,6 +39,12 @@ def code_sizes() -> CodeSizes:
     return CodeSizes.load(SIZES_FILE)
 
 
+def code_units(kernel: Kernel) -> dict[str, int]:
+    """What a kernel's code is made of, by name of figure: the function, and parts of it."""
+    parts = {f"{kernel.category}/{unit}": amount for unit, amount in kernel.code.items()}
+    return {kernel.category: 1} | parts
+
+
 def kernel_code_bytes(program: Program, device: Device, compiler: str) -> int:
     """Code of the distinct kernels, and parameters and calls of the layers, in bytes.
 
@@ -51,7 +58,11 @@ def kernel_code_bytes(program: Program, device: Device, compiler: str) -> int:
     kernels, layers = sizes.kernels[key], sizes.layers[key]
     distinct = {kernel.function: kernel for kernel in program.kernels.values()}
     try:
-        code = sum(kernels[kernel.category] for kernel in distinct.values())
+        code = sum(
+            kernels[name] * amount
+            for kernel in distinct.values()
+            for name, amount in code_units(kernel).items()
+        )
         calls = sum(layers[kernel.category] for kernel in program.kernels.values())
     except KeyError as error:
         raise WrongInputError(

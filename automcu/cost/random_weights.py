@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from automcu.compiler.graph import Graph, Operator, Quantisation
+from automcu.compiler.fixed_point import INT8_MIN
+from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.operators import Convolution
 
 _WEIGHT_SCALE = 1 / 128
@@ -15,14 +16,19 @@ def with_random_weights(graph: Graph, seed: int) -> Graph:
     """Fill in int8 weights, biases and plausible scales; shapes stay as they are."""
     generator = np.random.default_rng(seed)
     tensors = {
-        name: replace(
-            tensor,
-            quantisation=Quantisation(_ACTIVATION_SCALE, int(generator.integers(-128, 128))),
-        )
+        name: replace(tensor, quantisation=_random_quantisation(tensor, generator))
         for name, tensor in graph.tensors.items()
     }
     operators = tuple(_fill(operator, graph, generator) for operator in graph.operators)
     return replace(graph, tensors=tensors, operators=operators)
+
+
+def _random_quantisation(tensor: Tensor, generator: np.random.Generator) -> Quantisation:
+    """Zero points at the end of the range stay: they are those of rectified tensors."""
+    given = tensor.quantisation
+    if given is not None and given.zero_point == INT8_MIN:
+        return Quantisation(_ACTIVATION_SCALE, INT8_MIN)
+    return Quantisation(_ACTIVATION_SCALE, int(generator.integers(-100, 100)))
 
 
 def _fill(operator: Operator, graph: Graph, generator: np.random.Generator) -> Operator:

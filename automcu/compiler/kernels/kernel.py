@@ -58,20 +58,18 @@ class Kernel:
     @property
     def category(self) -> str:
         """Kernels of one category are one piece of code but for the constants in it."""
-        options = [
-            name
-            for name in ("residual", "gathers", "table", "padded", "pointwise", "offsets", "flat")
-            if self.settings.get(name)
-        ]
-        block = self.settings.get("block")
-        return "-".join(
-            [
-                self.variant,
-                self.template.removesuffix(".c.j2"),
-                *options,
-                *([f"block{block}"] if block else []),
-            ]
-        )
+        name = self.template.removesuffix(".c.j2")
+        if self.variant == "portable":
+            options = ("residual", "gathers", "table", "padded", "pointwise", "offsets", "flat")
+            block = self.settings.get("block")
+            name = "-".join(
+                ["portable", name]
+                + [option for option in options if self.settings.get(option)]
+                + ([f"block{block}"] if block else [])
+            )
+        else:
+            name = "-".join([name] + [o for o in ("residual", "clamps") if self.settings.get(o)])
+        return name
 
     @property
     def weight_bytes(self) -> int:

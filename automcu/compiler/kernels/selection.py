@@ -5,6 +5,11 @@ from collections.abc import Callable
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.armv7e_m.convolution import armv7e_m_convolution
 from automcu.compiler.kernels.armv7e_m.depthwise import armv7e_m_depthwise
+from automcu.compiler.kernels.armv7e_m.elementwise import (
+    armv7e_m_add,
+    armv7e_m_average_pool,
+    armv7e_m_rescale,
+)
 from automcu.compiler.kernels.kernel import Kernel
 from automcu.compiler.kernels.portable_convolution import portable_convolution
 from automcu.compiler.kernels.portable_copies import (
@@ -42,6 +47,9 @@ SpecialFactory = Callable[[Operator, Graph], Kernel | None]
 
 ARMV7E_M: dict[type[Attributes], tuple[SpecialFactory, ...]] = {
     Convolution: (armv7e_m_convolution, armv7e_m_depthwise),
+    Add: (armv7e_m_add,),
+    AveragePool: (armv7e_m_average_pool,),
+    Rescale: (armv7e_m_rescale,),
 }
 PORTABLE: dict[type[Attributes], Factory] = {
     Convolution: portable_convolution,

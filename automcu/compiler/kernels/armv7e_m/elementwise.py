@@ -1,0 +1,74 @@
+"""Add, rescale and average pool on armv7e-m: four neighbouring values in one word.
+
+They compute what the portable kernels compute, from the same parameters, with saturation instead
+of comparisons, so that their time does not depend on the data.
+"""
+
+from dataclasses import replace
+
+from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernels.kernel import Kernel
+from automcu.compiler.kernels.portable_elementwise import portable_add, portable_rescale
+from automcu.compiler.kernels.portable_pool import portable_average_pool
+from automcu.compiler.operators import Add, AveragePool, Rescale
+from automcu.compiler.operators.clamp import NO_CLAMP
+from automcu.compiler.operators.pool import pixel_counts
+
+_LANES = 4
+_MOST_TAPS = 256  # of int8 that a 16-bit lane can sum
+
+
+def armv7e_m_add(operator: Operator, graph: Graph) -> Kernel | None:
+    """The kernel of an addition; None where the values do not come in whole words."""
+    if graph.tensors[operator.output].size % _LANES or not isinstance(operator.attributes, Add):
+        return None
+    return _four_at_a_time(portable_add(operator, graph), operator.attributes)
+
+
+def armv7e_m_rescale(operator: Operator, graph: Graph) -> Kernel | None:
+    """The kernel of a change of scale; None where the values do not come in whole words."""
+    if graph.tensors[operator.output].size % _LANES or not isinstance(operator.attributes, Rescale):
+        return None
+    return _four_at_a_time(portable_rescale(operator, graph), operator.attributes)
+
+
+def armv7e_m_average_pool(operator: Operator, graph: Graph) -> Kernel | None:
+    """The kernel of an average pool; None where channels do not come in whole words."""
+    attributes = operator.attributes
+    height, width, channels = graph.tensors[operator.inputs[0]].shape
+    if (
+        not isinstance(attributes, AveragePool)
+        or channels % _LANES
+        or attributes.window.dilation != (1, 1)
+        or attributes.clamp != NO_CLAMP
+        or attributes.window.height * attributes.window.width > _MOST_TAPS
+    ):
+        return None
+    kernel = portable_average_pool(operator, graph)
+    out_height, out_width, _ = graph.tensors[operator.output].shape
+    quads = channels // _LANES
+    covered = int(pixel_counts(attributes.window, height, width).sum())
+    return replace(
+        kernel,
+        variant="armv7e-m",
+        template="armv7e_m_average_pool.c.j2",
+        work={
+            "rows": quads * out_height * out_width * attributes.window.height,
+            "taps": quads * covered,
+            "words": quads * out_height * out_width,
+            "pixels": out_height * out_width,
+        },
+    )
+
+
+def _four_at_a_time(kernel: Kernel, attributes: Add | Rescale) -> Kernel:
+    clamps = attributes.clamp != NO_CLAMP
+    template = kernel.template.removesuffix(".c.j2")
+    return replace(
+        kernel,
+        variant="armv7e-m",
+        function=kernel.function + ("_clamp" if clamps else ""),
+        template=f"armv7e_m_{template}.c.j2",
+        settings={**kernel.settings, "clamps": clamps},
+        work={"words": kernel.work["outputs"] // _LANES},
+    )

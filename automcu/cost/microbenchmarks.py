@@ -1,0 +1,90 @@
+"""Networks made to be timed: chains of layers of every kind and of many shapes.
+
+Their weights are random, since no kernel's time depends on them; what is fitted to them holds for
+the networks that users design.
+"""
+
+import random
+from dataclasses import dataclass
+
+from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
+from automcu.compiler.operators import Add, Attributes, AveragePool, Convolution, MaxPool, Rescale
+from automcu.compiler.operators.windows import Window
+from automcu.compiler.shapes import output_shape
+
+_SCALE = Quantisation(1.0, 0)
+_CHANNELS = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
+_SIZES = (3, 4, 5, 6, 7, 8, 10, 12, 16)
+_LAYERS = 24
+_MOST_MACS = 300_000  # of one layer, so that a chain runs quickly on a virtual board
+_RESIDUAL_CHANCE = 0.35
+
+
+@dataclass
+class _Chain:
+    tensors: dict[str, Tensor]
+    operators: list[Operator]
+    last: str
+
+    def append(self, attributes: Attributes, *others: str) -> None:
+        name = f"layer_{len(self.operators)}"
+        shape = output_shape(attributes, self.tensors[self.last].shape)
+        self.tensors[name] = Tensor(name, shape, _SCALE)
+        self.operators.append(Operator(name, (self.last, *others), name, attributes))
+        self.last = name
+
+
+def chain(seed: int) -> Graph:
+    """A chain of layers that shrinks from an image to a vector; equal seeds give equal chains."""
+    generator = random.Random(seed)
+    size = generator.choice(_SIZES[4:])
+    shape = (size, size + generator.randrange(3), generator.choice((1, 2, 3, 4, 8)))
+    result = _Chain({"input": Tensor("input", shape, _SCALE)}, [], "input")
+    for _ in range(_LAYERS):
+        _append_random_layer(result, generator)
+    height, width, _channels = result.tensors[result.last].shape
+    result.append(AveragePool(Window(height, width)))
+    for channels in (generator.choice(_CHANNELS), generator.choice((2, 3, 5, 10))):
+        result.append(Convolution(Window(1, 1), channels))
+    return Graph(result.tensors, tuple(result.operators), "input", result.last)
+
+
+def _append_random_layer(result: _Chain, generator: random.Random) -> None:
+    height, width, channels = result.tensors[result.last].shape
+    kind = generator.choice(("3x3", "3x3", "1x1", "1x1", "depthwise", "wide", "pool", "other"))
+    stride = 2 if min(height, width) > 6 and generator.random() < 0.2 else 1
+    same = Window(3, 3, (stride, stride), (1, 1, 1, 1))
+    if kind == "3x3":
+        _append_convolution(result, generator, same)
+    elif kind == "1x1":
+        _append_convolution(result, generator, Window(1, 1))
+    elif kind == "wide":
+        size = generator.choice((2, 4, 5))
+        if min(height, width) > size:
+            _append_convolution(result, generator, Window(size, size))
+    elif kind == "depthwise":
+        window = generator.choice((same, Window(1, 1)))
+        result.append(Convolution(window, channels, groups=channels))
+    elif kind == "pool" and min(height, width) > 3:
+        window = generator.choice((Window(3, 3, padding=(1, 1, 1, 1)), Window(2, 2, (2, 2))))
+        if window.stride == (2, 2) and min(height, width) < 8:
+            return
+        result.append(AveragePool(window) if generator.random() < 0.7 else MaxPool(window))
+    else:
+        before = result.last
+        result.append(Rescale())
+        result.append(Add(), before)
+
+
+def _append_convolution(result: _Chain, generator: random.Random, window: Window) -> None:
+    height, width, channels = result.tensors[result.last].shape
+    out_height, out_width = window.output_size(height, width)
+    depth = out_height * out_width * window.height * window.width * channels
+    affordable = [n for n in _CHANNELS if n * depth <= _MOST_MACS] or [_CHANNELS[0]]
+    keeps_shape = (out_height, out_width) == (height, width) and channels % 2 == 0
+    if keeps_shape and channels in affordable and generator.random() < _RESIDUAL_CHANCE:
+        before = result.last
+        result.append(Convolution(window, channels))
+        result.append(Add(), before)
+    else:
+        result.append(Convolution(window, generator.choice(affordable)))

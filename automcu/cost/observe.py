@@ -1,0 +1,107 @@
+"""Reading costs from boards and linked firmwares: what the cost models are fitted to."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from elftools.elf.elffile import ELFFile
+
+from automcu.boards.bench import bench_project
+from automcu.compiler import Program, compile_graph, write_project
+from automcu.compiler.graph import Graph
+from automcu.compiler.kernels import Kernel
+from automcu.cost.code_size import RuntimeSize
+from automcu.cost.latency import Observation
+from automcu.cost.random_weights import with_random_weights
+from automcu.devices.profile import Device
+from automcu.errors import BoardError
+from automcu.toolchains import DEFAULT_STACK_BYTES, Build, build_project, find_compiler
+
+_TABLE_ENTRY_BYTES = 4  # the layer's function pointer
+
+
+@dataclass(frozen=True)
+class CodeObservation:
+    """Bytes that one kernel's functions, or one layer's call and parameters, take in an ELF."""
+
+    kernel: Kernel
+    code_bytes: int
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One network on one board: cycles by layer, code by kernel and layer, and the rest."""
+
+    cycles: tuple[Observation, ...]
+    kernels: tuple[CodeObservation, ...]
+    layers: tuple[CodeObservation, ...]
+    runtime: RuntimeSize
+
+
+def observe(graph: Graph, device: Device, board: str, seed: int) -> Observed:
+    """Build `graph` with random weights, run it on `board`, read cycles and symbol sizes.
+
+    Raises:
+        BoardError: the board fails, or its outputs differ from the integer reference.
+    """
+    program = compile_graph(with_random_weights(graph, seed), device)
+    shape = program.graph.tensors[program.graph.input].shape
+    inputs = np.random.default_rng(seed).integers(-128, 128, (1, *shape), dtype=np.int8)
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        write_project(program, device.id, project, golden_inputs=inputs)
+        build = build_project(project, device, find_compiler(device.core))
+        symbols = _symbol_sizes(project / build.elf)
+        measurement = bench_project(project, device, board)
+    if measurement.mismatches:
+        raise BoardError(
+            f"{device.id} and the integer reference disagree on network {seed}. "
+            "Report this as a bug."
+        )
+    kernels = [program.kernels[operator.name] for operator in program.graph.operators]
+    cycles = [layer.cycles for layer in measurement.layers]
+    return _observed(kernels, cycles, symbols, program, build)
+
+
+def _observed(
+    kernels: list[Kernel],
+    cycles: list[int],
+    symbols: Mapping[str, int],
+    program: Program,
+    build: Build,
+) -> Observed:
+    owners = {kernel.function: kernel for kernel in kernels}
+    functions = dict.fromkeys(owners, 0)
+    for symbol, size in symbols.items():
+        owner = _owner(symbol, owners)
+        if owner is not None:
+            functions[owner] += size
+    layers = [
+        symbols.get(f"layer_{index}", 0) + symbols[f"run_layer_{index}"] + _TABLE_ENTRY_BYTES
+        for index in range(len(kernels))
+    ]
+    rest = build.flash_bytes - program.weight_bytes - sum(functions.values()) - sum(layers)
+    return Observed(
+        cycles=tuple(Observation(k, c) for k, c in zip(kernels, cycles, strict=True)),
+        kernels=tuple(CodeObservation(owners[name], size) for name, size in functions.items()),
+        layers=tuple(CodeObservation(k, size) for k, size in zip(kernels, layers, strict=True)),
+        runtime=RuntimeSize(
+            flash_bytes=rest,
+            ram_bytes=build.ram_bytes - build.arena_bytes - DEFAULT_STACK_BYTES,
+        ),
+    )
+
+
+def _owner(symbol: str, functions: Mapping[str, Kernel]) -> str | None:
+    """The kernel that a function belongs to: itself, or the longest name that it continues."""
+    name = symbol.partition(".")[0]  # compilers append .constprop.0 and the like
+    matches = [f for f in functions if name == f or name.startswith(f"{f}_")]
+    return max(matches, key=len, default=None)
+
+
+def _symbol_sizes(path: Path) -> dict[str, int]:
+    with path.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        return {symbol.name: int(symbol["st_size"]) for symbol in table.iter_symbols()}
