@@ -1,1 +1,28 @@
-"""."""
+"""Training: recipe, loop with checkpoints, distillation, accuracy."""
+
+from automcu.training.distillation import (
+    HardAndSoftTargets,
+    SoftTargets,
+    Weighting,
+    distillation_objective,
+)
+from automcu.training.evaluation import accuracy
+from automcu.training.loop import Progress, train
+from automcu.training.objective import Objective
+from automcu.training.recipe import Recipe, recipe_for
+from automcu.training.result import EpochResult, TrainingResult
+
+__all__ = [
+    "EpochResult",
+    "HardAndSoftTargets",
+    "Objective",
+    "Progress",
+    "Recipe",
+    "SoftTargets",
+    "TrainingResult",
+    "Weighting",
+    "accuracy",
+    "distillation_objective",
+    "recipe_for",
+    "train",
+]

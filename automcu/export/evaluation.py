@@ -1,0 +1,60 @@
+"""How good an ONNX file is, by onnxruntime."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from automcu.datasets import Split
+from automcu.errors import UnsupportedModelError, WrongInputError
+from automcu.export.quiet import quiet_onnxruntime
+
+BATCH = 256
+
+
+def onnx_accuracy(path: Path, split: Split) -> float:
+    """Return the fraction of `split` that the model classifies correctly.
+
+    Raises:
+        UnsupportedModelError: onnxruntime cannot open the file.
+        WrongInputError: the images do not fit its input.
+    """
+    predicted = onnx_logits(path, split.inputs).argmax(axis=1)
+    return float((predicted == split.labels).mean())
+
+
+def onnx_logits(path: Path, inputs_nhwc: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the model's float outputs [n, classes] for images [n, height, width, channels]."""
+    with quiet_onnxruntime():
+        session = _open(path)
+        source = session.get_inputs()[0]
+        fixed = source.shape[0]
+        batch = fixed if isinstance(fixed, int) else BATCH
+        images = np.ascontiguousarray(inputs_nhwc.transpose(0, 3, 1, 2))
+        try:
+            outputs = [
+                session.run(None, {source.name: images[start : start + batch]})[0]
+                for start in range(0, len(images), batch)
+            ]
+        except Exception as error:
+            raise WrongInputError(
+                f"{path} takes inputs {source.shape}, the images are {list(images.shape)}. "
+                "Give images of that size."
+            ) from error
+    return np.concatenate(outputs)
+
+
+def _open(path: Path) -> onnxruntime.InferenceSession:
+    """Open without int8 kernels: on processors without VNNI theirs saturate at 16 bits.
+
+    The graph then runs as it is written: dequantise, compute in float, quantise.
+    """
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"{path} cannot be opened by onnxruntime. Export the network again."
+        ) from error

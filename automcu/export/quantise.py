@@ -1,0 +1,137 @@
+"""Post-training quantisation with onnxruntime: float ONNX in, QDQ ONNX out."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from automcu.errors import UnsupportedModelError, WrongInputError
+from automcu.export.float_islands import float_islands
+from automcu.export.float_onnx import INPUT
+from automcu.export.quiet import quiet_onnxruntime
+from automcu.records import write_atomically
+
+INPUT_SCALE = 1 / 255
+INPUT_ZERO_POINT = -128
+"""With these, the int8 input is the 8-bit pixel minus 128."""
+
+CALIBRATION_BATCH = 64
+
+SMALLEST_RANGE = 1e-4
+"""A ReLU that is never active has range 0. onnxruntime would give it zero point 0, and, as it has
+removed the operator and relies on saturation at the zero point, let negative values pass."""
+
+
+class _Batches(CalibrationDataReader):  # type: ignore[misc]
+    """Feeds onnxruntime's calibrator, whose interface is this base class."""
+
+    def __init__(self, inputs_nhwc: NDArray[np.float32]) -> None:
+        inputs = np.ascontiguousarray(inputs_nhwc.transpose(0, 3, 1, 2), dtype=np.float32)
+        starts = range(0, len(inputs), CALIBRATION_BATCH)
+        self._batches = iter([inputs[start : start + CALIBRATION_BATCH] for start in starts])
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """Return the next feed, or None at the end."""
+        batch = next(self._batches, None)
+        return None if batch is None else {INPUT: batch}
+
+
+def quantise_onnx(
+    float_path: Path, calibration_inputs_nhwc: NDArray[np.float32], quantised_path: Path
+) -> None:
+    """Quantise a file that `export_onnx` wrote, to int8 in QuantizeLinear/DequantizeLinear form.
+
+    Activations are int8 per tensor with a zero point, weights int8 symmetric per output channel,
+    biases int32 at input scale times weight scale. The input has scale 1/255 and zero point -128.
+    Ranges are the smallest and largest values that occur on `calibration_inputs_nhwc` (float32
+    [n, height, width, channels] in [0, 1]; a few hundred training images).
+
+    Raises:
+        WrongInputError: calibration images that do not match the network.
+        UnsupportedModelError: the file cannot be read, or an operator has no int8 form.
+    """
+    _check_calibration_inputs(calibration_inputs_nhwc, _input_shape(float_path))
+    with tempfile.TemporaryDirectory(prefix="automcu-") as folder, quiet_onnxruntime():
+        prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "quantised.onnx")
+        quant_pre_process(
+            str(float_path), str(prepared), skip_optimization=True, skip_symbolic_shape=True
+        )
+        quantize_static(
+            prepared,
+            quantised,
+            _Batches(calibration_inputs_nhwc),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={
+                "ForceQuantizeNoInputCheck": True,
+                "MinimumRealRange": SMALLEST_RANGE,
+                "TensorQuantOverrides": _input_override(),
+            },
+        )
+        model = onnx.load(quantised)
+    islands = float_islands(model)
+    if islands:
+        raise UnsupportedModelError(
+            f"{float_path}: {', '.join(islands)} cannot be quantised to int8. "
+            "Replace these layers by ones that can."
+        )
+    write_atomically(quantised_path, model.SerializeToString())
+
+
+def _input_override() -> dict[str, list[dict[str, Any]]]:
+    return {
+        INPUT: [
+            {
+                "quant_type": QuantType.QInt8,
+                "scale": np.array(INPUT_SCALE, dtype=np.float32),
+                "zero_point": np.array(INPUT_ZERO_POINT, dtype=np.int8),
+            }
+        ]
+    }
+
+
+def _input_shape(path: Path) -> tuple[int, int, int]:
+    """Return height, width, channels of the file's input."""
+    try:
+        graph = onnx.load(path).graph
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"{path} is not a readable ONNX file. Export the network again."
+        ) from error
+    sizes = [
+        [size.dim_value for size in tensor.type.tensor_type.shape.dim]
+        for tensor in graph.input
+        if tensor.name == INPUT
+    ]
+    if len(sizes) != 1 or len(sizes[0]) != 4:
+        raise UnsupportedModelError(
+            f"{path} has no image input called {INPUT!r}. Export the network with export_onnx."
+        )
+    _, channels, height, width = sizes[0]
+    return height, width, channels
+
+
+def _check_calibration_inputs(inputs: NDArray[np.float32], expected: tuple[int, int, int]) -> None:
+    if inputs.ndim != 4 or len(inputs) == 0 or inputs.shape[1:] != expected:
+        raise WrongInputError(
+            f"Calibration images have shape {list(inputs.shape)}, the network takes "
+            f"[n, {', '.join(map(str, expected))}]. Give images of that size."
+        )
+    if not (float(inputs.min()) >= 0 and float(inputs.max()) <= 1):
+        raise WrongInputError(
+            f"Calibration images run from {inputs.min():g} to {inputs.max():g}. Scale them to 0..1."
+        )

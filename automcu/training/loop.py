@@ -1,0 +1,276 @@
+"""Training a network: one loop, resumable after any epoch."""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from automcu.datasets import Dataset, Split
+from automcu.errors import WrongInputError
+from automcu.training.augmentation import draw_batch
+from automcu.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from automcu.training.evaluation import loss_and_accuracy
+from automcu.training.objective import Objective, label_objective
+from automcu.training.recipe import Recipe
+from automcu.training.result import Ending, EpochResult, TrainingResult
+from automcu.training.schedule import learning_rate, planned_epochs
+from automcu.training.threads import suitable_threads
+
+Progress = Callable[[int, int, float, float, float], None]
+"""(epoch, epochs, training loss, validation accuracy, seconds left), after each epoch."""
+
+SGD_MOMENTUM = 0.9
+EMA_WARMUP_STEPS = 10
+"""Early averages are short, (1 + t) / (10 + t), or they would remember the random start."""
+
+SECONDS_PER_FORTNIGHT = 14 * 24 * 3600.0
+"""Anything longer is not a plan."""
+
+
+@dataclass
+class _Run:
+    """The state of a training between two epochs: what a checkpoint holds."""
+
+    network: nn.Module
+    averaged: AveragedModel
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    best_epoch: int = 0
+    curve: list[EpochResult] = field(default_factory=list)
+    seconds: float = 0.0
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True)
+class _Images:
+    """A split as two tensors on the training device, [n, height, width, channels] and [n]."""
+
+    inputs: Tensor
+    labels: Tensor
+
+
+def train(
+    network: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    checkpoint: Path | None = None,
+    objective: Objective | None = None,
+) -> TrainingResult:
+    """Train `network` in place and leave it holding the averaged weights that validated best.
+
+    With `checkpoint`, the state is saved there after each epoch, and training goes on from there if
+    the file exists: an interrupted training, continued, ends with the same weights. On the same
+    processor and number of threads, equal network, data, recipe and seed give equal weights, unless
+    a time budget cuts the training short. Ctrl-C leaves the best weights so far in `network`.
+
+    Raises:
+        WrongInputError: the checkpoint is of another training; or the loss became infinite at once.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    objective = objective or label_objective(recipe.label_smoothing)
+    with suitable_threads(network, dataset.input_shape, recipe.batch_size), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        identity = fingerprint(network, dataset, recipe, seed)
+        run = _start(network, recipe, seed, device)
+        if checkpoint is not None and checkpoint.exists():
+            _restore(run, load_checkpoint(checkpoint, identity))
+        try:
+            training, validation = _on(dataset.train, device), _on(dataset.validation, device)
+            while run.ending is None:
+                _run_epoch(run, training, validation, recipe, objective, progress)
+                if checkpoint is not None:
+                    save_checkpoint(checkpoint, _state(run, identity))
+        finally:
+            if run.best_weights:
+                network.load_state_dict(run.best_weights)
+            network.to("cpu").eval()
+    if not run.best_weights:
+        raise WrongInputError(
+            "Training diverged in its first epoch: the loss is not a number. "
+            "Lower the learning rate, or check the images."
+        )
+    return _result(run, device)
+
+
+def _start(network: nn.Module, recipe: Recipe, seed: int, device: torch.device) -> _Run:
+    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return _Run(
+        network=network,
+        averaged=_averaged_copy(network, recipe.ema_decay),
+        optimizer=_optimizer(network, recipe),
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def _averaged_copy(network: nn.Module, decay: float) -> AveragedModel:
+    def update(averages: Any, current: Any, steps: Any) -> None:
+        keep = min(decay, (1 + int(steps)) / (EMA_WARMUP_STEPS + int(steps)))
+        if averages[0].is_floating_point():
+            torch._foreach_lerp_(averages, current, 1 - keep)
+        else:
+            torch._foreach_copy_(averages, current)
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Decay only weight matrices: shrinking biases and normalisation parameters does harm."""
+    matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            groups, lr=recipe.learning_rate, momentum=SGD_MOMENTUM, nesterov=True, fused=True
+        )
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+
+
+def _on(split: Split, device: torch.device) -> _Images:
+    inputs, labels = torch.from_numpy(split.inputs), torch.from_numpy(split.labels)
+    return _Images(inputs.to(device), labels.to(device))
+
+
+def _run_epoch(
+    run: _Run,
+    training: _Images,
+    validation: _Images,
+    recipe: Recipe,
+    objective: Objective,
+    progress: Progress | None,
+) -> None:
+    started = time.monotonic()
+    training_loss = _train_epoch(run, training, recipe, objective, started)
+    loss, accuracy = loss_and_accuracy(run.averaged.module, validation.inputs, validation.labels)
+    run.seconds += time.monotonic() - started
+    if not (math.isfinite(training_loss) and math.isfinite(loss)):
+        run.ending = "diverged"
+        return
+    _record(
+        run,
+        EpochResult(
+            training_loss=training_loss, validation_loss=loss, validation_accuracy=accuracy
+        ),
+    )
+    run.ending = _ending(run, recipe)
+    if progress is not None:
+        done = len(run.curve)
+        epochs = done if run.ending else planned_epochs(recipe, done, run.seconds)
+        left = min((epochs - done) * run.seconds / done, SECONDS_PER_FORTNIGHT)
+        progress(done, epochs, training_loss, accuracy, left)
+
+
+def _train_epoch(
+    run: _Run, training: _Images, recipe: Recipe, objective: Objective, started: float
+) -> float:
+    """Run one epoch's steps, fewer where the time budget ends; return the mean loss."""
+    order = torch.randperm(len(training.labels), generator=run.generator)
+    batches = torch.split(order[: recipe.images_per_epoch], recipe.batch_size)
+    done = len(run.curve)
+    epochs = max(done + 1, planned_epochs(recipe, done, run.seconds))
+    run.network.train()
+    total, images = 0.0, 0
+    for position, indices in enumerate(batches):
+        rate = learning_rate(recipe, (done + position / len(batches)) / epochs)
+        total += len(indices) * _step(run, training, indices, recipe, objective, rate)
+        images += len(indices)
+        spent = run.seconds + time.monotonic() - started
+        if recipe.time_budget is not None and spent > recipe.time_budget:
+            break
+    return total / images
+
+
+def _step(
+    run: _Run,
+    training: _Images,
+    indices: Tensor,
+    recipe: Recipe,
+    objective: Objective,
+    rate: float,
+) -> float:
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    indices = indices.to(training.labels.device)
+    images = draw_batch(training.inputs, indices, recipe.shift_pixels, recipe.flip, run.generator)
+    loss = objective(images, run.network(images), training.labels[indices])
+    run.optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    run.optimizer.step()
+    run.averaged.update_parameters(run.network)
+    return loss.item()
+
+
+def _record(run: _Run, point: EpochResult) -> None:
+    """Add a point to the curve, and keep the weights where it is the best so far."""
+    run.curve.append(point)
+    best = run.curve[run.best_epoch - 1] if run.best_epoch else None
+    if best is None or _merit(point) > _merit(best):
+        run.best_epoch = len(run.curve)
+        run.best_weights = copy.deepcopy(run.averaged.module.state_dict())
+
+
+def _merit(point: EpochResult) -> tuple[float, float]:
+    return point.validation_accuracy, -point.validation_loss
+
+
+def _ending(run: _Run, recipe: Recipe) -> Ending | None:
+    done = len(run.curve)
+    if done >= recipe.epochs:
+        return "finished"
+    if recipe.patience is not None and done - run.best_epoch >= recipe.patience:
+        return "patience"
+    return "time budget" if planned_epochs(recipe, done, run.seconds) <= done else None
+
+
+def _state(run: _Run, identity: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "fingerprint": identity,
+        "network": run.network.state_dict(),
+        "averaged": run.averaged.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "generator": run.generator.get_state(),
+        "random": torch.get_rng_state(),
+        "best_weights": run.best_weights,
+        "best_epoch": run.best_epoch,
+        "curve": [point.model_dump() for point in run.curve],
+        "seconds": run.seconds,
+        "ending": run.ending,
+    }
+
+
+def _restore(run: _Run, state: dict[str, Any]) -> None:
+    run.network.load_state_dict(state["network"])
+    run.averaged.load_state_dict(state["averaged"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    run.generator.set_state(state["generator"])
+    torch.set_rng_state(state["random"])
+    run.best_weights = state["best_weights"]
+    run.best_epoch = state["best_epoch"]
+    run.curve = [EpochResult.model_validate(point) for point in state["curve"]]
+    run.seconds = state["seconds"]
+    run.ending = state["ending"]
+
+
+def _result(run: _Run, device: torch.device) -> TrainingResult:
+    assert run.ending is not None
+    return TrainingResult(
+        curve=tuple(run.curve),
+        best_epoch=run.best_epoch,
+        best_validation_accuracy=run.curve[run.best_epoch - 1].validation_accuracy,
+        seconds=run.seconds,
+        ending=run.ending,
+        device=str(device),
+    )

@@ -1,0 +1,59 @@
+"""How a network is trained: one record, so that a run can be repeated from its file."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from automcu.datasets import Dataset
+from automcu.datasets.source import plain_name
+from automcu.records import Record
+
+MIRRORED_DATA = ("cifar10", "cifar100", "fashionmnist")
+"""Data in which left and right mean nothing. Unknown data may hold arrows or digits: no flips."""
+
+SHIFT_FRACTION = 1 / 8
+"""Pad-and-crop of 4 pixels at 32x32 (He et al., CVPR 2016, section 4.2), scaled to the side."""
+
+PASSES = 40
+LARGEST_EPOCH = 10_000
+MOST_IMAGES = 500_000
+"""Small sets are seen 40 times over; large ones in epochs of 10,000 images, 50 of them."""
+
+
+class Recipe(Record):
+    """Everything that, with the seed, determines a training.
+
+    `learning_rate` is the peak, reached after `warmup` (a fraction of the training) and lowered to
+    zero along a cosine. `images_per_epoch` draws that many images anew each epoch, None all.
+    `shift_pixels` and `flip` are random translations and mirroring. `time_budget` (seconds) plans
+    fewer epochs where the computer is too slow, so that the learning rate still reaches zero.
+    `patience` stops after so many epochs without a better validation result.
+    """
+
+    epochs: int = Field(default=PASSES, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    images_per_epoch: int | None = Field(default=None, ge=1)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(default=4e-3, gt=0)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    weight_decay: float = Field(default=0.02, ge=0)
+    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    ema_decay: float = Field(default=0.99, ge=0, lt=1)
+    shift_pixels: int = Field(default=0, ge=0)
+    flip: bool = False
+    time_budget: float | None = Field(default=None, gt=0)
+    patience: int | None = Field(default=None, ge=1)
+
+
+def recipe_for(dataset: Dataset, time_budget: float | None = None) -> Recipe:
+    """Return the default recipe for a data set: length and augmentation follow from its size."""
+    images = len(dataset.train.labels)
+    per_epoch = min(images, LARGEST_EPOCH)
+    height, width, _ = dataset.input_shape
+    return Recipe(
+        epochs=max(1, min(PASSES * images, MOST_IMAGES) // per_epoch),
+        images_per_epoch=per_epoch if per_epoch < images else None,
+        shift_pixels=round(min(height, width) * SHIFT_FRACTION),
+        flip=plain_name(dataset.name) in MIRRORED_DATA,
+        time_budget=time_budget,
+    )
