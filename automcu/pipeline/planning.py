@@ -46,8 +46,8 @@ def make_plan(job: Job, dataset: Dataset) -> Plan:
         plan, surveys = search(
             skeleton_grid(dataset.input_shape, len(dataset.class_names)),
             _prior(dataset, settings.seed, folder),
-            fits=lambda cell, skeleton: (
-                judge(job, Architecture(cell=str(cell), skeleton=skeleton)).fits
+            probe=lambda cell, skeleton: judge(
+                job, Architecture(cell=str(cell), skeleton=skeleton)
             ),
             survey=_told(lambda skeleton: _survey(job, skeleton), job.progress),
             latency_limit_ms=job.brief.max_latency_ms,

@@ -11,11 +11,11 @@ from automcu.cost.records import Limit, Survey
 from automcu.errors import DoesNotFitError
 from automcu.planner.merit import merit
 from automcu.planner.records import Plan, Proposal, SkeletonSurvey
-from automcu.planner.scouting import Fits, scout
+from automcu.planner.scouting import Probe, scout
 from automcu.planner.selection import Candidate, choose_diverse
 from automcu.space import AccuracyTable, Architecture, Cell, Skeleton
 
-SURVEYS = 6
+SURVEYS = 3
 # Spare proposals beside the budget, should a check or a training fail.
 SPARES = 2
 _SHORTLIST = 150
@@ -34,7 +34,7 @@ def search(
     grid: Sequence[Skeleton],
     prior: AccuracyTable | Rating,
     *,
-    fits: Fits,
+    probe: Probe,
     survey: Callable[[Skeleton], Survey],
     latency_limit_ms: float | None,
     budget: int,
@@ -46,7 +46,7 @@ def search(
         grid: see `skeleton_grid`.
         prior: known accuracies of cells, or where there are none, a zero-cost rating of
             untrained networks between 0 and 1.
-        fits: whether a cell in a skeleton keeps to all limits.
+        probe: judges one cell in one skeleton.
         survey: judges every cell of a skeleton.
         latency_limit_ms: the brief's limit, if it has one.
         budget: how many networks may be trained.
@@ -61,7 +61,7 @@ def search(
     started = time.monotonic()
     table, rate = (prior, None) if isinstance(prior, AccuracyTable) else (None, prior)
     reference = Cell.from_index(int(np.nanargmax(table.accuracies))) if table else _RESIDUAL_CELL
-    scouting = scout(grid, reference, fits, SURVEYS)
+    scouting = scout(grid, reference, probe, SURVEYS)
     if not scouting.promising:
         raise DoesNotFitError(_smallest_miss(survey(_lightest(grid))))
     surveys = {skeleton: survey(skeleton) for skeleton in scouting.promising}

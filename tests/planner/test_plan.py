@@ -61,8 +61,7 @@ def _survey(limit_ms: float) -> Callable[[Skeleton], Survey]:
     return survey
 
 
-def _verdict(limit_ms: float) -> Verdict:
-    needed = 1.5
+def _verdict(limit_ms: float, needed: float = 1.5) -> Verdict:
     return Verdict(
         device="f4",
         fits=needed <= limit_ms,
@@ -90,7 +89,7 @@ def _search(limit_ms: float = LIMIT_MS, budget: int = 3, seed: int = 0) -> Plan:
     found, _ = search(
         GRID,
         accuracy_prior(),
-        fits=lambda cell, skeleton: _latency_ms(cell, skeleton) <= limit_ms,
+        probe=lambda cell, skeleton: _verdict(limit_ms, _latency_ms(cell, skeleton)),
         survey=_survey(limit_ms),
         latency_limit_ms=limit_ms,
         budget=budget,
@@ -154,7 +153,7 @@ def test_without_a_table_a_rating_of_untrained_networks_ranks() -> None:
     found, _ = search(
         GRID,
         rate,
-        fits=lambda cell, skeleton: _latency_ms(cell, skeleton) <= LIMIT_MS,
+        probe=lambda cell, skeleton: _verdict(LIMIT_MS, _latency_ms(cell, skeleton)),
         survey=_survey(LIMIT_MS),
         latency_limit_ms=LIMIT_MS,
         budget=2,
@@ -201,7 +200,7 @@ def test_a_table_with_gaps_still_names_its_best_cell() -> None:
     found, _ = search(
         GRID[:2],
         AccuracyTable("one cell", accuracies),
-        fits=lambda cell, skeleton: True,
+        probe=lambda cell, skeleton: _verdict(1e9),
         survey=_survey(LIMIT_MS),
         latency_limit_ms=None,
         budget=1,

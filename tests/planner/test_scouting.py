@@ -1,6 +1,9 @@
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automcu.cost.records import Estimate, Verdict
 from automcu.planner import scout, skeleton_grid
 from automcu.space import Cell, Skeleton
 
@@ -14,11 +17,20 @@ def _work(cell: Cell, skeleton: Skeleton) -> int:
     return convolutions * skeleton.cells_per_stage * skeleton.stem_channels**2 * area
 
 
+def _probe(limit: int) -> Callable[[Cell, Skeleton], Verdict]:
+    def probe(cell: Cell, skeleton: Skeleton) -> Verdict:
+        work = _work(cell, skeleton)
+        estimate = Estimate.model_construct(latency_ms=float(work))
+        return Verdict.model_construct(fits=work <= limit, estimate=estimate)
+
+    return probe
+
+
 @given(st.integers(0, 10**9), st.integers(1, 8))
 def test_every_skeleton_lands_in_one_group_and_surveys_keep_to_their_number(
     limit: int, surveys: int
 ) -> None:
-    found = scout(GRID, REFERENCE, lambda cell, s: _work(cell, s) <= limit, surveys)
+    found = scout(GRID, REFERENCE, _probe(limit), surveys)
     groups = (found.promising, found.ruled_out, found.unexplored)
     assert sorted(map(repr, GRID)) == sorted(repr(s) for group in groups for s in group)
     assert len(found.promising) <= surveys
@@ -28,31 +40,32 @@ def test_every_skeleton_lands_in_one_group_and_surveys_keep_to_their_number(
 def test_a_skeleton_is_ruled_out_exactly_when_its_lightest_network_does_not_fit(
     limit: int,
 ) -> None:
-    found = scout(GRID, REFERENCE, lambda cell, s: _work(cell, s) <= limit, 6)
+    found = scout(GRID, REFERENCE, _probe(limit), 6)
     lightest = Cell(("none", "none", "none", "skip_connect", "none", "none"))
     assert set(found.ruled_out) == {s for s in GRID if _work(lightest, s) > limit}
 
 
 def test_the_widest_skeletons_that_hold_the_reference_come_first() -> None:
     limit = _work(REFERENCE, GRID[0].model_copy(update={"stem_channels": 12}))
-    found = scout(GRID, REFERENCE, lambda cell, s: _work(cell, s) <= limit, 6)
-    assert found.promising[0].stem_channels == 12
-    assert found.promising[0].cells_per_stage == 1
+    found = scout(GRID, REFERENCE, _probe(limit), 6)
+    anchors = [s for s in found.promising if _work(REFERENCE, s) <= limit]
+    assert found.promising[: len(anchors)] == tuple(anchors)
+    assert _work(REFERENCE, anchors[0]) == limit
 
 
 def test_scouting_probes_fewer_networks_than_the_grid_has_skeletons() -> None:
     probes: list[Skeleton] = []
 
-    def fits(cell: Cell, skeleton: Skeleton) -> bool:
+    def probe(cell: Cell, skeleton: Skeleton) -> Verdict:
         probes.append(skeleton)
-        return _work(cell, skeleton) <= 10**6
+        return _probe(10**6)(cell, skeleton)
 
-    scout(GRID, REFERENCE, fits, 6)
+    scout(GRID, REFERENCE, probe, 6)
     assert len(probes) < len(GRID)
 
 
 def test_no_skeleton_is_promising_where_nothing_fits() -> None:
-    found = scout(GRID, REFERENCE, lambda cell, skeleton: False, 6)
+    found = scout(GRID, REFERENCE, _probe(-1), 6)
     assert found.promising == ()
     assert found.ruled_out == GRID
 
