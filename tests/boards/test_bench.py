@@ -1,0 +1,191 @@
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from automcu.boards import bench as bench_module
+from automcu.boards import bench_project, flash_image, virtual_board
+from automcu.devices import Device, find_device
+from automcu.errors import BoardError, WrongInputError
+from automcu.toolchains import build_project
+
+DEVICE = "stm32f407g-disc1"
+INPUTS = 20
+# The tiny model adds its bias, which is one everywhere, to each of 64 bytes.
+BYTES = 64
+
+
+@pytest.fixture(scope="module")
+def board() -> Device:
+    return find_device(DEVICE)
+
+
+@pytest.fixture(scope="module")
+def project(
+    write_tiny_project: Callable[[Path, Device], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    board: Device,
+) -> Path:
+    folder = write_tiny_project(tmp_path_factory.mktemp("bench") / "project", board)
+    build_project(folder, board)
+    layers = [{"name": "add bias"}, {"name": "copy"}]
+    description = {"model_hash": "0123456789abcdef", "layers": layers, "device": DEVICE}
+    (folder / "project.json").write_text(json.dumps(description))
+    write_golden(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bench_url(board: Device) -> Iterator[str]:
+    with virtual_board(board) as url:
+        yield url
+
+
+def write_golden(folder: Path, wrong: int = 0, labels: bool = True) -> None:
+    """Golden data of which the first `wrong` outputs differ in one byte from the truth."""
+    inputs = np.random.default_rng(0).integers(-128, 128, (INPUTS, 8, 8, 1)).astype(np.int8)
+    outputs = (inputs.reshape(INPUTS, BYTES) + 1).astype(np.int8)
+    arrays = {"inputs": inputs, "outputs": outputs}
+    if labels:
+        arrays["labels"] = outputs.argmax(axis=1)
+        arrays["labels"][:5] = -1
+    outputs[:wrong, 7] ^= 1
+    np.savez(folder / "golden.npz", **arrays)
+
+
+def test_a_bench_on_a_virtual_board_measures_everything(project: Path, board: Device) -> None:
+    stages: list[str] = []
+    measured = bench_project(
+        project, board, "virtual", progress=lambda stage, done, total: stages.append(stage)
+    )
+    assert measured.latency_source == "modelled"
+    assert (measured.board, measured.device) == ("virtual", DEVICE)
+    assert (measured.inputs, measured.mismatches) == (INPUTS, 0)
+    assert measured.accuracy == 15 / 20
+    assert [layer.name for layer in measured.layers] == ["add bias", "copy"]
+    assert 64 < measured.layers[1].cycles < measured.cycles < 2000
+    assert measured.latency_ms.min <= measured.latency_ms.median <= measured.latency_ms.p95
+    assert measured.latency_ms.median == pytest.approx(measured.cycles / board.clock_hz * 1000)
+    assert (measured.arena_bytes, measured.identity.arena_bytes) == (192, 192)
+    assert 0 < measured.stack_bytes <= 2048
+    assert list(dict.fromkeys(stages)) == [
+        "erasing",
+        "writing",
+        "verifying",
+        "timing",
+        "running inputs",
+    ]
+
+
+def test_every_differing_output_is_counted(project: Path, board: Device, bench_url: str) -> None:
+    write_golden(project, wrong=3, labels=False)
+    try:
+        measured = bench_project(project, board, bench_url)
+    finally:
+        write_golden(project)
+    assert (measured.mismatches, measured.accuracy) == (3, None)
+    assert measured.latency_source == "measured"  # all that it knows of a URL
+
+
+def test_fewer_inputs_can_be_asked_for(project: Path, board: Device, bench_url: str) -> None:
+    assert bench_project(project, board, bench_url, inputs=4).inputs == 4
+
+
+def test_firmware_that_runs_already_is_not_flashed_again(
+    project: Path, board: Device, bench_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flash_image(bench_url, board, (project / "build/firmware.bin").read_bytes())
+    flashed: list[str] = []
+    monkeypatch.setattr(bench_module, "flash_image", lambda url, *_: flashed.append(url))
+    bench_project(project, board, bench_url, inputs=1)
+    assert flashed == []
+
+
+def test_firmware_of_another_model_is_replaced(
+    project: Path,
+    board: Device,
+    bench_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    flash_image(bench_url, board, (project / "build/firmware.bin").read_bytes())
+    flashed: list[str] = []
+
+    def refuse(url: str, *_: object) -> None:
+        flashed.append(url)
+        raise BoardError("This is as far as the test goes. Stop here.")
+
+    monkeypatch.setattr(bench_module, "flash_image", refuse)
+    other = copy_with(project, tmp_path, model_hash="f" * 16)
+    with pytest.raises(BoardError, match="as far as the test goes"):
+        bench_project(other, board, bench_url)
+    assert flashed == [bench_url]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_hash": "f" * 16}, r"model hash 0123456789abcdef, the project ffffffffffffffff"),
+        ({"layers": [{"name": "one"}]}, "layer count 2, the project 1"),
+    ],
+)
+def test_firmware_that_is_not_the_projects_is_refused(
+    project: Path, board: Device, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(BoardError, match=message):
+        bench_project(copy_with(project, tmp_path, **change), board, "virtual")
+
+
+def test_firmware_of_another_board_is_refused(project: Path, board: Device) -> None:
+    twin = board.model_copy(update={"id": "twin"})
+    with pytest.raises(BoardError, match=r"board stm32f407g-disc1, the project twin"):
+        bench_project(project, twin, "virtual")
+
+
+@pytest.mark.parametrize("missing", ["project.json", "golden.npz", "build/firmware.bin"])
+def test_an_incomplete_project_names_what_is_missing(
+    project: Path, board: Device, tmp_path: Path, missing: str
+) -> None:
+    incomplete = copy_with(project, tmp_path)
+    (incomplete / missing).unlink()
+    with pytest.raises(WrongInputError, match=Path(missing).name):
+        bench_project(incomplete, board, "virtual")
+
+
+def test_a_damaged_project_is_named(project: Path, board: Device, tmp_path: Path) -> None:
+    damaged = copy_with(project, tmp_path)
+    (damaged / "project.json").write_text("{}")
+    with pytest.raises(WrongInputError, match=r"project\.json is damaged"):
+        bench_project(damaged, board, "virtual")
+    (damaged / "golden.npz").write_bytes(b"PK nonsense")
+    (damaged / "project.json").write_bytes((project / "project.json").read_bytes())
+    with pytest.raises(WrongInputError, match=r"golden\.npz cannot be read"):
+        bench_project(damaged, board, "virtual")
+
+
+def test_a_board_that_crashes_is_an_error_and_no_hang(
+    project: Path,
+    board: Device,
+    tmp_path: Path,
+    start_board: Callable[[Device], AbstractContextManager[str]],
+) -> None:
+    """The image's main loop is overwritten by undefined instructions behind its vectors."""
+    crashing = copy_with(project, tmp_path)
+    image = bytearray((crashing / "build/firmware.bin").read_bytes())
+    image[64:] = b"\x00\xde" * ((len(image) - 64) // 2)
+    (crashing / "build/firmware.bin").write_bytes(image)
+    with start_board(board) as url, pytest.raises(BoardError):
+        bench_project(crashing, board, url)
+
+
+def copy_with(project: Path, folder: Path, **changes: object) -> Path:
+    """A copy of the project with other keys in project.json."""
+    (folder / "build").mkdir()
+    description = json.loads((project / "project.json").read_text())
+    (folder / "project.json").write_text(json.dumps({**description, **changes}))
+    for name in ("golden.npz", "build/firmware.bin"):
+        (folder / name).write_bytes((project / name).read_bytes())
+    return folder
