@@ -68,7 +68,9 @@ class Kernel:
                 + ([f"block{block}"] if block else [])
             )
         else:
-            name = "-".join([name] + [o for o in ("residual", "clamps") if self.settings.get(o)])
+            name = "-".join(
+                [name] + [o for o in ("residual", "clamps", "table") if self.settings.get(o)]
+            )
         return name
 
     @property
