@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels import Kernel
 
+ALIGNMENT = 4  # word loads of tensors; LDRD and LDM need no more
 _MOST_STATES = 20_000
 
 
@@ -19,6 +20,11 @@ def schedule(graph: Graph, kernels: Mapping[str, Kernel]) -> tuple[Operator, ...
     for segment in _segments(graph):
         ordered.extend(_best_order(segment, graph, kernels) if len(segment) > 2 else segment)
     return tuple(ordered)
+
+
+def occupied_bytes(size: int) -> int:
+    """What a tensor or scratch area of `size` bytes takes in the arena."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def overwritten_input(
@@ -73,7 +79,7 @@ def _best_order(
         following: dict[int, tuple[int, tuple[int, ...]]] = {}
         for done, (peak, order) in layer.items():
             live = _live(done, readers, position, survivors)
-            occupied = sum(graph.tensors[name].size for name in live)
+            occupied = sum(occupied_bytes(graph.tensors[name].size) for name in live)
             for index, operator in enumerate(segment):
                 if done >> index & 1 or needs[index] & ~done:
                     continue
@@ -84,9 +90,9 @@ def _best_order(
                     if name not in survivors and not readers[name] & ~after
                 }
                 kernel = kernels[operator.name]
-                needed = occupied + kernel.scratch_bytes
+                needed = occupied + occupied_bytes(kernel.scratch_bytes)
                 if overwritten_input(operator, kernel, graph, dying) is None:
-                    needed += graph.tensors[operator.output].size
+                    needed += occupied_bytes(graph.tensors[operator.output].size)
                 candidate = (max(peak, needed), (*order, index))
                 if after not in following or candidate < following[after]:
                     following[after] = candidate
