@@ -13,10 +13,18 @@ from automcu.toolchains import find_compiler, firmware_sources
 from automcu.toolchains.build import compile_command
 from automcu.toolchains.process import run_tool
 
-# One of each family, and of each kind of oscillator.
+# One of each family, each kind of oscillator, and both lines of the STM32H7.
 BOARDS = [
     find_device(name)
-    for name in ("stm32f407g-disc1", "nucleo-f411re", "stm32f746g-disco", "nucleo-l4r5zi")
+    for name in (
+        "stm32f407g-disc1",
+        "nucleo-f411re",
+        "stm32f746g-disco",
+        "nucleo-l4r5zi",
+        "nucleo-h743zi2",
+        "nucleo-h723zg",
+        "nucleo-u575zi-q",
+    )
 ]
 CLANG = ("clang", "-std=c99", "-Wall", "-Wextra", "-Wconversion", "-fsyntax-only")
 STRICTER = ("-Werror", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes", "-pedantic")

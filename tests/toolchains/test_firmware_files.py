@@ -6,7 +6,7 @@ from automcu.devices import Device, all_devices, find_device
 from automcu.errors import WrongInputError
 from automcu.toolchains import firmware_sources, render_board_header, render_linker_script
 
-BUILDABLE = [d for d in all_devices().values() if d.family in ("stm32f4", "stm32f7", "stm32l4")]
+BUILDABLE = [device for device in all_devices().values() if device.family.startswith("stm32")]
 
 
 def macros(device: Device) -> dict[str, str]:

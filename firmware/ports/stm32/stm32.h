@@ -11,6 +11,10 @@
 #include "stm32f7.h"
 #elif defined(BOARD_FAMILY_STM32L4)
 #include "stm32l4.h"
+#elif defined(BOARD_FAMILY_STM32H7)
+#include "stm32h7.h"
+#elif defined(BOARD_FAMILY_STM32U5)
+#include "stm32u5.h"
 #else
 #error "no register definitions for this family: add them beside stm32f4.h"
 #endif
