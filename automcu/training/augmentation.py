@@ -1,41 +1,61 @@
-"""Random shifts and mirroring of a batch, as one gather of its pixels."""
+"""Random shifts, turns, zooms and mirroring of a batch, as one affine resampling."""
+
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import affine_grid, grid_sample
 
 
-def draw_batch(
-    images: Tensor,
-    indices: Tensor,
-    shift_pixels: int,
-    flip: bool,
-    generator: torch.Generator,
-) -> Tensor:
-    """Return images[indices], each moved by up to `shift_pixels` and mirrored at random.
+@dataclass(frozen=True)
+class Augmentation:
+    """How far images are moved at random, each uniformly from minus to plus these bounds.
 
-    `images` is float32 [n, height, width, channels]; the result is [batch, channels, height, width]
-    in channels-last memory order. Pixels that come in from outside are zero.
+    Shifts are in pixels, rotations in degrees, zooms a fraction of the size (0.1: from 1/1.1 to
+    1.1 times). `flip` mirrors half of the images left to right.
     """
-    batch = images[indices]
-    if shift_pixels or flip:
-        batch = _moved(batch, shift_pixels, flip, generator)
-    return batch.permute(0, 3, 1, 2)
+
+    shift_pixels: float = 0.0
+    rotation_degrees: float = 0.0
+    zoom: float = 0.0
+    flip: bool = False
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether any bound is not zero."""
+        return bool(self.shift_pixels or self.rotation_degrees or self.zoom or self.flip)
 
 
-def _moved(batch: Tensor, shift: int, flip: bool, generator: torch.Generator) -> Tensor:
-    count, height, width, _ = batch.shape
-    offsets = torch.randint(0, 2 * shift + 1, (count, 2), generator=generator)
-    rows = torch.arange(height) + offsets[:, :1]
-    columns = torch.arange(width).expand(count, width)
-    if flip:
-        mirrored = torch.rand(count, 1, generator=generator) < 0.5
-        columns = torch.where(mirrored, width - 1 - columns, columns)
-    columns = columns + offsets[:, 1:]
-    padded = pad(batch, (0, 0, shift, shift, shift, shift))
-    image = torch.arange(count)
-    return padded[
-        image[:, None, None].to(batch.device),
-        rows[:, :, None].to(batch.device),
-        columns[:, None, :].to(batch.device),
-    ]
+def augmented(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Resample images [n, channels, height, width] bilinearly; outside of an image is zero."""
+    if not augmentation.changes_anything:
+        return images
+    maps = _affine_maps(images.shape, augmentation, generator).to(images.device)
+    grid = affine_grid(maps, list(images.shape), align_corners=False)
+    return grid_sample(images, grid, align_corners=False)
+
+
+def _affine_maps(
+    shape: torch.Size, augmentation: Augmentation, generator: torch.Generator
+) -> Tensor:
+    """Return [n, 2, 3]: from a pixel of the result to one of the source, both in units of -1 to 1.
+
+    A turn is made in pixels: where images are not square, the off-diagonal terms carry the ratio.
+    """
+    count, _, height, width = shape
+
+    def uniform(bound: float) -> Tensor:
+        return (torch.rand(count, generator=generator) * 2 - 1) * bound
+
+    angle = uniform(math.radians(augmentation.rotation_degrees))
+    factor = torch.exp(uniform(math.log1p(augmentation.zoom)))
+    right = uniform(augmentation.shift_pixels * 2 / width)
+    down = uniform(augmentation.shift_pixels * 2 / height)
+    mirror = torch.ones(count)
+    if augmentation.flip:
+        mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    cosine, sine = factor * angle.cos(), factor * angle.sin()
+    first = torch.stack([mirror * cosine, -sine * height / width, right], dim=1)
+    second = torch.stack([mirror * sine * width / height, cosine, down], dim=1)
+    return torch.stack([first, second], dim=1)

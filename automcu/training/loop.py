@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from automcu.datasets import Dataset, Split
 from automcu.errors import WrongInputError
-from automcu.training.augmentation import draw_batch
+from automcu.training.augmentation import augmented
 from automcu.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from automcu.training.evaluation import loss_and_accuracy
 from automcu.training.objective import Objective, label_objective
@@ -204,7 +204,9 @@ def _step(
     for group in run.optimizer.param_groups:
         group["lr"] = rate
     indices = indices.to(training.labels.device)
-    images = draw_batch(training.inputs, indices, recipe.shift_pixels, recipe.flip, run.generator)
+    images = augmented(
+        training.inputs[indices].permute(0, 3, 1, 2), recipe.augmentation, run.generator
+    )
     loss = objective(images, run.network(images), training.labels[indices])
     run.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -214,16 +216,14 @@ def _step(
 
 
 def _record(run: _Run, point: EpochResult) -> None:
-    """Add a point to the curve, and keep the weights where it is the best so far."""
+    """Add a point to the curve, and keep the weights where it is the best so far.
+
+    The loss decides: accuracy on a few hundred images is too coarse to tell epochs apart.
+    """
     run.curve.append(point)
-    best = run.curve[run.best_epoch - 1] if run.best_epoch else None
-    if best is None or _merit(point) > _merit(best):
+    if not run.best_epoch or point.validation_loss < run.curve[run.best_epoch - 1].validation_loss:
         run.best_epoch = len(run.curve)
         run.best_weights = copy.deepcopy(run.averaged.module.state_dict())
-
-
-def _merit(point: EpochResult) -> tuple[float, float]:
-    return point.validation_accuracy, -point.validation_loss
 
 
 def _ending(run: _Run, recipe: Recipe) -> Ending | None:

@@ -7,12 +7,18 @@ from pydantic import Field
 from automcu.datasets import Dataset
 from automcu.datasets.source import plain_name
 from automcu.records import Record
+from automcu.training.augmentation import Augmentation
 
 MIRRORED_DATA = ("cifar10", "cifar100", "fashionmnist")
 """Data in which left and right mean nothing. Unknown data may hold arrows or digits: no flips."""
 
-SHIFT_FRACTION = 1 / 8
-"""Pad-and-crop of 4 pixels at 32x32 (He et al., CVPR 2016, section 4.2), scaled to the side."""
+SHIFT_FRACTION = 1 / 16
+"""Of the shorter side: half a pixel of the 8x8 digits, 2 pixels at 32x32."""
+
+SMALL_SET = 10_000
+ROTATION_DEGREES = 10.0
+ZOOM = 0.1
+"""Below so many images, turned and zoomed copies keep a network from learning them by heart."""
 
 PASSES = 40
 LARGEST_EPOCH = 10_000
@@ -25,9 +31,9 @@ class Recipe(Record):
 
     `learning_rate` is the peak, reached after `warmup` (a fraction of the training) and lowered to
     zero along a cosine. `images_per_epoch` draws that many images anew each epoch, None all.
-    `shift_pixels` and `flip` are random translations and mirroring. `time_budget` (seconds) plans
-    fewer epochs where the computer is too slow, so that the learning rate still reaches zero.
-    `patience` stops after so many epochs without a better validation result.
+    `shift_pixels`, `rotation_degrees`, `zoom` and `flip` are those of `Augmentation`. `time_budget`
+    (seconds) plans fewer epochs where the computer is too slow, so that the learning rate still
+    reaches zero. `patience` stops after so many epochs without a better validation result.
     """
 
     epochs: int = Field(default=PASSES, ge=1)
@@ -39,10 +45,17 @@ class Recipe(Record):
     weight_decay: float = Field(default=0.02, ge=0)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
-    shift_pixels: int = Field(default=0, ge=0)
+    shift_pixels: float = Field(default=0.0, ge=0)
+    rotation_degrees: float = Field(default=0.0, ge=0)
+    zoom: float = Field(default=0.0, ge=0)
     flip: bool = False
     time_budget: float | None = Field(default=None, gt=0)
     patience: int | None = Field(default=None, ge=1)
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The random changes that training images undergo."""
+        return Augmentation(self.shift_pixels, self.rotation_degrees, self.zoom, self.flip)
 
 
 def recipe_for(dataset: Dataset, time_budget: float | None = None) -> Recipe:
@@ -53,7 +66,9 @@ def recipe_for(dataset: Dataset, time_budget: float | None = None) -> Recipe:
     return Recipe(
         epochs=max(1, min(PASSES * images, MOST_IMAGES) // per_epoch),
         images_per_epoch=per_epoch if per_epoch < images else None,
-        shift_pixels=round(min(height, width) * SHIFT_FRACTION),
+        shift_pixels=min(height, width) * SHIFT_FRACTION,
+        rotation_degrees=ROTATION_DEGREES if images < SMALL_SET and height > 1 else 0.0,
+        zoom=ZOOM if images < SMALL_SET and height > 1 else 0.0,
         flip=plain_name(dataset.name) in MIRRORED_DATA,
         time_budget=time_budget,
     )

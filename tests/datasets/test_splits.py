@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automcu.datasets.splits import draw_by_class
 from automcu.errors import WrongInputError
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(2, 40), min_size=1, max_size=6),
     fraction=st.floats(0.01, 0.9),

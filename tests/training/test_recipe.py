@@ -11,7 +11,8 @@ from automcu.training import Recipe, recipe_for
 
 def test_digits_are_shifted_by_a_pixel_and_never_mirrored() -> None:
     recipe = recipe_for(load_dataset("digits"), time_budget=30)
-    assert recipe.shift_pixels == 1
+    assert recipe.shift_pixels == 0.5
+    assert recipe.rotation_degrees > 0
     assert not recipe.flip
     assert recipe.time_budget == 30
 

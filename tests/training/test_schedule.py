@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automcu.training import Recipe
@@ -15,6 +15,7 @@ def test_the_rate_rises_to_its_peak_and_falls_to_zero() -> None:
     assert learning_rate(RECIPE, 1.0) == pytest.approx(0.0)
 
 
+@settings(deadline=None)
 @given(first=st.floats(0.2, 1.0), second=st.floats(0.2, 1.0))
 def test_after_warm_up_the_rate_never_rises(first: float, second: float) -> None:
     earlier, later = sorted((first, second))

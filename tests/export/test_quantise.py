@@ -1,0 +1,218 @@
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from torch import nn
+
+from automcu.datasets import Dataset, load_dataset
+from automcu.errors import UnsupportedModelError, WrongInputError
+from automcu.export import (
+    export_onnx,
+    float_islands,
+    onnx_accuracy,
+    onnx_logits,
+    quantise_onnx,
+)
+from automcu.training import Recipe, train
+
+Build = Callable[..., nn.Module]
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_dataset("digits")
+
+
+def _quantised(network: nn.Module, dataset: Dataset, folder: Path) -> tuple[Path, Path]:
+    plain, quantised = folder / "float.onnx", folder / "quantised.onnx"
+    export_onnx(network, dataset.input_shape, plain)
+    quantise_onnx(plain, dataset.train.inputs[:256], quantised)
+    return plain, quantised
+
+
+def _constants(model: ModelProto) -> dict[str, np.ndarray]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def _producers(model: ModelProto) -> dict[str, NodeProto]:
+    return {name: node for node in model.graph.node for name in node.output}
+
+
+def test_no_operator_is_left_in_floating_point(
+    build: Build, cell: str, digits: Dataset, tmp_path: Path
+) -> None:
+    plain, quantised = _quantised(build(cell), digits, tmp_path)
+    assert float_islands(onnx.load(quantised)) == []
+    assert len(float_islands(onnx.load(plain))) == len(onnx.load(plain).graph.node)
+
+
+def test_quantised_networks_compute_nearly_the_same(
+    build: Build, cell: str, digits: Dataset, tmp_path: Path
+) -> None:
+    plain, quantised = _quantised(build(cell), digits, tmp_path)
+    expected, found = (onnx_logits(path, digits.test.inputs) for path in (plain, quantised))
+    error = np.sqrt(np.mean((expected - found) ** 2))
+    assert error < 0.015 * np.abs(expected).max()
+
+
+def test_weights_are_symmetric_per_channel_and_biases_have_the_product_of_scales(
+    build: Build, cell: str, digits: Dataset, tmp_path: Path
+) -> None:
+    model = onnx.load(_quantised(build(cell), digits, tmp_path)[1])
+    constants, producers = _constants(model), _producers(model)
+    layers = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    assert len(layers) >= 6
+    for layer in layers:
+        data, weight, *bias = (producers[name] for name in layer.input)
+        values, scales, zero_points = (constants[name] for name in weight.input)
+        assert values.dtype == zero_points.dtype == np.int8
+        assert scales.shape == (len(values),)
+        assert not zero_points.any()
+        assert constants[data.input[2]].dtype == np.int8
+        assert constants[data.input[1]].shape == ()
+        for node in bias:
+            values, bias_scales, zero_points = (constants[name] for name in node.input)
+            assert values.dtype == np.int32
+            assert not zero_points.any()
+            assert np.allclose(bias_scales, constants[data.input[1]] * scales, rtol=1e-6)
+
+
+def test_the_int8_input_is_the_pixel_minus_128(
+    build: Build, digits: Dataset, tmp_path: Path
+) -> None:
+    model = onnx.load(_quantised(build("residual"), digits, tmp_path)[1])
+    [quantise] = [node for node in model.graph.node if "input" in node.input]
+    scale, zero_point = (_constants(model)[name] for name in quantise.input[1:])
+    assert scale == np.float32(1 / 255)
+    assert zero_point == -128
+    pixels = np.arange(256)
+    stored = np.round(pixels.astype(np.float32) * np.float32(1 / 255) / scale) + zero_point
+    assert np.array_equal(stored, pixels - 128)
+
+
+def test_the_logits_are_quantised_too(build: Build, digits: Dataset, tmp_path: Path) -> None:
+    model = onnx.load(_quantised(build("residual"), digits, tmp_path)[1])
+    producers = _producers(model)
+    last = producers["logits"]
+    assert last.op_type == "DequantizeLinear"
+    assert producers[last.input[0]].op_type == "QuantizeLinear"
+    assert model.graph.output[0].type.tensor_type.elem_type == TensorProto.FLOAT
+
+
+def test_a_removed_relu_leaves_its_zero_point_at_the_lowest_value(
+    build: Build, cell: str, digits: Dataset, tmp_path: Path
+) -> None:
+    plain, quantised = _quantised(build(cell), digits, tmp_path)
+    before, after = onnx.load(plain), onnx.load(quantised)
+    rectified = {node.output[0] for node in before.graph.node if node.op_type == "Relu"}
+    kept = {node.output[0] for node in after.graph.node if node.op_type == "Relu"}
+    constants = _constants(after)
+    assert rectified - kept
+    for name in rectified - kept:
+        assert constants[f"{name}_zero_point"] == -128
+
+
+class _PoolRelu(nn.Module):
+    """The ReLU of a pooled tensor: onnxruntime merges it into the pooling's output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3, padding=1)
+        self.pool = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+        self.relu = nn.ReLU()
+        self.last = nn.Linear(4 * 64, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        rectified = self.relu(self.pool(self.first(images)))
+        logits: torch.Tensor = self.last(rectified.flatten(1))
+        return logits
+
+
+@pytest.mark.parametrize("bias", [0.0, -50.0])
+def test_negative_values_do_not_pass_a_relu_behind_a_pooling(
+    digits: Dataset, tmp_path: Path, bias: float
+) -> None:
+    torch.manual_seed(0)
+    network = _PoolRelu().eval()
+    nn.init.constant_(network.first.bias, bias)  # type: ignore[arg-type]
+    plain, quantised = _quantised(network, digits, tmp_path)
+    expected, found = (onnx_logits(path, digits.test.inputs) for path in (plain, quantised))
+    assert np.abs(expected - found).max() < 0.05 * np.abs(expected).max()
+
+
+def test_a_trained_network_loses_less_than_half_a_point(
+    build: Build, digits: Dataset, tmp_path: Path
+) -> None:
+    network = build("residual")
+    train(network, digits, Recipe(epochs=8, batch_size=32, ema_decay=0.97), seed=0)
+    plain, quantised = _quantised(network, digits, tmp_path)
+    before, after = (onnx_accuracy(path, digits.test) for path in (plain, quantised))
+    assert before > 0.85
+    assert after > before - 0.005 - 1 / len(digits.test.labels)  # one image is 0.28 points
+
+
+def test_quantising_is_silent_repeatable_and_leaves_no_files(
+    build: Build,
+    digits: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    temporary, folder = tmp_path / "temporary", tmp_path / "results"
+    temporary.mkdir()
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    path = _quantised(build("many branches"), digits, folder)[1]
+    first = path.read_bytes()
+    _quantised(build("many branches"), digits, folder)
+    assert path.read_bytes() == first
+    assert list(temporary.iterdir()) == []
+    assert {file.name for file in folder.iterdir()} == {"float.onnx", "quantised.onnx"}
+    assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (np.zeros((4, 9, 9, 1), np.float32), r"network takes \[n, 8, 8, 1\]"),
+        (np.zeros((0, 8, 8, 1), np.float32), "Give images of that size"),
+        (np.full((4, 8, 8, 1), 255, np.float32), r"Scale them to 0\.\.1"),
+        (np.full((4, 8, 8, 1), np.nan, np.float32), r"Scale them to 0\.\.1"),
+    ],
+)
+def test_calibration_images_must_fit_the_network(
+    build: Build, tmp_path: Path, inputs: np.ndarray, message: str
+) -> None:
+    export_onnx(build("pools only"), (8, 8, 1), tmp_path / "float.onnx")
+    with pytest.raises(WrongInputError, match=message):
+        quantise_onnx(tmp_path / "float.onnx", inputs, tmp_path / "quantised.onnx")
+    assert not (tmp_path / "quantised.onnx").exists()
+
+
+def test_an_operator_without_int8_form_is_named(digits: Dataset, tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.GELU(), nn.Flatten(), nn.Linear(72, 2)).eval()
+    with pytest.raises(UnsupportedModelError, match=r"cannot be quantised to int8\."):
+        _quantised(network, digits, tmp_path)
+    assert not (tmp_path / "quantised.onnx").exists()
+
+
+def test_a_file_that_is_not_onnx_is_named(digits: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.onnx"
+    path.write_bytes(b"not a model")
+    with pytest.raises(UnsupportedModelError, match=r"wrong\.onnx is not a readable"):
+        quantise_onnx(path, digits.train.inputs[:8], tmp_path / "quantised.onnx")
+    with pytest.raises(UnsupportedModelError, match=r"wrong\.onnx cannot be opened"):
+        onnx_accuracy(path, digits.test)
+
+
+def test_images_of_another_size_are_refused(build: Build, digits: Dataset, tmp_path: Path) -> None:
+    export_onnx(build("pools only", resolution=7), (7, 7, 1), tmp_path / "float.onnx")
+    with pytest.raises(WrongInputError, match="Give images of that size"):
+        onnx_accuracy(tmp_path / "float.onnx", digits.test)
