@@ -63,6 +63,9 @@ static void copy_words(uint32_t *start, const uint32_t *end, const uint32_t *ima
     }
 }
 
+/* Words below the stack pointer that painting leaves alone: the painting function's own. */
+#define PAINT_DISTANCE 16
+
 static inline uint32_t *stack_pointer(void) {
     uint32_t *pointer;
     __asm volatile("mov %0, sp" : "=r"(pointer));
@@ -73,7 +76,7 @@ void reset_handler(void) {
     start_boot_loader_if_asked();
     SCB_VTOR = (uint32_t)(uintptr_t)vectors; /* a boot loader may have left its own */
     enable_fpu();
-    fill_words(__stack_limit, stack_pointer(), STACK_PAINT);
+    fill_words(__stack_limit, stack_pointer() - PAINT_DISTANCE, STACK_PAINT);
     copy_words(__data_start, __data_end, __data_image);
     fill_words(__bss_start, __bss_end, 0);
     main();
