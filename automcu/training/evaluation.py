@@ -5,13 +5,17 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from automcu.datasets import Split
+from automcu.training.device import device_of
+from automcu.training.threads import suitable_threads
 
 BATCH = 512
 
 
 def accuracy(network: nn.Module, split: Split) -> float:
     """Return the fraction of `split` that the network classifies correctly."""
-    logits = predict_logits(network, torch.from_numpy(split.inputs))
+    height, width, channels = split.inputs.shape[1:]
+    with suitable_threads(network, (height, width, channels), BATCH):
+        logits = predict_logits(network, torch.from_numpy(split.inputs))
     return _fraction_correct(logits, torch.from_numpy(split.labels))
 
 
@@ -24,8 +28,7 @@ def loss_and_accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> tup
 
 def predict_logits(network: nn.Module, images: Tensor) -> Tensor:
     """Return logits [n, classes] of images [n, height, width, channels], in evaluation mode."""
-    parameter = next(network.parameters(), None)
-    device = images.device if parameter is None else parameter.device
+    device = device_of(network)
     was_training = network.training
     network.eval()
     try:

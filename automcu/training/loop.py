@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from automcu.datasets import Dataset, Split
 from automcu.errors import WrongInputError
 from automcu.training.augmentation import augmented
+from automcu.training.averaging import AveragedNetwork
 from automcu.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from automcu.training.evaluation import loss_and_accuracy
 from automcu.training.objective import Objective, label_objective
@@ -27,9 +27,6 @@ Progress = Callable[[int, int, float, float, float], None]
 """(epoch, epochs, training loss, validation accuracy, seconds left), after each epoch."""
 
 SGD_MOMENTUM = 0.9
-EMA_WARMUP_STEPS = 10
-"""Early averages are short, (1 + t) / (10 + t), or they would remember the random start."""
-
 SECONDS_PER_FORTNIGHT = 14 * 24 * 3600.0
 """Anything longer is not a plan."""
 
@@ -39,7 +36,7 @@ class _Run:
     """The state of a training between two epochs: what a checkpoint holds."""
 
     network: nn.Module
-    averaged: AveragedModel
+    averaged: AveragedNetwork
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     best_weights: dict[str, Tensor] = field(default_factory=dict)
@@ -107,21 +104,10 @@ def _start(network: nn.Module, recipe: Recipe, seed: int, device: torch.device) 
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return _Run(
         network=network,
-        averaged=_averaged_copy(network, recipe.ema_decay),
+        averaged=AveragedNetwork(network, recipe.ema_decay),
         optimizer=_optimizer(network, recipe),
         generator=torch.Generator().manual_seed(seed),
     )
-
-
-def _averaged_copy(network: nn.Module, decay: float) -> AveragedModel:
-    def update(averages: Any, current: Any, steps: Any) -> None:
-        keep = min(decay, (1 + int(steps)) / (EMA_WARMUP_STEPS + int(steps)))
-        if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, current, 1 - keep)
-        else:
-            torch._foreach_copy_(averages, current)
-
-    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -154,7 +140,7 @@ def _run_epoch(
 ) -> None:
     started = time.monotonic()
     training_loss = _train_epoch(run, training, recipe, objective, started)
-    loss, accuracy = loss_and_accuracy(run.averaged.module, validation.inputs, validation.labels)
+    loss, accuracy = loss_and_accuracy(run.averaged.network, validation.inputs, validation.labels)
     run.seconds += time.monotonic() - started
     if not (math.isfinite(training_loss) and math.isfinite(loss)):
         run.ending = "diverged"
@@ -211,7 +197,7 @@ def _step(
     run.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     run.optimizer.step()
-    run.averaged.update_parameters(run.network)
+    run.averaged.update()
     return loss.item()
 
 
@@ -223,7 +209,7 @@ def _record(run: _Run, point: EpochResult) -> None:
     run.curve.append(point)
     if not run.best_epoch or point.validation_loss < run.curve[run.best_epoch - 1].validation_loss:
         run.best_epoch = len(run.curve)
-        run.best_weights = copy.deepcopy(run.averaged.module.state_dict())
+        run.best_weights = copy.deepcopy(run.averaged.network.state_dict())
 
 
 def _ending(run: _Run, recipe: Recipe) -> Ending | None:
@@ -239,7 +225,8 @@ def _state(run: _Run, identity: dict[str, Any]) -> dict[str, Any]:
     return {
         "fingerprint": identity,
         "network": run.network.state_dict(),
-        "averaged": run.averaged.state_dict(),
+        "averaged": run.averaged.network.state_dict(),
+        "averaged_steps": run.averaged.steps,
         "optimizer": run.optimizer.state_dict(),
         "generator": run.generator.get_state(),
         "random": torch.get_rng_state(),
@@ -253,7 +240,8 @@ def _state(run: _Run, identity: dict[str, Any]) -> dict[str, Any]:
 
 def _restore(run: _Run, state: dict[str, Any]) -> None:
     run.network.load_state_dict(state["network"])
-    run.averaged.load_state_dict(state["averaged"])
+    run.averaged.network.load_state_dict(state["averaged"])
+    run.averaged.steps = state["averaged_steps"]
     run.optimizer.load_state_dict(state["optimizer"])
     run.generator.set_state(state["generator"])
     torch.set_rng_state(state["random"])

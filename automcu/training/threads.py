@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from automcu.training.device import device_of
+
 FLOPS_WORTH_THREADS = 400e6
 """Forward operations per step. Below, a second thread gains at most a quarter, and makes training
 tens of times slower while another program holds its core: threads meet at every layer."""
@@ -33,12 +35,11 @@ def suitable_threads(
 def forward_flops(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
     """Return the floating-point operations of one image [height, width, channels]; 2 per MAC."""
     height, width, channels = input_shape
-    parameter = next(network.parameters())
     was_training = network.training
     network.eval()
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network(torch.zeros(1, channels, height, width, device=parameter.device))
+            network(torch.zeros(1, channels, height, width, device=device_of(network)))
     finally:
         network.train(was_training)
     return int(counter.get_total_flops())
