@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 from automcu.datasets.assemble import Labelled, assemble
@@ -54,7 +56,8 @@ def _download(name: str) -> Any:
             "Run: pip install 'automcu[tflite]'"
         ) from error
     try:
-        return module.load_data()
+        with redirect_stdout(sys.stderr):  # Keras prints its progress; stdout is for results
+            return module.load_data()
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ToolError(

@@ -34,6 +34,19 @@ def test_a_failed_download_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     assert "\n" not in str(caught.value)
 
 
+def test_what_keras_prints_does_not_reach_stdout(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load() -> None:
+        print("Downloading")
+        raise OSError("refused")
+
+    _pretend_keras(monkeypatch, "mnist", load)
+    with pytest.raises(ToolError, match="refused"):
+        load_dataset("mnist")
+    assert capsys.readouterr() == ("", "Downloading\n")
+
+
 def test_the_column_of_labels_and_the_test_split_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.zeros((200, 32, 32, 3), dtype=np.uint8)
     labels = (np.arange(200) % 10).reshape(-1, 1)
