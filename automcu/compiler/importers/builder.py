@@ -3,60 +3,60 @@
 import math
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from automcu.compiler.graph import Graph, Operator, Quantisation, Shape, Tensor
-from automcu.compiler.operators import Attributes, Rescale
+from automcu.compiler.importers.activation import Activation
+from automcu.compiler.importers.constant import Constant
+from automcu.compiler.importers.view import View, natural
+from automcu.compiler.operators import (
+    Attributes,
+    AveragePool,
+    Concatenate,
+    Lookup,
+    MaxPool,
+    Pad,
+    Rearrange,
+    Rescale,
+    Softmax,
+)
+from automcu.compiler.operators.clamp import NO_CLAMP
+from automcu.compiler.operators.lookup import quantised_table
 from automcu.compiler.shapes import output_shape
 from automcu.errors import UnsupportedModelError
 
-MOST_ELEMENTS = 1 << 26  # of one tensor: a bound on what a hostile file can make us allocate
-
-
-@dataclass(frozen=True)
-class Constant:
-    """An array of the file; integers with `scales` and `axis` where it was quantised."""
-
-    values: NDArray[np.generic]
-    scales: NDArray[np.float64] | None = None
-    axis: int = 0
-
-    def real(self) -> NDArray[np.float64]:
-        """The real values."""
-        values = self.values.astype(np.float64)
-        if self.scales is None:
-            return values
-        if self.scales.size == 1:
-            return values * self.scales.reshape(())
-        shape = [1] * values.ndim
-        shape[self.axis] = -1
-        return values * self.scales.reshape(shape)
+MOST_ELEMENTS = 1 << 24  # of one tensor: a bound on what a hostile file can make us allocate
+MOST_OPERATORS = 2000
+PROBABILITIES = Quantisation(1 / 256, -128)
+STEPS = 255  # between the least and the largest int8
+WIDEST_STEP = 8.0  # of a function's result on its own range, in steps of its input
+KEEPS_QUANTISATION = (MaxPool, Rearrange, Concatenate, Pad)
 
 
 @dataclass
 class GraphBuilder:
-    """Tensors and operators read so far; `aliases` maps the file's names to ours."""
+    """Tensors and operators read so far.
+
+    `activations` and `constants` are by the file's names, `tensors` by ours.
+    """
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     operators: list[Operator] = field(default_factory=list)
-    aliases: dict[str, str] = field(default_factory=dict)
+    activations: dict[str, Activation] = field(default_factory=dict)
     constants: dict[str, Constant] = field(default_factory=dict)
-    flattened: set[str] = field(default_factory=set)
     input: str | None = None
+    _layers: set[str] = field(default_factory=set)
 
-    def tensor(self, name: str, layer: str) -> Tensor:
-        """The activation that the file calls `name`.
+    def activation(self, name: str, layer: str) -> Activation:
+        """What the file calls `name`.
 
         Raises:
             UnsupportedModelError: nothing has computed it.
         """
-        if name not in self.aliases:
+        if name not in self.activations:
             raise UnsupportedModelError(
                 f"layer {layer} reads {name!r}, which no supported layer computes. "
                 "Export the model again with a batch size of 1 and static shapes."
             )
-        return self.tensors[self.aliases[name]]
+        return self.activations[name]
 
     def constant(self, name: str, layer: str) -> Constant:
         """The constant that the file calls `name`."""
@@ -67,71 +67,183 @@ class GraphBuilder:
             )
         return self.constants[name]
 
-    def add_input(self, name: str, shape: Shape, quantisation: Quantisation | None) -> None:
+    def quantisation(self, activation: Activation, layer: str) -> Quantisation:
+        """The quantisation of an activation's tensor.
+
+        Raises:
+            UnsupportedModelError: it has none.
+        """
+        quantisation = self.tensors[activation.tensor].quantisation
+        if quantisation is None or activation.function is not None:
+            raise UnsupportedModelError(
+                f"the input of layer {layer} is not quantised. Quantise the whole model to int8, "
+                f"{layer} and the layers before it too."
+            )
+        return quantisation
+
+    def add_input(
+        self, name: str, shape: Shape, view: View, quantisation: Quantisation | None
+    ) -> None:
         """Declare the network's input."""
-        self.input = name
-        self._store(Tensor(name, _checked(shape, name), quantisation))
-        self.aliases[name] = name
+        tensor = self._store(name, checked_shape(shape, name), quantisation)
+        self.input = tensor
+        self.activations[name] = Activation(tensor, view)
 
-    def add(self, layer: str, inputs: tuple[str, ...], output: str, attributes: Attributes) -> None:
-        """Append an operator; its output is not quantised until `quantise` says so."""
-        sources = tuple(self.tensor(name, layer).name for name in inputs)
-        shape = output_shape(attributes, self.tensors[sources[0]].shape)
-        self._store(Tensor(output, _checked(shape, layer), None))
-        self.aliases[output] = output
-        self.operators.append(Operator(self._unique(layer), sources, output, attributes))
+    def add(
+        self,
+        layer: str,
+        sources: tuple[str, ...],
+        attributes: Attributes,
+        quantisation: Quantisation | None = None,
+        output: str | None = None,
+    ) -> str:
+        """Append an operator on our tensors `sources`; returns the tensor that it writes.
 
-    def quantise(self, source: str, output: str, quantisation: Quantisation) -> None:
-        """State that `source` is quantised, or requantise it where it already is, differently."""
-        tensor = self.tensor(source, output)
-        if tensor.quantisation is None:
-            self.tensors[tensor.name] = replace(tensor, quantisation=quantisation)
-            self.aliases[output] = tensor.name
-        elif tensor.quantisation == quantisation:
-            self.aliases[output] = tensor.name
+        Without `quantisation` the result is quantised when `quantise` says so, or at once where
+        the operator keeps that of its input.
+        """
+        if len(self.operators) >= MOST_OPERATORS:
+            raise UnsupportedModelError(
+                f"the model has more than {MOST_OPERATORS} layers. Use a smaller model."
+            )
+        shape = output_shape(attributes, *(self.tensors[name].shape for name in sources))
+        if not isinstance(attributes, Rescale):  # which joins its producer and needs no scale there
+            for name in sources:
+                self._give_usual_scale(name)
+        if quantisation is None and isinstance(attributes, KEEPS_QUANTISATION):
+            quantisation = self.tensors[sources[0]].quantisation
+        tensor = self._store(output or layer, checked_shape(shape, layer), quantisation)
+        self.operators.append(Operator(self._unique_layer(layer), sources, tensor, attributes))
+        return tensor
+
+    def bind(self, name: str, activation: Activation) -> None:
+        """State what the file calls `name`."""
+        self.activations[name] = activation
+
+    def settled(self, activation: Activation, layer: str) -> Activation:
+        """The activation without a pending function.
+
+        A clamp becomes an operator. Another function whose result the file leaves in floating
+        point becomes a table on the scale of its own range.
+
+        Raises:
+            UnsupportedModelError: that range is too wide for 8 bits.
+        """
+        function = activation.function
+        if function is None:
+            return activation
+        name = f"{layer}_{function.name.replace(' ', '_')}"
+        if function.clamp is None:
+            return self.quantised(activation, self._range_of(activation, layer), name)
+        tensor = self.add(name, (activation.tensor,), Rescale(function.clamp))
+        return replace(activation, tensor=tensor, function=None)
+
+    def _range_of(self, activation: Activation, layer: str) -> Quantisation:
+        """The quantisation that just covers a function's results."""
+        source = self.tensors[activation.tensor].quantisation
+        assert activation.function is not None and source is not None
+        values = activation.function.values
+        low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+        scale = (high - low) / STEPS
+        if not 0 < scale <= max(WIDEST_STEP * source.scale, 1 / STEPS):
+            raise UnsupportedModelError(
+                f"the input of layer {layer} comes from a {activation.function.name} in floating "
+                f"point, from {low:.3g} to {high:.3g}. Quantise that result too."
+            )
+        return Quantisation(scale, round(-128 - low / scale))
+
+    def quantised(
+        self, activation: Activation, quantisation: Quantisation, layer: str
+    ) -> Activation:
+        """The activation on this scale: a table, a change of scale, or just a statement."""
+        tensor = self.tensors[activation.tensor]
+        function = activation.function
+        if function is not None and function.clamp is None:
+            lookup = Lookup(function.name, quantised_table(function.values, quantisation))
+            name = self.add(layer, (tensor.name,), lookup, quantisation)
+        elif function is not None or tensor.quantisation not in (None, quantisation):
+            clamp = NO_CLAMP if function is None or function.clamp is None else function.clamp
+            name = self.add(layer, (tensor.name,), Rescale(clamp), quantisation)
         else:
-            self.add(f"requantise_{output}", (source,), output, Rescale())
-            self.tensors[output] = replace(self.tensors[output], quantisation=quantisation)
-            if tensor.name in self.flattened:
-                self.flattened.add(output)
+            self._set_quantisation(tensor.name, quantisation)
+            name = tensor.name
+        return replace(activation, tensor=name, function=None)
 
-    def alias(self, source: str, output: str) -> None:
-        """Give a tensor or constant a second name."""
-        if source in self.constants:
-            self.constants[output] = self.constants[source]
-        else:
-            self.aliases[output] = self.tensor(source, output).name
-
-    def graph(self, output: str) -> Graph:
-        """The finished graph, pruned to what reaches `output`."""
+    def graph(self, output: Activation) -> Graph:
+        """The finished graph."""
+        self._give_usual_scale(output.tensor)
         if self.input is None:
             raise UnsupportedModelError("the model has no input. Export it again.")
-        result = self.tensor(output, "output")
-        if result.name == self.input:
+        if output.tensor == self.input:
             raise UnsupportedModelError("the model computes nothing. Export it again.")
-        return Graph(dict(self.tensors), tuple(self.operators), self.input, result.name)
+        graph = Graph(dict(self.tensors), tuple(self.operators), self.input, output.tensor)
+        _check_quantised(graph)
+        return graph
 
-    def _store(self, tensor: Tensor) -> None:
-        self.tensors[tensor.name] = tensor
+    def _give_usual_scale(self, name: str) -> None:
+        """Quantise a result that the file leaves in floating point, where its range is known."""
+        producer = next((op for op in self.operators if op.output == name), None)
+        if producer is None or self.tensors[name].quantisation is not None:
+            return
+        if isinstance(producer.attributes, AveragePool):
+            source = self.tensors[producer.inputs[0]].quantisation
+            if source is not None:
+                self._set_quantisation(name, source)
+        elif isinstance(producer.attributes, Softmax):
+            self._set_quantisation(name, PROBABILITIES)
 
-    def _unique(self, layer: str) -> str:
-        name = "".join(c if c.isalnum() else "_" for c in layer).strip("_") or "layer"
-        taken = {operator.name for operator in self.operators}
-        if name not in taken:
-            return name
-        return next(f"{name}_{n}" for n in range(2, len(taken) + 3) if f"{name}_{n}" not in taken)
+    def _set_quantisation(self, name: str, quantisation: Quantisation) -> None:
+        """Quantise a tensor, and those before it that only pass their values on."""
+        waiting = [name]
+        while waiting:
+            tensor = self.tensors[waiting.pop()]
+            if tensor.quantisation is not None:
+                continue
+            self.tensors[tensor.name] = replace(tensor, quantisation=quantisation)
+            for operator in self.operators:
+                if operator.output == tensor.name and isinstance(
+                    operator.attributes, KEEPS_QUANTISATION
+                ):
+                    waiting.extend(operator.inputs)
+
+    def _store(self, name: str, shape: Shape, quantisation: Quantisation | None) -> str:
+        unique = name if name not in self.tensors else f"{name}#{len(self.tensors)}"
+        self.tensors[unique] = Tensor(unique, shape, quantisation)
+        return unique
+
+    def _unique_layer(self, layer: str) -> str:
+        name = "".join(c if c.isascii() and c.isalnum() else "_" for c in layer).strip("_")
+        name = name or "layer"
+        if name in self._layers:
+            taken = self._layers
+            name = next(
+                f"{name}_{n}" for n in range(2, len(taken) + 3) if f"{name}_{n}" not in taken
+            )
+        self._layers.add(name)
+        return name
 
 
-def _checked(shape: Shape, layer: str) -> Shape:
+def vector_view(features: int) -> View:
+    """The view of a batch of one vector."""
+    return natural((1, features))
+
+
+def checked_shape(shape: Shape, layer: str) -> Shape:
+    """The shape, if a tensor may have it.
+
+    Raises:
+        UnsupportedModelError: a size is below 1, or the tensor is larger than any device.
+    """
+    sizes = "x".join(map(str, shape))
     if min(shape) < 1:
         raise UnsupportedModelError(
-            f"layer {layer} has an output of {'x'.join(map(str, shape))}: its window is larger "
-            "than its input. Use a larger input resolution."
+            f"layer {layer} has an output of {sizes}: its window is larger than its input. "
+            "Use a larger input resolution."
         )
     if math.prod(shape) > MOST_ELEMENTS:
         raise UnsupportedModelError(
-            f"layer {layer} has an output of {'x'.join(map(str, shape))} values, more than any "
-            "microcontroller holds. Use a smaller input."
+            f"layer {layer} has an output of {sizes} values, more than any microcontroller holds. "
+            "Use a smaller input."
         )
     return shape
 
@@ -144,3 +256,21 @@ def checked_quantisation(scale: float, zero_point: int, name: str) -> Quantisati
             "which is not int8. Quantise the model again."
         )
     return Quantisation(scale, zero_point)
+
+
+def _check_quantised(graph: Graph) -> None:
+    """Every tensor that is used needs a scale, but for those that a clamp behind them gives one."""
+    needed = {graph.output}
+    for operator in reversed(graph.operators):
+        if operator.output not in needed:
+            continue
+        needed.update(operator.inputs)
+        if graph.tensors[operator.output].quantisation is not None:
+            continue
+        readers = graph.consumers(operator.output)
+        if len(readers) == 1 and isinstance(readers[0].attributes, Rescale):
+            continue
+        raise UnsupportedModelError(
+            f"the output of layer {operator.name} is not quantised. "
+            "Quantise the whole model to int8 (QDQ), this layer too."
+        )

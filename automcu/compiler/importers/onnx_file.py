@@ -1,23 +1,50 @@
-"""QDQ ONNX files: int8 activations per tensor, int8 weights per output channel."""
+"""Quantised ONNX files: int8 or uint8 activations per tensor, 8-bit weights per output channel."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from automcu.compiler.graph import Graph
-from automcu.compiler.importers.builder import Constant, GraphBuilder
-from automcu.compiler.importers.onnx_operators import OPERATORS
+from automcu.compiler.importers.activation import Activation
+from automcu.compiler.importers.arrange import in_file_order
+from automcu.compiler.importers.builder import GraphBuilder
+from automcu.compiler.importers.constant import Constant
+from automcu.compiler.importers.onnx_operators import OPERATORS, Node, Reading, node_of
+from automcu.compiler.importers.onnx_operators.node import UINT8_OFFSET
+from automcu.compiler.importers.onnx_operators.operator_format import (
+    as_quantise_dequantise,
+    is_operator_format,
+)
+from automcu.compiler.importers.view import in_order
 from automcu.errors import UnsupportedModelError, WrongInputError
 
-_LARGEST_FILE = 256 << 20
+LARGEST_FILE = 256 << 20
+_MOST_NODES = 20_000
+_DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul")
+_QUANTISING = ("QuantizeLinear", "DequantizeLinear")
+_PASSING = (*_QUANTISING, "Cast", "Identity")
+_CHANNELS_FIRST = ("Conv", "MaxPool", "AveragePool", "BatchNormalization", "GlobalAveragePool")
+_HINTS = {
+    "LogSoftmax": "Leave it out: the largest score stays the largest.",
+    "ArgMax": "Leave it out: the application takes the largest of the scores.",
+    "LSTM": "Use 1-D convolutions.",
+    "GRU": "Use 1-D convolutions.",
+    "RNN": "Use 1-D convolutions.",
+    "ConvTranspose": "Use a nearest-neighbour Resize and a Conv.",
+    "LayerNormalization": "Use batch normalisation.",
+    "InstanceNormalization": "Use batch normalisation.",
+}
 
 
 def import_onnx(path: Path) -> Graph:
-    """Read a quantised ONNX model with one image (or vector) input and one output.
+    """Read a quantised ONNX model with one input and one output.
+
+    Images of an ONNX file are channels-first; the graph's are channels-last.
 
     Raises:
         WrongInputError: the file cannot be read.
@@ -28,30 +55,27 @@ def import_onnx(path: Path) -> Graph:
     builder = GraphBuilder()
     for initializer in model.graph.initializer:
         builder.constants[initializer.name] = Constant(_array(initializer, path))
-    _declare_input(model, builder)
-    for index, node in enumerate(model.graph.node):
-        layer = node.name or f"{node.op_type}_{index}"
-        if node.op_type not in OPERATORS:
-            raise UnsupportedModelError(
-                f"layer {layer} is a {node.op_type}, which cannot be compiled. "
-                f"Supported are {', '.join(sorted(OPERATORS))}."
-            )
-        try:
-            OPERATORS[node.op_type](node, layer, builder)
-        except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
-            raise UnsupportedModelError(
-                f"layer {layer} ({node.op_type}) is malformed: {error}. Export the model again."
-            ) from error
     if len(model.graph.output) != 1:
         raise UnsupportedModelError(
             f"the model has {len(model.graph.output)} outputs. Export it with one."
         )
-    return builder.graph(model.graph.output[0].name)
+    output = model.graph.output[0].name
+    nodes = _needed_nodes(model, output, builder)
+    _check_quantised(nodes)
+    readers: dict[str, list[Node]] = {}
+    for node in nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    reading = Reading(builder, readers, _opset(model))
+    _declare_input(model, reading)
+    for node in nodes:
+        _read_node(node, reading)
+    return builder.graph(_in_known_order(builder, builder.activation(output, "output")))
 
 
 def _load(path: Path) -> onnx.ModelProto:
     try:
-        if path.stat().st_size > _LARGEST_FILE:
+        if path.stat().st_size > LARGEST_FILE:
             raise WrongInputError(f"{path} is larger than 256 MB. Give a model for a small board.")
         content = path.read_bytes()
     except OSError as error:
@@ -67,6 +91,11 @@ def _load(path: Path) -> onnx.ModelProto:
         ) from error
     if not model.graph.node:
         raise UnsupportedModelError(f"{path} holds no layers. Export the model again.")
+    if len(model.graph.node) > _MOST_NODES:
+        raise UnsupportedModelError(
+            f"{path} holds {len(model.graph.node)} nodes, more than any small model. "
+            "Use a smaller model."
+        )
     return model
 
 
@@ -83,16 +112,121 @@ def _array(initializer: onnx.TensorProto, path: Path) -> NDArray[np.generic]:
         ) from error
 
 
-def _declare_input(model: onnx.ModelProto, builder: GraphBuilder) -> None:
+def _opset(model: onnx.ModelProto) -> int:
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    return max(versions, default=1)
+
+
+def _needed_nodes(model: onnx.ModelProto, output: str, builder: GraphBuilder) -> list[Node]:
+    """The nodes on a path to the output, in the file's order, none in the operator format."""
+    needed = {output}
+    kept: list[onnx.NodeProto] = []
+    for proto in reversed(model.graph.node):
+        if any(name in needed for name in proto.output if name):
+            needed.update(proto.input)
+            kept.append(proto)
+    nodes: list[Node] = []
+    for index, proto in enumerate(reversed(kept)):
+        node = node_of(proto, index)
+        nodes.extend(_expanded(node, builder) if is_operator_format(node) else (node,))
+    return nodes
+
+
+def _expanded(node: Node, builder: GraphBuilder) -> Iterator[Node]:
+    try:
+        yield from as_quantise_dequantise(node, builder.constants)
+    except (ValueError, IndexError, KeyError, TypeError) as error:
+        raise _malformed(node, error) from error
+
+
+def _check_quantised(nodes: list[Node]) -> None:
+    kinds = {node.kind for node in nodes}
+    for node in nodes:
+        if node.kind in _DYNAMIC:
+            raise UnsupportedModelError(
+                f"layer {node.layer} is quantised as it runs ({node.kind}). Quantise the float "
+                "model statically instead: automcu compile MODEL --calibrate DATA."
+            )
+    if not kinds & set(_QUANTISING):
+        raise UnsupportedModelError(
+            "the model is not quantised: it computes in floating point. "
+            "Quantise it with your data: automcu compile MODEL --calibrate DATA."
+        )
+
+
+def _read_node(node: Node, reading: Reading) -> None:
+    if node.kind not in OPERATORS:
+        hint = _HINTS.get(node.kind, f"Supported are {', '.join(sorted(OPERATORS))}.")
+        raise UnsupportedModelError(
+            f"layer {node.layer} is a {node.kind}, which cannot be compiled. {hint}"
+        )
+    try:
+        OPERATORS[node.kind](node, reading)
+    except UnsupportedModelError as error:
+        if node.layer in str(error):
+            raise
+        raise UnsupportedModelError(f"layer {node.layer} ({node.kind}): {error}") from error
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+        raise _malformed(node, error) from error
+
+
+def _malformed(node: Node, error: Exception) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"layer {node.layer} ({node.kind}) is malformed: {error}. Export the model again."
+    )
+
+
+def _declare_input(model: onnx.ModelProto, reading: Reading) -> None:
+    builder = reading.builder
     inputs = [value for value in model.graph.input if value.name not in builder.constants]
     if len(inputs) != 1:
         raise UnsupportedModelError(f"the model has {len(inputs)} inputs. Export it with one.")
+    name, kind = inputs[0].name, inputs[0].type.tensor_type.elem_type
     sizes = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim]
     if len(sizes) not in (2, 3, 4) or min(sizes[1:], default=0) < 1 or sizes[0] > 1:
         raise UnsupportedModelError(
             f"the model's input has the shape {sizes}. "
             "Export it as [1, channels, height, width] with static sizes."
         )
-    channels, *image = sizes[1:]
-    height, width = image if len(image) == 2 else (1, *image) if image else (1, 1)
-    builder.add_input(inputs[0].name, (height, width, channels), None)
+    shape = (1, *sizes[1:])
+    order = _input_order(name, shape, reading)
+    lengths = [1, 1, *(shape[axis] for axis in order[1:])][-3:]
+    builder.add_input(name, (lengths[0], lengths[1], lengths[2]), in_order(shape, order), None)
+    if kind in (TensorProto.UINT8, TensorProto.INT8):
+        reading.integer_inputs[name] = UINT8_OFFSET if kind == TensorProto.UINT8 else 0
+
+
+def _input_order(name: str, shape: tuple[int, ...], reading: Reading) -> tuple[int, ...]:
+    """How the file's input lies in ours: channels last, wherever the file has them."""
+    first = name
+    readers = reading.readers.get(first, [])
+    while readers and readers[0].kind in _PASSING:
+        readers = reading.readers.get(readers[0].outputs[0], [])
+    kind = readers[0].kind if readers else ""
+    natural = tuple(range(len(shape)))
+    if len(shape) == 4:
+        to_channels_first = kind == "Transpose" and list(readers[0].settings.get("perm", ())) == [
+            0,
+            3,
+            1,
+            2,
+        ]
+        one_channel_last = kind == "Reshape" and shape[3] == 1 and shape[1] > 1
+        return natural if to_channels_first or one_channel_last else (0, 2, 3, 1)
+    if len(shape) == 3 and kind in _CHANNELS_FIRST:
+        return (0, 2, 1)
+    return natural
+
+
+def _in_known_order(builder: GraphBuilder, output: Activation) -> Activation:
+    """The output in the file's own order or, for images and sequences, channels last."""
+    output = builder.settled(output, "output")
+    shape, parts = output.view.shape, output.view.parts
+    orders = [tuple(range(len(shape)))]
+    if len(shape) in (3, 4):
+        orders.append((0, *range(2, len(shape)), 1))
+    size = builder.tensors[output.tensor].size
+    known = any(parts == in_order(shape, order).parts for order in orders)
+    if known and output.view.is_dense(size):
+        return output
+    return in_file_order(builder, output, "output")

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.operators import Add, AveragePool, Convolution, Rescale
-from automcu.compiler.operators.clamp import intersect
+from automcu.compiler.operators import Add, AveragePool, Convolution, Multiply, Rescale
+from automcu.compiler.operators.clamp import Clamp, intersect
 
 
 def fuse_clamps(graph: Graph) -> Graph:
@@ -17,7 +17,10 @@ def fuse_clamps(graph: Graph) -> Graph:
             continue
         if producer.output == graph.output:
             continue
-        fused = _fused(producer, rescale)
+        between, result = (graph.tensors[op.output].quantisation for op in (producer, rescale))
+        if between not in (None, result):
+            continue  # the file rounds and saturates twice, on two scales: so do we
+        fused = _fused(producer, rescale.output, rescale.attributes.clamp)
         if fused is not None:
             graph = graph.with_operators(
                 fused if op is producer else op for op in graph.operators if op is not rescale
@@ -25,18 +28,16 @@ def fuse_clamps(graph: Graph) -> Graph:
     return graph
 
 
-def _fused(producer: Operator, rescale: Operator) -> Operator | None:
-    assert isinstance(rescale.attributes, Rescale)
-    clamp = rescale.attributes.clamp
+def _fused(producer: Operator, output: str, clamp: Clamp) -> Operator | None:
     match producer.attributes:
         case Convolution(sum_scale=None) as attributes:
             fused = replace(attributes, clamp=intersect(attributes.clamp, clamp))
-            return replace(producer, attributes=fused, output=rescale.output)
+            return replace(producer, attributes=fused, output=output)
         case Convolution() as attributes:
             fused = replace(attributes, sum_clamp=intersect(attributes.sum_clamp, clamp))
-            return replace(producer, attributes=fused, output=rescale.output)
-        case Add() | AveragePool() as attributes:
+            return replace(producer, attributes=fused, output=output)
+        case Add() | AveragePool() | Multiply() | Rescale() as attributes:
             simple = replace(attributes, clamp=intersect(attributes.clamp, clamp))
-            return replace(producer, attributes=simple, output=rescale.output)
+            return replace(producer, attributes=simple, output=output)
         case _:
             return None

@@ -1,0 +1,20 @@
+"""What each ONNX operator becomes; importing this registers them all."""
+
+from automcu.compiler.importers.onnx_operators import (
+    elementwise,
+    movement,
+    quantisation,
+    spatial,
+)
+from automcu.compiler.importers.onnx_operators.node import OPERATORS, Node, Reading, node_of
+
+__all__ = [
+    "OPERATORS",
+    "Node",
+    "Reading",
+    "elementwise",
+    "movement",
+    "node_of",
+    "quantisation",
+    "spatial",
+]

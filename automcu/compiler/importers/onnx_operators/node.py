@@ -1,0 +1,117 @@
+"""One ONNX node, and what is known of the file while its nodes are read in order."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, helper
+
+from automcu.compiler.importers.activation import Activation
+from automcu.compiler.importers.builder import GraphBuilder
+from automcu.compiler.importers.constant import Constant
+
+UINT8_OFFSET = 128  # uint8 minus this is the same value as int8
+
+
+@dataclass(frozen=True)
+class Node:
+    """`layer` is its name, or its kind and number; an input or output that is left out is ""."""
+
+    kind: str
+    layer: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def has_input(self, position: int) -> bool:
+        """Whether an optional input is given."""
+        return len(self.inputs) > position and self.inputs[position] != ""
+
+
+@dataclass
+class Reading:
+    """The graph so far; `readers` are the nodes that use a name; `opset` the ONNX version."""
+
+    builder: GraphBuilder
+    readers: Mapping[str, list[Node]]
+    opset: int
+    integer_inputs: dict[str, int] = field(default_factory=dict)
+
+    def activation(self, node: Node, position: int = 0) -> Activation:
+        """An input that is computed."""
+        return self.builder.activation(node.inputs[position], node.layer)
+
+    def is_constant(self, node: Node, position: int) -> bool:
+        """Whether an input is stored in the file."""
+        return node.has_input(position) and node.inputs[position] in self.builder.constants
+
+    def constant(self, node: Node, position: int) -> Constant:
+        """An input that is stored in the file."""
+        return self.builder.constant(node.inputs[position], node.layer)
+
+    def integers(self, node: Node, position: int, setting: str) -> tuple[int, ...] | None:
+        """Axes, sizes and the like: an input in newer files, an attribute in older ones."""
+        if node.has_input(position):
+            values = self.constant(node, position).values
+            return tuple(int(value) for value in np.asarray(values).reshape(-1))
+        given = node.settings.get(setting)
+        if given is None:
+            return None
+        return tuple(int(value) for value in np.atleast_1d(np.asarray(given)))
+
+    def reals(self, node: Node, position: int, setting: str) -> NDArray[np.float64] | None:
+        """Real numbers that are an input in newer files and an attribute in older ones."""
+        if node.has_input(position):
+            return self.constant(node, position).real()
+        given = node.settings.get(setting)
+        return None if given is None else np.asarray(given, np.float64)
+
+    def limit(self, node: Node, position: int, setting: str) -> float | None:
+        """A real number to clamp or pad with; integers are on the scale of the first input."""
+        if self.is_constant(node, position):
+            constant = self.constant(node, position)
+            if constant.scales is None and constant.values.dtype in (np.int8, np.uint8):
+                quantisation = self.builder.quantisation(self.activation(node), node.layer)
+                offset = UINT8_OFFSET if constant.values.dtype == np.uint8 else 0
+                steps = int(constant.values.reshape(())) - offset - quantisation.zero_point
+                return steps * quantisation.scale
+        given = self.reals(node, position, setting)
+        return None if given is None or not given.size else float(given.reshape(()))
+
+    def bind(self, node: Node, activation: Activation, position: int = 0) -> None:
+        """State what an output of the node is."""
+        self.builder.bind(node.outputs[position], activation)
+
+
+Importer = Callable[[Node, Reading], None]
+OPERATORS: dict[str, Importer] = {}
+
+
+def operator(*kinds: str) -> Callable[[Importer], Importer]:
+    """Register a function as the importer of these ONNX operators."""
+
+    def register(function: Importer) -> Importer:
+        OPERATORS.update(dict.fromkeys(kinds, function))
+        return function
+
+    return register
+
+
+def node_of(proto: NodeProto, index: int) -> Node:
+    """The node of a file."""
+    return Node(
+        kind=proto.op_type,
+        layer=proto.name or f"{proto.op_type}_{index}",
+        inputs=tuple(proto.input),
+        outputs=tuple(proto.output),
+        settings={a.name: helper.get_attribute_value(a) for a in proto.attribute},
+    )
+
+
+def positive_axis(axis: int, rank: int) -> int:
+    """An axis counted from the front."""
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis {axis} of a tensor with {rank} axes")
+    return axis % rank
