@@ -1,6 +1,6 @@
 """Fit the cost model to networks run on virtual boards, and write what was fitted into the project.
 
-    python -m benchmarks.fit_cost_model [--device ID ...] [--compiler gcc|zig ...] [--quick] [--json]
+    python -m benchmarks.fit_cost_model [--device ID] [--compiler gcc|zig] [--quick] [--json]
 
 Cycles per unit of work go into hw_profiles/ID.toml, code sizes into automcu/cost/code_sizes.json.
 Part of the networks is kept out of the fit; the table shows how far off the model is on those.
@@ -19,11 +19,10 @@ from datetime import UTC, datetime
 import numpy as np
 from scipy.optimize import nnls
 
+from automcu.calibration import CodeObservation, Observed, chain, observe
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.code_size import SIZES_FILE, CodeSizes, RuntimeSize, code_units
 from automcu.cost.latency import Fit, fit, layer_cycles
-from automcu.cost.microbenchmarks import chain
-from automcu.cost.observe import CodeObservation, Observed, observe
 from automcu.devices import all_devices, find_device
 from automcu.devices.profile import Device
 from automcu.errors import WrongInputError

@@ -80,7 +80,22 @@ def architecture_graph(architecture: Architecture) -> Graph:
     height, width, _ = builder.tensors[head].shape
     head = builder.add("pooling", (head,), AveragePool(Window(height, width)))
     head = builder.add("classifier", (head,), Convolution(Window(1, 1), skeleton.classes))
-    return Graph(builder.tensors, tuple(builder.operators), "input", head)
+    return _fusable(Graph(builder.tensors, tuple(builder.operators), "input", head))
+
+
+def _fusable(graph: Graph) -> Graph:
+    """Leave unquantised what only a ReLU reads: the export quantises behind the ReLU alone."""
+    between = {
+        operator.inputs[0]
+        for operator in graph.operators
+        if isinstance(operator.attributes, Rescale)
+        and len(graph.consumers(operator.inputs[0])) == 1
+    }
+    tensors = {
+        name: replace(tensor, quantisation=None) if name in between else tensor
+        for name, tensor in graph.tensors.items()
+    }
+    return replace(graph, tensors=tensors)
 
 
 def _cell(builder: _Builder, name: str, source: str, cell: Cell) -> str:
@@ -100,7 +115,7 @@ def _cell(builder: _Builder, name: str, source: str, cell: Cell) -> str:
                 terms.append(builder.add(edge, (value,), pool))
             else:
                 if value not in rectified:
-                    rectified[value] = builder.relu(f"{value}_relu", value)
+                    rectified[value] = builder.relu(f"{name}_relu{start}", value)
                 channels = builder.tensors[value].shape[2]
                 size = _CONVOLUTIONS[operation]
                 terms.append(builder.convolution(edge, rectified[value], channels, size))

@@ -45,31 +45,52 @@ def code_units(kernel: Kernel) -> dict[str, int]:
     return {kernel.category: 1} | parts
 
 
-def kernel_code_bytes(program: Program, device: Device, compiler: str) -> int:
-    """Code of the distinct kernels, and parameters and calls of the layers, in bytes.
+def function_bytes(kernel: Kernel, device: Device, compiler: str) -> float:
+    """Code of one kernel's C functions.
+
+    Raises:
+        WrongInputError: there are no figures for this core and compiler, or for the kernel.
+    """
+    figures = _figures(code_sizes().kernels, device, compiler)
+    return sum(_figure(figures, name) * n for name, n in code_units(kernel).items())
+
+
+def layer_bytes(kernel: Kernel, device: Device, compiler: str) -> float:
+    """Parameters and call of one layer with this kernel; its weights are not counted.
+
+    Raises:
+        WrongInputError: there are no figures for this core and compiler, or for the kernel.
+    """
+    return _figure(_figures(code_sizes().layers, device, compiler), kernel.category)
+
+
+def program_code_bytes(program: Program, device: Device, compiler: str) -> int:
+    """Code of the distinct kernels, and parameters and calls of the layers.
 
     Raises:
         WrongInputError: there are no figures for this core and compiler, or for a kernel.
     """
-    key = f"{device.core}/{compiler}"
-    sizes = code_sizes()
-    if key not in sizes.kernels:
-        raise WrongInputError(f"There are no code sizes for {key} yet. Choose another device.")
-    kernels, layers = sizes.kernels[key], sizes.layers[key]
     distinct = {kernel.function: kernel for kernel in program.kernels.values()}
-    try:
-        code = sum(
-            kernels[name] * amount
-            for kernel in distinct.values()
-            for name, amount in code_units(kernel).items()
-        )
-        calls = sum(layers[kernel.category] for kernel in program.kernels.values())
-    except KeyError as error:
-        raise WrongInputError(
-            f"The code size of {error} on {key} is unknown. "
-            "Measure it: python -m benchmarks.fit_cost_model."
-        ) from error
+    code = sum(function_bytes(kernel, device, compiler) for kernel in distinct.values())
+    calls = sum(layer_bytes(kernel, device, compiler) for kernel in program.kernels.values())
     return round(code + calls)
+
+
+def _figures(
+    table: Mapping[str, Mapping[str, float]], device: Device, compiler: str
+) -> Mapping[str, float]:
+    key = f"{device.core}/{compiler}"
+    if key not in table:
+        raise WrongInputError(f"There are no code sizes for {key} yet. Choose another device.")
+    return table[key]
+
+
+def _figure(figures: Mapping[str, float], name: str) -> float:
+    if name not in figures:
+        raise WrongInputError(
+            f"The code size of {name} is unknown. Measure it: python -m benchmarks.fit_cost_model."
+        )
+    return figures[name]
 
 
 def runtime_size(device: Device, compiler: str) -> RuntimeSize:

@@ -3,7 +3,7 @@
 from automcu.compiler import Program, compile_graph
 from automcu.compiler.shapes import operator_macs
 from automcu.cost.architecture_graph import architecture_graph
-from automcu.cost.code_size import kernel_code_bytes, runtime_size
+from automcu.cost.code_size import program_code_bytes, runtime_size
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.cost.records import Estimate, LayerCost
 from automcu.devices.profile import Device
@@ -37,7 +37,7 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         for operator in program.graph.operators
     )
     runtime = runtime_size(device, compiler)
-    code = kernel_code_bytes(program, device, compiler) + runtime.flash_bytes
+    code = program_code_bytes(program, device, compiler) + runtime.flash_bytes
     cycles = sum(layer.cycles for layer in layers)
     milliseconds = 1e3 * cycles / device.clock_hz
     watt = device.power.active_milliampere * 1e-3 * device.power.supply_volt

@@ -1,37 +1,39 @@
 """The whole space in one skeleton on one device: which cells fit, and what stops the rest.
 
-Cells that leave the same live edges are one network, so each such network is compiled once, on
-all processors.
+The network around the cells is compiled once, with cells that are skip connections and so vanish;
+what cells add follows from the counts of `cell_structure` and the costs of `stage_costs`. Tests
+hold the sums against compiling whole networks.
 """
 
-import os
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
 
-from automcu.cost.estimate import estimate
-from automcu.cost.records import Estimate, FeasibleCell, Survey
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.compiler import compile_graph
+from automcu.cost.architecture_graph import architecture_graph
+from automcu.cost.cell_structure import cell_structures
+from automcu.cost.estimate import estimate_program
+from automcu.cost.records import FeasibleCell, Survey
+from automcu.cost.stage_costs import StageCosts, stage_costs
 from automcu.cost.verdict import check
 from automcu.devices.profile import Device
-from automcu.space import Architecture, Cell, Operation, Skeleton, accuracy_prior, all_cells
+from automcu.space import Architecture, Cell, Skeleton, accuracy_prior, all_cells
+from automcu.toolchains import find_compiler
 
-_Edges = tuple[Operation, ...]
-_MOST_COMPILED_CELLS = 2  # deeper stages repeat the second cell: same kernels, same memory
-_LIGHTEST = Cell(("none", "none", "none", "skip_connect", "none", "none"))
-_NETWORKS_PER_TASK = 128
+LIGHTEST = Cell(("none", "none", "none", "skip_connect", "none", "none"))
 
 
 @dataclass(frozen=True)
-class _Cost:
-    """Totals of one network: what a verdict looks at, without the layers."""
+class SpaceCosts:
+    """Costs of all distinct networks in one skeleton; arrays follow `CellStructures.networks`."""
 
-    latency_ms: float
-    flash_bytes: int
-    ram_bytes: int
-    arena_bytes: int
+    latency_ms: NDArray[np.float64]
+    flash_bytes: NDArray[np.int64]
+    ram_bytes: NDArray[np.int64]
+    arena_bytes: NDArray[np.int64]
 
 
 def survey(
@@ -41,99 +43,97 @@ def survey(
     max_ram_bytes: int | None = None,
     max_flash_bytes: int | None = None,
 ) -> Survey:
-    """Judge every cell of the space in `skeleton`; takes seconds.
+    """Judge every cell of the space in `skeleton`.
 
     Raises:
         WrongInputError: there are no latency figures or code sizes for the device.
     """
     start = time.perf_counter()
-    limits = (max_latency_ms, max_ram_bytes, max_flash_bytes)
-    connected = [(index, cell) for index, cell in enumerate(all_cells()) if cell.is_connected]
-    live = {index: cell.without_dead_edges().edges for index, cell in connected}
-    costs = _costs_of(sorted(set(live.values())), device, skeleton)
-    broken = {edges: _broken_limits(cost, device, *limits) for edges, cost in costs.items()}
-    excluded = Counter(limit for edges in live.values() for limit in broken[edges])
-    feasible = [
-        _feasible_cell(index, cell, costs[live[index]])
-        for index, cell in connected
-        if not broken[live[index]]
-    ]
+    costs = space_costs(device, skeleton)
+    broken = {
+        "flash": costs.flash_bytes > min(device.flash_bytes, max_flash_bytes or np.inf),
+        "ram": (costs.ram_bytes > min(device.ram_bytes, max_ram_bytes or np.inf))
+        | (costs.arena_bytes > device.region_for("arena").size),
+        "latency": costs.latency_ms > (np.inf if max_latency_ms is None else max_latency_ms),
+    }
+    fits = ~np.any(list(broken.values()), axis=0)
+    networks = cell_structures("portable").networks
+    excluded: Counter[str] = Counter()
+    feasible: list[FeasibleCell] = []
+    connected = 0
+    for index, cell in enumerate(all_cells()):
+        if not cell.is_connected:
+            continue
+        connected += 1
+        row = networks[cell.without_dead_edges().edges]
+        if fits[row]:
+            feasible.append(_feasible_cell(index, cell, row, costs))
+        else:
+            excluded.update(name for name, rows in broken.items() if rows[row])
     feasible.sort(key=lambda cell: (-(cell.prior or 0.0), cell.latency_ms, cell.index))
-    lightest = estimate(Architecture(cell=str(_LIGHTEST), skeleton=skeleton), device)
+    lightest = compile_graph(
+        architecture_graph(Architecture(cell=str(LIGHTEST), skeleton=skeleton)), device
+    )
     return Survey(
         device=device.id,
         skeleton=skeleton,
         cells=len(all_cells()),
         feasible=len(feasible),
-        disconnected=len(all_cells()) - len(connected),
+        disconnected=len(all_cells()) - connected,
         excluded=dict(excluded),
         seconds=time.perf_counter() - start,
         feasible_cells=tuple(feasible),
         front=_front(feasible),
-        smallest=check(lightest, device, *limits),
+        smallest=check(
+            estimate_program(lightest, device),
+            device,
+            max_latency_ms,
+            max_ram_bytes,
+            max_flash_bytes,
+        ),
     )
 
 
-def _costs_of(networks: list[_Edges], device: Device, skeleton: Skeleton) -> dict[_Edges, _Cost]:
-    """Compile each network; the processes are started afresh, as torch may hold threads here."""
-    cost = partial(_network_cost, device=device, skeleton=skeleton)
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        found = pool.map(cost, networks, chunksize=_NETWORKS_PER_TASK)
-        return dict(zip(networks, found, strict=True))
-
-
-def _network_cost(edges: _Edges, device: Device, skeleton: Skeleton) -> _Cost:
-    """Cost of one network, extrapolated from two shallower ones where the skeleton is deep."""
-    depth = skeleton.cells_per_stage
-    cell = str(Cell(edges))
-
-    def at(cells: int) -> Estimate:
-        shallow = skeleton.model_copy(update={"cells_per_stage": cells})
-        return estimate(Architecture(cell=cell, skeleton=shallow), device)
-
-    if depth <= _MOST_COMPILED_CELLS:
-        return _totals(at(depth))
-    deepest = at(_MOST_COMPILED_CELLS)
-    before = at(_MOST_COMPILED_CELLS - 1)
-    repeats = depth - _MOST_COMPILED_CELLS
-    return _Cost(
-        latency_ms=deepest.latency_ms + repeats * (deepest.latency_ms - before.latency_ms),
-        flash_bytes=deepest.flash_bytes + repeats * (deepest.flash_bytes - before.flash_bytes),
-        ram_bytes=deepest.ram_bytes,
-        arena_bytes=deepest.arena_bytes,
+def space_costs(device: Device, skeleton: Skeleton) -> SpaceCosts:
+    """Cost of every distinct network of the space in `skeleton`."""
+    compiler = find_compiler(device.core).kind
+    skip = architecture_graph(Architecture(cell=str(LIGHTEST), skeleton=skeleton))
+    around = compile_graph(skip, device)
+    base = estimate_program(around, device)
+    known = {kernel.function for kernel in around.kernels.values()}
+    counts = cell_structures("portable").counts
+    cycles = np.full(len(counts), base.cycles, np.int64)
+    flash = np.full(len(counts), float(base.flash_bytes))
+    arena = np.full(len(counts), base.arena_bytes, np.int64)
+    for stage in stage_costs(skeleton, device, compiler):
+        new = np.array([function not in known for function in stage.functions])
+        flash += (counts > 0) @ (stage.function_bytes * new)
+        flash += skeleton.cells_per_stage * (counts @ stage.layer_bytes)
+        cycles += skeleton.cells_per_stage * (counts @ stage.cycles)
+        np.maximum(arena, _peaks(stage), out=arena)
+    return SpaceCosts(
+        latency_ms=1e3 * cycles / device.clock_hz,
+        flash_bytes=np.rint(flash).astype(np.int64),
+        ram_bytes=arena + (base.ram_bytes - base.arena_bytes),
+        arena_bytes=arena,
     )
 
 
-def _totals(estimate: Estimate) -> _Cost:
-    return _Cost(
-        estimate.latency_ms, estimate.flash_bytes, estimate.ram_bytes, estimate.arena_bytes
-    )
+def _peaks(stage: StageCosts) -> NDArray[np.int64]:
+    """Most bytes that each network's cells take at once in this stage, in their best order."""
+    tensors = cell_structures(stage.kernels).tensors
+    needed = np.where(tensors > 0, tensors * stage.tensor_bytes + stage.scratch_bytes, 0)
+    return np.asarray(needed.max(axis=2).min(axis=1))
 
 
-def _broken_limits(
-    cost: _Cost,
-    device: Device,
-    max_latency_ms: float | None,
-    max_ram_bytes: int | None,
-    max_flash_bytes: int | None,
-) -> tuple[str, ...]:
-    checks = {
-        "flash": cost.flash_bytes > min(device.flash_bytes, max_flash_bytes or device.flash_bytes),
-        "ram": cost.ram_bytes > min(device.ram_bytes, max_ram_bytes or device.ram_bytes)
-        or cost.arena_bytes > device.region_for("arena").size,
-        "latency": max_latency_ms is not None and cost.latency_ms > max_latency_ms,
-    }
-    return tuple(name for name, breaks in checks.items() if breaks)
-
-
-def _feasible_cell(index: int, cell: Cell, cost: _Cost) -> FeasibleCell:
-    return FeasibleCell(
+def _feasible_cell(index: int, cell: Cell, row: int, costs: SpaceCosts) -> FeasibleCell:
+    return FeasibleCell.model_construct(
         index=index,
         architecture=str(cell),
         prior=accuracy_prior().accuracy(cell),
-        latency_ms=cost.latency_ms,
-        flash_bytes=cost.flash_bytes,
-        ram_bytes=cost.ram_bytes,
+        latency_ms=float(costs.latency_ms[row]),
+        flash_bytes=int(costs.flash_bytes[row]),
+        ram_bytes=int(costs.ram_bytes[row]),
     )
 
 

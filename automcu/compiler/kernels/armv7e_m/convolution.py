@@ -3,6 +3,8 @@
 A pointwise layer is reshaped into short rows, so that its ring stays small.
 """
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -130,7 +132,7 @@ def _settings(
         "blocks": [
             {
                 "name": part.function,
-                "lines": assembly(part),
+                "lines": partial(assembly, part),
                 "pixels": part.pixels,
                 "channels": part.channels,
                 "count": count,

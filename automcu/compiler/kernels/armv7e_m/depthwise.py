@@ -1,5 +1,7 @@
 """Depthwise convolution on armv7e-m: the same ring of widened rows, two channels at a time."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,7 +63,7 @@ def armv7e_m_depthwise(operator: Operator, graph: Graph) -> Kernel | None:
             "blocks": [
                 {
                     "name": block.function,
-                    "lines": depthwise_assembly(block),
+                    "lines": partial(depthwise_assembly, block),
                     "pixels": block.pixels,
                     "count": count,
                     "column": first * block.stride * block.pixel_bytes,
