@@ -27,8 +27,6 @@ Progress = Callable[[int, int, float, float, float], None]
 """(epoch, epochs, training loss, validation accuracy, seconds left), after each epoch."""
 
 SGD_MOMENTUM = 0.9
-SECONDS_PER_FORTNIGHT = 14 * 24 * 3600.0
-"""Anything longer is not a plan."""
 
 
 @dataclass
@@ -69,7 +67,8 @@ def train(
     With `checkpoint`, the state is saved there after each epoch, and training goes on from there if
     the file exists: an interrupted training, continued, ends with the same weights. On the same
     processor and number of threads, equal network, data, recipe and seed give equal weights, unless
-    a time budget cuts the training short. Ctrl-C leaves the best weights so far in `network`.
+    a time budget cuts the training short. Ctrl-C leaves the best weights so far in `network`, which
+    is always handed back on the CPU and in evaluation mode. Runs on a GPU where torch has one.
 
     Raises:
         WrongInputError: the checkpoint is of another training; or the loss became infinite at once.
@@ -155,8 +154,7 @@ def _run_epoch(
     if progress is not None:
         done = len(run.curve)
         epochs = done if run.ending else planned_epochs(recipe, done, run.seconds)
-        left = min((epochs - done) * run.seconds / done, SECONDS_PER_FORTNIGHT)
-        progress(done, epochs, training_loss, accuracy, left)
+        progress(done, epochs, training_loss, accuracy, (epochs - done) * run.seconds / done)
 
 
 def _train_epoch(
@@ -164,7 +162,7 @@ def _train_epoch(
 ) -> float:
     """Run one epoch's steps, fewer where the time budget ends; return the mean loss."""
     order = torch.randperm(len(training.labels), generator=run.generator)
-    batches = torch.split(order[: recipe.images_per_epoch], recipe.batch_size)
+    batches = _batches(order[: recipe.images_per_epoch], recipe.batch_size)
     done = len(run.curve)
     epochs = max(done + 1, planned_epochs(recipe, done, run.seconds))
     run.network.train()
@@ -177,6 +175,12 @@ def _train_epoch(
         if recipe.time_budget is not None and spent > recipe.time_budget:
             break
     return total / images
+
+
+def _batches(order: Tensor, size: int) -> list[Tensor]:
+    """Divide the drawn images; a last batch of one is left out, as it has no variance."""
+    batches = list(torch.split(order, size))
+    return batches[:-1] if len(batches) > 1 and len(batches[-1]) == 1 else batches
 
 
 def _step(

@@ -20,10 +20,10 @@ ROTATION_DEGREES = 10.0
 ZOOM = 0.1
 """Below so many images, turned and zoomed copies keep a network from learning them by heart."""
 
-PASSES = 40
+PASSES = 60
 LARGEST_EPOCH = 10_000
 MOST_IMAGES = 500_000
-"""Small sets are seen 40 times over; large ones in epochs of 10,000 images, 50 of them."""
+"""Small sets are seen 60 times over; large ones in epochs of 10,000 images, 50 of them."""
 
 
 class Recipe(Record):

@@ -211,6 +211,14 @@ def test_an_epoch_can_be_a_part_of_the_images(build: Build, corners: Dataset) ->
     assert seen == 150
 
 
+def test_a_last_batch_of_one_image_is_left_out(corners: Dataset) -> None:
+    network = nn.Sequential(
+        nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(1, 3)
+    )
+    recipe = Recipe(epochs=1, batch_size=17)  # 120 = 7 * 17 + 1, and one pixel has no variance
+    assert train(network, corners, recipe, 0).ending == "finished"
+
+
 def test_sgd_learns_too(build: Build, corners: Dataset) -> None:
     network = build()
     recipe = RECIPE.model_copy(update={"optimizer": "sgd", "learning_rate": 0.1, "epochs": 20})
