@@ -138,7 +138,7 @@ def _draw(parts: dict[str, Labelled], part: str, fraction: float, seed: int) -> 
 
 
 def _scaled(data: Labelled, scale: float) -> Split:
-    inputs = np.ascontiguousarray(data.images, dtype=np.float32)
+    inputs = np.array(data.images, dtype=np.float32, order="C")
     if scale != 1:
-        inputs = inputs * np.float32(scale)
+        inputs *= np.float32(scale)
     return Split(inputs=inputs, labels=data.labels)

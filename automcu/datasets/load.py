@@ -1,6 +1,7 @@
 """One function for every source of data; a new source is a new file and a line here."""
 
 import difflib
+from pathlib import Path
 
 from automcu.datasets import (
     csv_windows,
@@ -29,7 +30,7 @@ LARGEST_IMAGE_SIDE = 1024
 
 
 def load_dataset(
-    name_or_path: str,
+    name_or_path: str | Path,
     seed: int = 0,
     *,
     image_side: int | None = None,
@@ -51,7 +52,7 @@ def load_dataset(
         )
     if window_channels < 1:
         raise WrongInputError(f"{window_channels} channels are not possible. Give 1 or more.")
-    request = Request(name_or_path, seed, image_side, window_channels)
+    request = Request(str(name_or_path), seed, image_side, window_channels)
     for source in SOURCES:
         if source.recognises(request):
             dataset = source.load(request)

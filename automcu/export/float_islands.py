@@ -12,8 +12,9 @@ FLOAT_TYPES = frozenset(
 def float_islands(model: ModelProto) -> list[str]:
     """Return the names of operators with a float input or output that is not quantised.
 
-    Each operator must take its data from DequantizeLinear (integer constants such as a target shape
-    aside) and hand it to QuantizeLinear only. What the graph returns must be dequantised.
+    Each operator must take its data from DequantizeLinear and hand it to QuantizeLinear only; what
+    the graph returns must be dequantised. Parameters may be constant integers, such as a target
+    shape, or single numbers, such as the bounds of a Clip.
     """
     graph = model.graph
     producers = {name: node.op_type for node in graph.node for name in node.output}
@@ -21,10 +22,10 @@ def float_islands(model: ModelProto) -> list[str]:
     for node in graph.node:
         for name in node.input:
             consumers.setdefault(name, set()).add(node.op_type)
-    integers = _integer_constants(graph)
+    parameters = _parameters(graph)
 
     def takes_quantised(name: str) -> bool:
-        return not name or name in integers or producers.get(name) == DEQUANTISE
+        return not name or name in parameters or producers.get(name) == DEQUANTISE
 
     return [
         node.name
@@ -37,5 +38,9 @@ def float_islands(model: ModelProto) -> list[str]:
     ]
 
 
-def _integer_constants(graph: GraphProto) -> set[str]:
-    return {tensor.name for tensor in graph.initializer if tensor.data_type not in FLOAT_TYPES}
+def _parameters(graph: GraphProto) -> set[str]:
+    return {
+        tensor.name
+        for tensor in graph.initializer
+        if tensor.data_type not in FLOAT_TYPES or not tensor.dims
+    }

@@ -11,7 +11,7 @@ from torch import nn
 
 from automcu.errors import UnsupportedModelError
 from automcu.export.node_names import readable_names
-from automcu.export.tidy import inline_shared_constants, rename, write_batch_norms_as_convolutions
+from automcu.export.tidy import rename, store_constants, write_batch_norms_as_convolutions
 from automcu.records import write_atomically
 
 OPSET = 18
@@ -33,7 +33,7 @@ def export_onnx(network: nn.Module, input_shape_hwc: tuple[int, int, int], path:
     """
     model = onnx.load_from_string(_exported(network, input_shape_hwc))
     graph = model.graph
-    inline_shared_constants(graph)
+    store_constants(graph)
     names = readable_names(graph.node, network)
     write_batch_norms_as_convolutions(graph, _ranks(model))
     rename(graph, names)

@@ -8,15 +8,22 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from automcu.errors import UnsupportedModelError
 
 IMAGE_RANK = 4
-CONSTANT_ROLES = {1: "weight", 2: "bias"}
+LAYERS = ("Conv", "ConvTranspose", "Gemm")
+LAYER_ROLES = {1: "weight", 2: "bias"}
 
 
-def inline_shared_constants(graph: GraphProto) -> None:
-    """Remove the Identity nodes by which the exporter lets equal constants share storage."""
-    constants = {tensor.name for tensor in graph.initializer}
+def store_constants(graph: GraphProto) -> None:
+    """Turn Constant nodes into initialisers; drop the Identity nodes between equal constants."""
     replaced: dict[str, str] = {}
+    constants = {tensor.name for tensor in graph.initializer}
     for node in list(graph.node):
-        if node.op_type == "Identity":
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            tensor = graph.initializer.add()
+            tensor.CopyFrom(node.attribute[0].t)
+            tensor.name = node.output[0]
+            constants.add(tensor.name)
+            graph.node.remove(node)
+        elif node.op_type == "Identity":
             source = replaced.get(node.input[0], node.input[0])
             if source in constants:
                 replaced[node.output[0]] = source
@@ -92,5 +99,6 @@ def rename(graph: GraphProto, names: Mapping[str, str]) -> None:
 def _named_constant(tensor: TensorProto, node: NodeProto, position: int) -> TensorProto:
     copy = TensorProto()
     copy.CopyFrom(tensor)
-    copy.name = f"{node.name}_{CONSTANT_ROLES.get(position, f'constant{position}')}"
+    roles = LAYER_ROLES if node.op_type in LAYERS else {}
+    copy.name = f"{node.name}_{roles.get(position, f'constant{position}')}"
     return copy

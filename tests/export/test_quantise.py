@@ -117,6 +117,35 @@ def test_a_removed_relu_leaves_its_zero_point_at_the_lowest_value(
         assert constants[f"{name}_zero_point"] == -128
 
 
+class _Various(nn.Module):
+    """Operators of other families: depthwise convolution, ReLU6 twice read, max pooling, Concat."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3, stride=2, padding=1)
+        self.bounded = nn.ReLU6()
+        self.depthwise = nn.Conv2d(4, 4, 3, padding=1, groups=4)
+        self.pool = nn.MaxPool2d(2)
+        self.last = nn.Linear(8 * 4, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        bounded = self.bounded(self.first(images) * 10)
+        both = torch.cat([bounded, self.bounded(self.depthwise(bounded))], dim=1)
+        logits: torch.Tensor = self.last(self.pool(both).flatten(1))
+        return logits
+
+
+def test_operators_of_other_networks_leave_no_float_island_either(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    plain, quantised = _quantised(_Various().eval(), digits, tmp_path)
+    assert float_islands(onnx.load(quantised)) == []
+    inputs = digits.train.inputs[:256]
+    expected, found = (onnx_logits(path, inputs) for path in (plain, quantised))
+    assert np.abs(expected - found).max() < 0.05 * np.abs(expected).max()
+
+
 class _PoolRelu(nn.Module):
     """The ReLU of a pooled tensor: onnxruntime merges it into the pooling's output."""
 
