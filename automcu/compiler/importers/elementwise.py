@@ -153,6 +153,8 @@ def _same_root(
     """The combination of two functions of one tensor, which is again a function of it."""
     if (first.tensor, first.view) != (second.tensor, second.view):
         return None
+    if first.function is None and second.function is None:
+        return None  # a sum or product of a tensor with itself needs no table
     if builder.tensors[first.tensor].quantisation is None:
         return None
     titles = [f.name for f in (first.function, second.function) if f is not None and not f.clamp]

@@ -30,7 +30,8 @@ def reshape(
         source = in_file_order(builder, source, layer)
         view = source.view.reshaped(shape)
         assert view is not None, "values in the file's own order can take any shape"
-    return source.viewed(view, layer, "reshape")
+    # A reshape alone never needs a copy: name it after what it undoes the order of, if anything.
+    return source.viewed(view, layer, source.step)
 
 
 def resolved_shape(layer: str, shape: tuple[int, ...], size: int) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from automcu.compiler.fixed_point import INT8_MAX, INT8_MIN
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.operators import Add, AveragePool, Convolution, Rescale
+from automcu.compiler.operators import Add, AveragePool, Convolution, Multiply, Rescale
 from automcu.compiler.operators.clamp import NO_CLAMP, integer_limits
 
 
@@ -21,7 +21,7 @@ def _simplified(operator: Operator, graph: Graph) -> Operator:
     match attributes:
         case Convolution(sum_scale=float()):
             return operator
-        case Add() | AveragePool() | Convolution() | Rescale():
+        case Add() | AveragePool() | Convolution() | Multiply() | Rescale():
             limits = integer_limits(attributes.clamp, quantisation.scale, quantisation.zero_point)
             if attributes.clamp == NO_CLAMP or limits != (INT8_MIN, INT8_MAX):
                 return operator
