@@ -16,8 +16,11 @@ def run_operator(operator: Operator, integers: Integers, inputs: tuple[Values, .
 
 
 def run_all_tensors(graph: Graph, inputs: Values) -> dict[str, Values]:
-    """Every tensor of the graph for inputs int8 [n, height, width, channels]."""
-    values = {graph.input: inputs}
+    """Every tensor of the graph for inputs int8 [n, height, width, channels].
+
+    Inputs of another shape are taken in the order of their bytes, as the C takes them.
+    """
+    values = {graph.input: inputs.reshape(len(inputs), *graph.tensors[graph.input].shape)}
     for operator in graph.operators:
         sources = tuple(values[name] for name in operator.inputs)
         values[operator.output] = run_operator(operator, lower(operator, graph), sources)

@@ -9,7 +9,8 @@ from automcu.compiler.operators.rearrange import moves_nothing
 
 def drop_reshapes(graph: Graph) -> Graph:
     """Remove operators that move nothing where a tensor's shape is free to choose."""
-    for operator in graph.operators:
+    for name in [operator.name for operator in graph.operators]:
+        operator = next(operator for operator in graph.operators if operator.name == name)
         if isinstance(operator.attributes, Rearrange):
             source = graph.tensors[operator.inputs[0]]
             if moves_nothing(operator.attributes, source.shape):
