@@ -25,7 +25,8 @@ from automcu.compiler.operators.convolution import ConvolutionIntegers
 
 _PIXELS = 4
 _ACCUMULATORS = 8
-_LONGEST_ROW = 32  # pixels that a pointwise layer takes at a time
+_LONGEST_ROW = 32  # pixels that a pointwise layer takes at a time ...
+_ROW_VALUES = 1024  # ... as long as they are no more values than this
 _LARGEST_OFFSET = 4095
 _QUAD_ORDER = (0, 2, 1, 3)  # the order in which SXTB16 pairs four neighbouring bytes
 
@@ -74,17 +75,18 @@ def _shape(operator: Operator, attributes: Convolution, graph: Graph) -> Ring:
     in_height, in_width, in_channels = graph.tensors[operator.inputs[0]].shape
     out_height, out_width, out_channels = graph.tensors[operator.output].shape
     if attributes.window.is_pointwise:
-        in_height, in_width = _rows(in_height * in_width)
+        in_height, in_width = _rows(in_height * in_width, in_channels)
         out_height, out_width = in_height, in_width
     return Ring(
         in_height, in_width, in_channels, out_height, out_width, out_channels, attributes.window
     )
 
 
-def _rows(pixels: int) -> tuple[int, int]:
-    """Rows and pixels a row of a pointwise layer: as few blocks as possible, then short rows."""
-    widths = [n for n in range(1, min(pixels, _LONGEST_ROW) + 1) if pixels % n == 0]
-    width = min(widths, key=lambda n: (pixels // n * -(-n // _PIXELS), abs(n - 4 * _PIXELS)))
+def _rows(pixels: int, channels: int) -> tuple[int, int]:
+    """Rows and pixels a row of a pointwise layer: as few blocks as possible, then long rows."""
+    longest = min(pixels, _LONGEST_ROW, max(_PIXELS, _ROW_VALUES // channels))
+    widths = [n for n in range(1, longest + 1) if pixels % n == 0]
+    width = min(widths, key=lambda n: (pixels // n * -(-n // _PIXELS), -n))
     return pixels // width, width
 
 
