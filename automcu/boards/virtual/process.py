@@ -1,12 +1,15 @@
 """Starting a virtual board as a process of its own, and making sure that it ends."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
+import automcu
 from automcu.boards.virtual.engine import check_core
 from automcu.boards.virtual.families import family_of
 from automcu.devices.profile import Device
@@ -36,11 +39,18 @@ def virtual_board(device: Device) -> Iterator[str]:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env=_environment(),
     )
     try:
         yield _start(process, device)
     finally:
         _stop(process)
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, with the package found where this process found it."""
+    places = [str(Path(automcu.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
 def _start(process: "subprocess.Popen[str]", device: Device) -> str:
