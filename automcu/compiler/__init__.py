@@ -1,7 +1,7 @@
 """Quantised model file → graph → passes → program → C, and the integer reference beside it."""
 
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.importers import import_onnx
+from automcu.compiler.importers import import_model, import_onnx, import_tflite
 from automcu.compiler.program import Program, compile_graph
 from automcu.compiler.project import Project, quantise_inputs, write_golden, write_project
 from automcu.compiler.reference import run_all_tensors, run_reference
@@ -15,7 +15,9 @@ __all__ = [
     "Quantisation",
     "Tensor",
     "compile_graph",
+    "import_model",
     "import_onnx",
+    "import_tflite",
     "model_hash",
     "quantise_inputs",
     "render_model",

@@ -14,6 +14,7 @@ from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.arrange import in_file_order
 from automcu.compiler.importers.builder import GraphBuilder
 from automcu.compiler.importers.constant import Constant
+from automcu.compiler.importers.content import read_content
 from automcu.compiler.importers.onnx_operators import OPERATORS, Node, Reading, node_of
 from automcu.compiler.importers.onnx_operators.node import UINT8_OFFSET
 from automcu.compiler.importers.onnx_operators.operator_format import (
@@ -21,9 +22,8 @@ from automcu.compiler.importers.onnx_operators.operator_format import (
     is_operator_format,
 )
 from automcu.compiler.importers.view import in_order
-from automcu.errors import UnsupportedModelError, WrongInputError
+from automcu.errors import UnsupportedModelError
 
-LARGEST_FILE = 256 << 20
 _MOST_NODES = 20_000
 _DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul")
 _QUANTISING = ("QuantizeLinear", "DequantizeLinear")
@@ -74,14 +74,7 @@ def import_onnx(path: Path) -> Graph:
 
 
 def _load(path: Path) -> onnx.ModelProto:
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise WrongInputError(f"{path} is larger than 256 MB. Give a model for a small board.")
-        content = path.read_bytes()
-    except OSError as error:
-        raise WrongInputError(
-            f"{path} cannot be read ({error.strerror}). Check its name."
-        ) from error
+    content = read_content(path)
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)

@@ -1,10 +1,9 @@
 """Sums, products, clamps, and functions of one value."""
 
 from collections.abc import Callable
-from math import erf, inf, sqrt
+from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
 from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.constant import Constant
@@ -16,10 +15,18 @@ from automcu.compiler.importers.elementwise import (
     apply_function,
     multiply_activations,
 )
+from automcu.compiler.importers.functions import (
+    Reals,
+    elu,
+    error_function,
+    gelu,
+    hard_sigmoid,
+    leaky_relu,
+    sigmoid,
+)
 from automcu.compiler.importers.onnx_operators.node import Node, Reading, operator
 from automcu.errors import UnsupportedModelError
 
-Reals = NDArray[np.float64]
 _ONE = np.ones(1)
 _ZERO = np.zeros(1)
 
@@ -28,53 +35,31 @@ def _setting(node: Node, name: str, usual: float) -> float:
     return float(node.settings.get(name, usual))
 
 
-def _sigmoid(x: Reals) -> Reals:
-    return np.asarray(1 / (1 + np.exp(-x)))
-
-
-def _error_function(x: Reals) -> Reals:
-    return np.array([erf(value) for value in x])
-
-
-def _gelu(x: Reals, approximation: str) -> Reals:
-    if approximation == "tanh":
-        return np.asarray(x / 2 * (1 + np.tanh(sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
-    return np.asarray(x / 2 * (1 + _error_function(x / sqrt(2))))
-
-
-def _elu(x: Reals, alpha: float, gamma: float = 1.0) -> Reals:
-    return np.asarray(gamma * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))))
-
-
-def _hard_sigmoid(x: Reals, alpha: float, beta: float) -> Reals:
-    return np.asarray(np.clip(alpha * x + beta, 0, 1))
-
-
 # Each by its ONNX name: the real function of a node, given its attributes.
 _FUNCTIONS: dict[str, Callable[[Node, Reals], Reals]] = {
     "Abs": lambda node, x: np.abs(x),
-    "Celu": lambda node, x: _elu(x / _setting(node, "alpha", 1), 1.0, _setting(node, "alpha", 1)),
-    "Elu": lambda node, x: _elu(x, _setting(node, "alpha", 1.0)),
-    "Erf": lambda node, x: _error_function(x),
+    "Celu": lambda node, x: elu(x / _setting(node, "alpha", 1)) * _setting(node, "alpha", 1),
+    "Elu": lambda node, x: elu(x, _setting(node, "alpha", 1.0)),
+    "Erf": lambda node, x: error_function(x),
     "Exp": lambda node, x: np.exp(x),
-    "Gelu": lambda node, x: _gelu(x, bytes(node.settings.get("approximate", b"none")).decode()),
-    "HardSigmoid": lambda node, x: _hard_sigmoid(
+    "Gelu": lambda node, x: gelu(x, node.settings.get("approximate", b"none") == b"tanh"),
+    "HardSigmoid": lambda node, x: hard_sigmoid(
         x, _setting(node, "alpha", 0.2), _setting(node, "beta", 0.5)
     ),
-    "HardSwish": lambda node, x: x * _hard_sigmoid(x, 1 / 6, 0.5),
-    "LeakyRelu": lambda node, x: np.where(x < 0, _setting(node, "alpha", 0.01) * x, x),
+    "HardSwish": lambda node, x: x * hard_sigmoid(x),
+    "LeakyRelu": lambda node, x: leaky_relu(x, _setting(node, "alpha", 0.01)),
     "Log": lambda node, x: np.log(x),
     "Mish": lambda node, x: x * np.tanh(np.logaddexp(0, x)),
     "Neg": lambda node, x: -x,
     "Reciprocal": lambda node, x: 1 / x,
-    "Selu": lambda node, x: _elu(
-        x, _setting(node, "alpha", 1.67326319), _setting(node, "gamma", 1.05070102)
+    "Selu": lambda node, x: (
+        _setting(node, "gamma", 1.05070102) * elu(x, _setting(node, "alpha", 1.67326319))
     ),
-    "Sigmoid": lambda node, x: _sigmoid(x),
+    "Sigmoid": lambda node, x: sigmoid(x),
     "Softplus": lambda node, x: np.logaddexp(0, x),
     "Softsign": lambda node, x: x / (1 + np.abs(x)),
     "Sqrt": lambda node, x: np.sqrt(x),
-    "Swish": lambda node, x: x * _sigmoid(_setting(node, "alpha", 1.0) * x),
+    "Swish": lambda node, x: x * sigmoid(_setting(node, "alpha", 1.0) * x),
     "Tanh": lambda node, x: np.tanh(x),
     "ThresholdedRelu": lambda node, x: np.where(x > _setting(node, "alpha", 1.0), x, 0),
 }
@@ -147,7 +132,7 @@ def _parametric_relu(node: Node, reading: Reading) -> None:
             node.layer,
             source,
             "leaky ReLU",
-            lambda x: np.where(x < 0, slopes[0] * x, x),
+            lambda x: leaky_relu(x, float(slopes[0])),
         ),
     )
 

@@ -14,12 +14,12 @@ from automcu.compiler.importers.movement import (
     concatenate,
     depth_to_space,
     pad,
-    repeat,
     reshape,
     slice_axis,
     space_to_depth,
     transpose,
 )
+from automcu.compiler.importers.nearest import by_whole_factor
 from automcu.compiler.importers.onnx_operators.node import Node, Reading, operator, positive_axis
 from automcu.compiler.importers.onnx_operators.quantisation import quantisation_of
 from automcu.compiler.importers.onnx_operators.resize import source_indices
@@ -200,18 +200,7 @@ def _resize(node: Node, reading: Reading) -> None:
     source = reading.activation(node)
     result = source
     for axis, indices in enumerate(source_indices(node, reading, source.view.shape)):
-        size, count = source.view.shape[axis], len(indices)
-        factor = count // size
-        if factor and indices == [i // factor for i in range(size * factor)]:
-            result = repeat(node.layer, result, axis, factor) if factor > 1 else result
-            continue
-        step = indices[1] - indices[0] if count > 1 else 1
-        if step < 1 or indices != [indices[0] + i * step for i in range(count)]:
-            raise UnsupportedModelError(
-                f"layer {node.layer} resizes {size} to {count}, which is not by a whole number. "
-                "Resize by a whole factor."
-            )
-        result = slice_axis(reading.builder, node.layer, result, axis, indices[0], count, step)
+        result = by_whole_factor(reading.builder, node.layer, result, axis, indices)
     reading.bind(node, replace(result, layer=node.layer, step="resize nearest"))
 
 

@@ -3,6 +3,7 @@
 from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.layers import SpatialAxes
 from automcu.compiler.importers.onnx_operators.node import Node
+from automcu.compiler.importers.padding import same_padding
 from automcu.compiler.operators.windows import Window
 
 _LARGEST = 1 << 12  # of a kernel, stride, dilation or padding
@@ -38,19 +39,6 @@ def spatial_window(node: Node, source: Activation, axes: SpatialAxes, kernel: li
         (pads[0], pads[1], pads[2], pads[3]),
         (dilations[0], dilations[1]),
     )
-
-
-def same_padding(
-    lengths: list[int], kernel: list[int], strides: list[int], dilations: list[int], upper: bool
-) -> list[int]:
-    """Padding for ceil(length / stride) outputs; an odd one is at the end (`upper`) or start."""
-    before, after = [], []
-    for length, size, stride, dilation in zip(lengths, kernel, strides, dilations, strict=True):
-        total = max((-(-length // stride) - 1) * stride + dilation * (size - 1) + 1 - length, 0)
-        small, large = total // 2, total - total // 2
-        before.append(small if upper else large)
-        after.append(large if upper else small)
-    return [*before, *after]
 
 
 def _ceil_padding(

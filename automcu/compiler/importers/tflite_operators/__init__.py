@@ -1,0 +1,25 @@
+"""What each TFLite operator becomes; importing this registers them all."""
+
+from automcu.compiler.importers.tflite_operators import elementwise, movement, spatial
+from automcu.compiler.importers.tflite_operators.layer import (
+    OPERATORS,
+    Reading,
+    tensor_quantisation,
+)
+from automcu.compiler.importers.tflite_operators.records import (
+    LayerRecord,
+    ModelRecord,
+    read_records,
+)
+
+__all__ = [
+    "OPERATORS",
+    "LayerRecord",
+    "ModelRecord",
+    "Reading",
+    "elementwise",
+    "movement",
+    "read_records",
+    "spatial",
+    "tensor_quantisation",
+]
