@@ -6,6 +6,7 @@ On an armv7e-m core that is one SMMLAR and one SSAT.
 Right shifts are arithmetic (they round towards minus infinity).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ _FRACTION_BITS = 32
 _MULTIPLIER_LIMIT = 1 << 31
 _ADD_MULTIPLIER_LIMIT = (1 << 15) - 1  # both multipliers fit the 16-bit lanes of SMLAD
 _ADD_SHIFT_LIMIT = 22
+_ADD_RATIO_LIMIT = _ADD_MULTIPLIER_LIMIT / 2  # at a shift of 1, which leaves a rounding half
 
 
 @dataclass(frozen=True)
@@ -52,28 +54,38 @@ def requantisation(
 ) -> Requantisation:
     """Turn real ratios (input scale x weight scale / output scale) into multipliers.
 
-    `accumulator_bound` is the largest magnitude that an accumulator can take; the left shift is
-    the smallest that keeps every multiplier below 2**31.
+    `accumulator_bound` is the largest magnitude that an accumulator can take. Where the left
+    shift that a ratio asks for would carry accumulators out of 32 bits, the result's scale is so
+    small that all but the least accumulators saturate it: the ratio is cut to what can be had.
 
     Raises:
-        UnsupportedModelError: an accumulator could overflow 32 bits.
+        UnsupportedModelError: an accumulator could overflow 32 bits, or a ratio is not finite.
     """
-    left_shift = 0
-    while float(ratios.max()) * 2.0 ** (_FRACTION_BITS - left_shift) >= _MULTIPLIER_LIMIT:
-        left_shift += 1
-    if accumulator_bound << left_shift >= _MULTIPLIER_LIMIT:
+    largest = float(ratios.max())
+    if not math.isfinite(largest) or accumulator_bound >= _MULTIPLIER_LIMIT:
         raise UnsupportedModelError(
-            f"accumulators up to {accumulator_bound} at a scale of {float(ratios.max()):.3g} "
-            "overflow 32 bits. Quantise the model with a larger output scale."
+            f"accumulators up to {accumulator_bound} at a scale of {largest:.3g} overflow 32 bits. "
+            "Split the layer, or quantise the model again."
         )
-    multipliers = np.rint(ratios * 2.0 ** (_FRACTION_BITS - left_shift)).astype(np.int64)
+    shift = left_shift(largest)
+    while max(accumulator_bound, 1) << shift >= _MULTIPLIER_LIMIT:
+        shift -= 1
+    multipliers = np.rint(ratios * 2.0 ** (_FRACTION_BITS - shift))
     return Requantisation(
         np.minimum(multipliers, _MULTIPLIER_LIMIT - 1).astype(np.int32),
-        left_shift,
+        shift,
         zero_point,
         minimum,
         maximum,
     )
+
+
+def left_shift(ratio: float) -> int:
+    """How far accumulators must be shifted for the ratio's multiplier to stay below 2**31."""
+    shift = 0
+    while ratio * 2.0 ** (_FRACTION_BITS - shift) >= _MULTIPLIER_LIMIT:
+        shift += 1
+    return shift
 
 
 def requantise(accumulators: NDArray[np.int64], scaling: Requantisation) -> NDArray[np.int8]:
@@ -94,14 +106,21 @@ def add_scaling(
     """Integers for y = ratio_a * (a - zero_a) + ratio_b * (b - zero_b) + zero_y.
 
     `zero_points` are those of a, b and y; a ratio is the operand's scale over the result's.
+    Where one step of an operand is more than 16383 of the result, which it then saturates, both
+    ratios are cut by one factor.
+
+    Raises:
+        UnsupportedModelError: a ratio is not finite.
     """
     largest = max(abs(ratio_a), abs(ratio_b))
-    shift = min(_ADD_SHIFT_LIMIT, int(np.floor(np.log2(_ADD_MULTIPLIER_LIMIT / largest))))
-    if shift < 1:
+    if not math.isfinite(largest):
         raise UnsupportedModelError(
-            f"an addition multiplies its operand's scale by {largest:.3g}. "
-            "Quantise the model again with calibration data that reaches its real range."
+            f"an addition has operands of {largest} times its scale. Quantise the model again."
         )
+    if largest > _ADD_RATIO_LIMIT:
+        cut = _ADD_RATIO_LIMIT / largest
+        ratio_a, ratio_b, largest = ratio_a * cut, ratio_b * cut, _ADD_RATIO_LIMIT
+    shift = min(_ADD_SHIFT_LIMIT, int(np.floor(np.log2(_ADD_MULTIPLIER_LIMIT / largest))))
     zero_a, zero_b, zero_y = zero_points
     multiplier_a, multiplier_b = (round(ratio * (1 << shift)) for ratio in (ratio_a, ratio_b))
     offset = (zero_y << shift) + (1 << (shift - 1)) - zero_a * multiplier_a - zero_b * multiplier_b

@@ -9,9 +9,9 @@ from automcu.compiler import fixed_point
 from automcu.compiler.fixed_point import AddScaling, Requantisation
 from automcu.compiler.operators.clamp import NO_CLAMP, Clamp, integer_limits
 from automcu.compiler.operators.definition import Definition, Values
+from automcu.compiler.operators.fitting import fit_channels
 from automcu.compiler.operators.windows import Window, taps
 from automcu.compiler.tensor import Quantisation, Shape
-from automcu.errors import UnsupportedModelError
 
 _LARGEST_INPUT = 128  # magnitude of a raw int8 value
 
@@ -133,21 +133,21 @@ def _lower(
     if attributes.sum_scale is not None:
         direct = Quantisation(attributes.sum_scale, attributes.sum_zero_point)
         residual = _residual(attributes, direct, sources[1], result)
-    per_channel = _shifted_weights(attributes.weights, attributes.weight_offsets).reshape(
-        attributes.out_channels, -1
-    )
-    bias = attributes.bias.astype(np.int64) - source.zero_point * per_channel.sum(axis=1)
-    bound = int((_magnitudes(attributes) * _LARGEST_INPUT + np.abs(bias)).max())
-    if bound > np.iinfo(np.int32).max:
-        raise UnsupportedModelError("its accumulators overflow 32 bits. Split the layer.")
+    weights, bias = attributes.weights, attributes.bias.astype(np.int64)
+    ratios = source.scale * attributes.weight_scales / direct.scale
+    if attributes.weight_offsets is None:
+        weights, bias, ratios = fit_channels(weights, bias, ratios)
+    sums = _shifted_weights(weights, attributes.weight_offsets).sum(axis=(1, 2, 3))
+    bias = bias - source.zero_point * sums
+    magnitudes = _magnitudes(weights, attributes.weight_offsets)
     scaling = fixed_point.requantisation(
-        source.scale * attributes.weight_scales / direct.scale,
-        bound,
+        ratios,
+        int((magnitudes * _LARGEST_INPUT + np.abs(bias)).max()),
         direct.zero_point,
         *integer_limits(attributes.clamp, direct.scale, direct.zero_point),
     )
     return ConvolutionIntegers(
-        attributes.weights,
+        weights,
         bias.astype(np.int32),
         scaling,
         source.zero_point,
@@ -156,13 +156,12 @@ def _lower(
     )
 
 
-def _magnitudes(attributes: Convolution) -> NDArray[np.int64]:
+def _magnitudes(weights: NDArray[np.int8], offsets: NDArray[np.int32] | None) -> NDArray[np.int64]:
     """How much an accumulator can grow, per channel, for inputs of 1; partial sums included."""
-    assert attributes.weights is not None
-    weights = np.abs(attributes.weights.astype(np.int64).reshape(attributes.out_channels, -1))
-    total = weights.sum(axis=1)
-    if attributes.weight_offsets is not None:
-        total += np.abs(attributes.weight_offsets.astype(np.int64)) * weights.shape[1]
+    rows = np.abs(weights.astype(np.int64).reshape(len(weights), -1))
+    total = rows.sum(axis=1)
+    if offsets is not None:
+        total += np.abs(offsets.astype(np.int64)) * rows.shape[1]
     return np.asarray(total)
 
 

@@ -1,0 +1,42 @@
+"""Channels of a convolution whose accumulators would leave 32 bits.
+
+They are those whose weights have all but vanished. Their scale is tiny, so their bias, an integer
+in that scale, is huge beside whatever the weights add; or the weights are all zero and the scale
+means nothing. Both come from dead or pruned channels, and must not decide for all the others.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.compiler.fixed_point import left_shift
+
+_INPUT_SPAN = 256  # no value minus its zero point is larger, nor both when they are kept apart
+_FITTING_BITS = 30  # one less than there are, for what rounding adds
+_OUT_OF_RANGE = 512  # any result of this magnitude saturates, whatever the zero point
+_CONSTANT_RATIO = 0.25
+
+
+def fit_channels(
+    weights: NDArray[np.int8], bias: NDArray[np.int64], ratios: NDArray[np.float64]
+) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.float64]]:
+    """Weights [out, ...], bias [out] and ratios [out] of the same layer that stay within 32 bits.
+
+    A channel without weights gets a ratio like any other's and the bias that gives its constant.
+    One that is too large is divided by the power of two that makes it fit; its ratio grows by it.
+    """
+    constant = ~weights.reshape(len(weights), -1).any(axis=1)
+    results = np.clip(np.rint(bias * ratios), -_OUT_OF_RANGE, _OUT_OF_RANGE)
+    bias = np.where(constant, results / _CONSTANT_RATIO, bias).astype(np.int64)
+    ratios = np.where(constant, _CONSTANT_RATIO, ratios)
+    reach = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1) * _INPUT_SPAN
+    shifted = (np.abs(bias) + reach).astype(np.float64) * 2.0 ** left_shift(float(ratios.max()))
+    if shifted.max() < 2.0 ** (_FITTING_BITS + 1):
+        return weights, bias, ratios
+    excess = np.ceil(np.log2(np.maximum(shifted, 1.0))) - _FITTING_BITS
+    divisors = np.where(shifted >= 2.0 ** (_FITTING_BITS + 1), 2.0**excess, 1.0)
+    per_weight = divisors.reshape(-1, *[1] * (weights.ndim - 1))
+    return (
+        np.rint(weights / per_weight).astype(np.int8),
+        np.rint(bias / divisors).astype(np.int64),
+        ratios * divisors,
+    )
