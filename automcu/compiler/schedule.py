@@ -1,8 +1,11 @@
 """The order of operators that needs the least memory at its worst moment.
 
 Where only one tensor is alive the graph falls into segments that cannot mix. Within a segment all
-orders are weighed by dynamic programming over the sets of operators done so far; a segment with
-too many such sets keeps the order of the file.
+orders are weighed by dynamic programming over the sets of operators done so far. A segment with
+too many such sets keeps the order of the file, or goes depth first where that needs less.
+
+Neither names nor, but for such segments, the order of the file have a say in the result: two files
+that hold one network become one program.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +20,15 @@ _MOST_STATES = 20_000
 def schedule(graph: Graph, kernels: Mapping[str, Kernel]) -> tuple[Operator, ...]:
     """Order the graph's operators; `kernels` by operator name say what may be written in place."""
     ordered: list[Operator] = []
-    for segment in _segments(graph):
-        ordered.extend(_best_order(segment, graph, kernels) if len(segment) > 2 else segment)
+    rank = {operator.name: index for index, operator in enumerate(_depth_first(graph))}
+    for operators in _segments(graph):
+        segment = _Segment(sorted(operators, key=lambda op: rank[op.name]), graph, kernels)
+        order = segment.best_order()
+        if order is None:
+            given = _Segment(operators, graph, kernels)
+            segment = min(segment, given, key=_Segment.peak)
+            order = range(len(operators))
+        ordered.extend(segment.operators[index] for index in order)
     return tuple(ordered)
 
 
@@ -40,6 +50,24 @@ def overwritten_input(
     return None
 
 
+def _depth_first(graph: Graph) -> Iterator[Operator]:
+    """The operators before the output, each branch finished before the next is begun."""
+    producers = {operator.output: operator for operator in graph.operators}
+    waiting = [(graph.output, False)]
+    done = {graph.input}
+    while waiting:
+        name, inputs_are_done = waiting.pop()
+        if name in done:
+            continue
+        operator = producers[name]
+        if inputs_are_done:
+            done.add(name)
+            yield operator
+        else:
+            waiting.append((name, True))
+            waiting.extend((source, False) for source in reversed(operator.inputs))
+
+
 def _segments(graph: Graph) -> Iterator[list[Operator]]:
     last_use = {graph.output: len(graph.operators)}
     for position, operator in enumerate(graph.operators):
@@ -54,63 +82,83 @@ def _segments(graph: Graph) -> Iterator[list[Operator]]:
         if len(live) == 1:
             yield segment
             segment = []
-    if segment:
-        yield segment
 
 
-def _best_order(
-    segment: Sequence[Operator], graph: Graph, kernels: Mapping[str, Kernel]
-) -> Sequence[Operator]:
-    """Minimise the peak over all orders of `segment`; falls back to the given order."""
-    position = {operator.output: index for index, operator in enumerate(segment)}
-    needs = [
-        sum(1 << position[name] for name in set(op.inputs) if name in position) for op in segment
-    ]
-    readers: dict[str, int] = {}
-    for index, operator in enumerate(segment):
-        for name in operator.inputs:
-            readers[name] = readers.get(name, 0) | 1 << index
-    survivors = {name for name in position if name not in readers} | {segment[-1].output}
-    everything = (1 << len(segment)) - 1
-    # Peak so far, then the order as positions: ties are broken towards the given order.
-    layer: dict[int, tuple[int, tuple[int, ...]]] = {0: (0, ())}
-    seen = 0
-    for _ in segment:
-        following: dict[int, tuple[int, tuple[int, ...]]] = {}
-        for done, (peak, order) in layer.items():
-            live = _live(done, readers, position, survivors)
-            occupied = sum(occupied_bytes(graph.tensors[name].size) for name in live)
-            for index, operator in enumerate(segment):
-                if done >> index & 1 or needs[index] & ~done:
-                    continue
-                after = done | 1 << index
-                dying = {
-                    name
-                    for name in operator.inputs
-                    if name not in survivors and not readers[name] & ~after
-                }
-                kernel = kernels[operator.name]
-                needed = occupied + occupied_bytes(kernel.scratch_bytes)
-                if overwritten_input(operator, kernel, graph, dying) is None:
-                    needed += occupied_bytes(graph.tensors[operator.output].size)
-                candidate = (max(peak, needed), (*order, index))
-                if after not in following or candidate < following[after]:
-                    following[after] = candidate
-        seen += len(following)
-        if seen > _MOST_STATES:
-            return segment
-        layer = following
-    return [segment[index] for index in layer[everything][1]]
+class _Segment:
+    """Operators between two moments at which one tensor is alive; sets of them are bit sets."""
 
+    def __init__(
+        self, operators: Sequence[Operator], graph: Graph, kernels: Mapping[str, Kernel]
+    ) -> None:
+        self.operators = operators
+        self.graph = graph
+        self.kernels = kernels
+        self.position = {operator.output: index for index, operator in enumerate(operators)}
+        self.needs = [
+            sum(1 << self.position[name] for name in set(op.inputs) if name in self.position)
+            for op in operators
+        ]
+        self.readers: dict[str, int] = {}
+        for index, operator in enumerate(operators):
+            for name in operator.inputs:
+                self.readers[name] = self.readers.get(name, 0) | 1 << index
 
-def _live(
-    done: int, readers: Mapping[str, int], position: Mapping[str, int], survivors: set[str]
-) -> set[str]:
-    """Tensors in memory after the operators in the bit set `done`."""
-    outside = {name for name, users in readers.items() if name not in position and users & ~done}
-    inside = {
-        name
-        for name, index in position.items()
-        if done >> index & 1 and (name in survivors or readers.get(name, 0) & ~done)
-    }
-    return outside | inside
+    def best_order(self) -> Sequence[int] | None:
+        """Positions in the order of the lowest peak; ties go to the given order.
+
+        None where there are too many sets to weigh.
+        """
+        # By what is done: the peak so far, then the order as positions.
+        layer: dict[int, tuple[int, tuple[int, ...]]] = {0: (0, ())}
+        seen = 0
+        for _ in self.operators:
+            following: dict[int, tuple[int, tuple[int, ...]]] = {}
+            for done, (peak, order) in layer.items():
+                occupied = self._occupied(done)
+                for index in self._ready(done):
+                    after = done | 1 << index
+                    needed = occupied + self._needed(done, index)
+                    candidate = (max(peak, needed), (*order, index))
+                    if after not in following or candidate < following[after]:
+                        following[after] = candidate
+            seen += len(following)
+            if seen > _MOST_STATES:
+                return None
+            layer = following
+        return layer[(1 << len(self.operators)) - 1][1]
+
+    def peak(self) -> int:
+        """Bytes at the worst moment of the given order."""
+        return max(
+            self._occupied((1 << index) - 1) + self._needed((1 << index) - 1, index)
+            for index in range(len(self.operators))
+        )
+
+    def _ready(self, done: int) -> Iterator[int]:
+        for index, needs in enumerate(self.needs):
+            if not done >> index & 1 and not needs & ~done:
+                yield index
+
+    def _occupied(self, done: int) -> int:
+        """Bytes of the tensors in memory after the operators in `done`."""
+        return sum(
+            occupied_bytes(self.graph.tensors[name].size)
+            for name in (*self.position, *self.readers.keys() - self.position.keys())
+            if (name not in self.position or done >> self.position[name] & 1)
+            and not self._is_dead(name, done)
+        )
+
+    def _needed(self, done: int, index: int) -> int:
+        """Bytes that an operator needs besides: scratch, and its result unless it is in place."""
+        operator = self.operators[index]
+        kernel = self.kernels[operator.name]
+        after = done | 1 << index
+        dying = {name for name in operator.inputs if self._is_dead(name, after)}
+        needed = occupied_bytes(kernel.scratch_bytes)
+        if overwritten_input(operator, kernel, self.graph, dying) is None:
+            needed += occupied_bytes(self.graph.tensors[operator.output].size)
+        return needed
+
+    def _is_dead(self, name: str, done: int) -> bool:
+        """Whether all that read the tensor are done; what nothing reads outlives the segment."""
+        return name in self.readers and not self.readers[name] & ~done

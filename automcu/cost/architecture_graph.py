@@ -26,11 +26,17 @@ class _Builder:
         image = Tensor("input", (resolution, resolution, channels), _ANY_SCALE)
         self.tensors = {image.name: image}
         self.operators: list[Operator] = []
+        self.results: dict[tuple[tuple[str, ...], Attributes], str] = {}
 
     def add(self, name: str, inputs: tuple[str, ...], attributes: Attributes) -> str:
+        """Append an operator, unless the same is computed already: the exporter, too, shares it."""
+        key = (inputs, attributes)
+        if key in self.results:
+            return self.results[key]
         shape = output_shape(attributes, self.tensors[inputs[0]].shape)
         self.tensors[name] = Tensor(name, shape, _ANY_SCALE)
         self.operators.append(Operator(name, inputs, name, attributes))
+        self.results[key] = name
         return name
 
     def convolution(self, name: str, source: str, channels: int, size: int, stride: int = 1) -> str:
@@ -41,7 +47,7 @@ class _Builder:
 
     def relu(self, name: str, source: str) -> str:
         rectified = self.add(name, (source,), Rescale(_RELU))
-        self.tensors[name] = replace(self.tensors[name], quantisation=_RECTIFIED)
+        self.tensors[rectified] = replace(self.tensors[rectified], quantisation=_RECTIFIED)
         return rectified
 
     def sum(self, name: str, terms: list[str]) -> str:
@@ -73,10 +79,7 @@ def architecture_graph(architecture: Architecture) -> Graph:
             features = _reduction(builder, f"reduction{stage - 1}", features, width)
         for index in range(skeleton.cells_per_stage):
             features = _cell(builder, f"stage{stage}_cell{index}", features, cell)
-    head = builder.add(
-        "last_activation", (features,), Convolution(Window(1, 1), widths[-1], groups=widths[-1])
-    )
-    head = builder.relu("last_relu", head)
+    head = builder.relu("last_relu", _normalised(builder, features))
     height, width, _ = builder.tensors[head].shape
     head = builder.add("pooling", (head,), AveragePool(Window(height, width)))
     head = builder.add("classifier", (head,), Convolution(Window(1, 1), skeleton.classes))
@@ -96,6 +99,16 @@ def _fusable(graph: Graph) -> Graph:
         for name, tensor in graph.tensors.items()
     }
     return replace(graph, tensors=tensors)
+
+
+def _normalised(builder: _Builder, features: str) -> str:
+    """The last normalisation: folded into a convolution where one computes its input alone."""
+    last = builder.operators[-1]
+    if last.output == features and isinstance(last.attributes, Convolution):
+        return features
+    channels = builder.tensors[features].shape[2]
+    attributes = Convolution(Window(1, 1), channels, groups=channels)
+    return builder.add("last_activation", (features,), attributes)
 
 
 def _cell(builder: _Builder, name: str, source: str, cell: Cell) -> str:

@@ -39,8 +39,9 @@ def _fusable_operand(addition: Operator, graph: Graph) -> Operator | None:
             and name != graph.output
         ):
             candidates.append(producer)
-    # The operand computed last: the other one is then in memory already in the given order.
-    return max(candidates, key=graph.operators.index, default=None)
+    # The last operand, as a chain of sums names its newest term last. The order of the file has no
+    # say, so that two files that hold one network become one program.
+    return candidates[-1] if candidates else None
 
 
 def _other_operand(addition: Operator, name: str) -> str:
