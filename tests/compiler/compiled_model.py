@@ -1,6 +1,7 @@
 """The generated C, compiled for this machine and called as an application would."""
 
 import ctypes
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,21 @@ STRICT = ("-Werror", "-O0")
 
 def write_sources(program: Program, folder: Path) -> list[Path]:
     """Write the model's files into `folder`; returns those to compile."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in render_model(program).items():
         (folder / name).write_text(text)
     return [folder / "model.c", folder / "model_weights.c"]
 
 
 class CompiledModel:
-    """A program's C as a loaded library."""
+    """A program's C as a loaded library, in a folder of its own below `folder`.
+
+    The loader takes a second library at one path for the first.
+    """
 
     def __init__(self, program: Program, folder: Path, flags: tuple[str, ...] = STRICT) -> None:
         self.program = program
+        folder.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=folder))
         library = host_compiler().shared_library(
             write_sources(program, folder), folder / "model.so", flags=flags
         )

@@ -1,7 +1,5 @@
 """Whole random programs: the compiled C against the integer reference, byte for byte."""
 
-from itertools import count
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +10,6 @@ from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.random_graphs import graphs
 
 _INPUTS = 3
-_numbers = count()
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
@@ -21,7 +18,7 @@ def test_compiled_c_computes_the_reference_byte_for_byte(
     graph: Graph, portable_device: Device, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     program = compile_graph(graph, portable_device)
-    model = CompiledModel(program, tmp_path_factory.getbasetemp() / f"model{next(_numbers)}")
+    model = CompiledModel(program, tmp_path_factory.getbasetemp())
     inputs = random_inputs(graph)
     assert np.array_equal(model.run(inputs), program.run(inputs))
     expected = run_all_tensors(program.graph, inputs[:1])
