@@ -22,18 +22,22 @@ def fit_channels(
     """Weights [out, ...], bias [out] and ratios [out] of the same layer that stay within 32 bits.
 
     A channel without weights gets a ratio like any other's and the bias that gives its constant.
-    One that is too large is divided by the power of two that makes it fit; its ratio grows by it.
+    One that is too large is divided by the power of two that makes it fit, and its ratio grows by
+    it, though not beyond the largest: where that is not enough, its results saturate anyway.
     """
     constant = ~weights.reshape(len(weights), -1).any(axis=1)
     results = np.clip(np.rint(bias * ratios), -_OUT_OF_RANGE, _OUT_OF_RANGE)
     bias = np.where(constant, results / _CONSTANT_RATIO, bias).astype(np.int64)
     ratios = np.where(constant, _CONSTANT_RATIO, ratios)
     reach = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1) * _INPUT_SPAN
-    shifted = (np.abs(bias) + reach).astype(np.float64) * 2.0 ** left_shift(float(ratios.max()))
-    if shifted.max() < 2.0 ** (_FITTING_BITS + 1):
+    largest = float(ratios.max())
+    shifted = (np.abs(bias) + reach).astype(np.float64) * 2.0 ** left_shift(largest)
+    too_large = shifted >= 2.0 ** (_FITTING_BITS + 1)
+    if not too_large.any():
         return weights, bias, ratios
     excess = np.ceil(np.log2(np.maximum(shifted, 1.0))) - _FITTING_BITS
-    divisors = np.where(shifted >= 2.0 ** (_FITTING_BITS + 1), 2.0**excess, 1.0)
+    room = np.floor(np.log2(largest / np.maximum(ratios, np.finfo(np.float64).tiny)))
+    divisors = np.where(too_large, 2.0 ** np.minimum(excess, room), 1.0)
     per_weight = divisors.reshape(-1, *[1] * (weights.ndim - 1))
     return (
         np.rint(weights / per_weight).astype(np.int8),
