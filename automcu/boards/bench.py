@@ -14,14 +14,14 @@ from automcu.boards.flashing import boot_loader_answers, flash_image
 from automcu.boards.link import Link, open_link
 from automcu.boards.progress import Progress, keep_silent
 from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
-from automcu.boards.virtual import virtual_board
+from automcu.boards.virtual import is_virtual, virtual_board
 from automcu.devices.profile import Device
 from automcu.errors import BoardError, WrongInputError
 from automcu.records import Record
 
 VIRTUAL = "virtual"
 
-_FEWEST_RUNS = 5
+_FEWEST_RUNS = 3
 _MOST_RUNS = 100
 _BENCHMARK_S = 3.0
 
@@ -57,7 +57,8 @@ def bench_project(
     """Put the project's firmware on a board, unless it runs there already, and measure it.
 
     `board` is "virtual" or a serial port (any pyserial URL); `inputs` limits how many of the
-    golden inputs are streamed. Latency on a virtual board is modelled, not measured.
+    golden inputs are streamed. Latency on a virtual board of this machine is modelled, not
+    measured; where a board on another machine is virtual, only its user knows.
 
     Raises:
         WrongInputError: the project is not complete, or not for this device.
@@ -67,6 +68,7 @@ def bench_project(
     compiled = _load_project(project)
     golden = _load_golden(project, inputs)
     with _board_at(device, board) as url:
+        modelled = board == VIRTUAL or is_virtual(url)
         if board == VIRTUAL or not _runs_already(url, device, compiled):
             flash_image(url, device, compiled.image, progress)
         with open_link(url, device.serial.baud_rate) as link:
@@ -82,7 +84,7 @@ def bench_project(
         device=device.id,
         identity=identity,
         latency_ms=_spread(cycles, identity.clock_hz),
-        latency_source="modelled" if board == VIRTUAL else "measured",
+        latency_source="modelled" if modelled else "measured",
         cycles=int(np.median(cycles)),
         layers=layers,
         accuracy=streamed.accuracy,

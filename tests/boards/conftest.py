@@ -1,3 +1,4 @@
+import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -155,6 +156,7 @@ class Builder:
                 *(str(source_file), "-o", str(stem.with_suffix(".elf"))),
             ],
             check=True,
+            env={**os.environ, **compiler.environment},
         )
         return stem.with_suffix(".elf")
 

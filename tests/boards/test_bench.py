@@ -87,7 +87,15 @@ def test_every_differing_output_is_counted(project: Path, board: Device, bench_u
     finally:
         write_golden(project)
     assert (measured.mismatches, measured.accuracy) == (3, None)
-    assert measured.latency_source == "measured"  # all that it knows of a URL
+    assert measured.latency_source == "modelled"  # the URL is that of a virtual board
+
+
+def test_latency_on_anything_but_a_virtual_board_is_measured(
+    project: Path, board: Device, start_board: Callable[[Device], AbstractContextManager[str]]
+) -> None:
+    """A board inside this process is not among the virtual boards that run on this machine."""
+    with start_board(board) as url:
+        assert bench_project(project, board, url, inputs=1).latency_source == "measured"
 
 
 def test_fewer_inputs_can_be_asked_for(project: Path, board: Device, bench_url: str) -> None:

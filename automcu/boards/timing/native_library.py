@@ -2,13 +2,13 @@
 
 import ctypes
 import hashlib
-import os
 import platform
 import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 
+from automcu.boards.cache_folder import cache_folder
 from automcu.errors import ToolError
 from automcu.toolchains import host_compiler
 
@@ -23,7 +23,7 @@ def native_library() -> ctypes.CDLL | None:
     complete or not at all, so that several processes can start at once.
     """
     try:
-        library = _cache_folder() / _library_name()
+        library = cache_folder() / _library_name()
         if not library.exists():
             _compile_to(library)
         return ctypes.CDLL(str(library))
@@ -35,11 +35,6 @@ def _library_name() -> str:
     identity = f"{sys.platform} {platform.machine()} {ctypes.sizeof(ctypes.c_void_p)}".encode()
     digest = hashlib.sha256(_SOURCE.read_bytes() + identity).hexdigest()
     return f"accounting-{digest[:16]}{'.dll' if sys.platform == 'win32' else '.so'}"
-
-
-def _cache_folder() -> Path:
-    root = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "automcu"
 
 
 def _compile_to(library: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 
 from automcu.boards.timing.native_library import native_library
 from automcu.boards.virtual.board import run_board
+from automcu.boards.virtual.registry import RunningBoard, register
 from automcu.boards.virtual.serial_line import SerialLine
 from automcu.devices import find_device
 from automcu.devices.profile import Device
@@ -26,6 +27,7 @@ def main() -> int:
         device = _device(arguments.device)
         native_library()  # compiled now rather than when the first host waits for a measurement
         line = SerialLine(arguments.port)
+        register(RunningBoard(url=line.url, device=device.id))
         print(line.url, flush=True)
         run_board(device, line)
     except AutomcuError as error:

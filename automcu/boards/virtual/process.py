@@ -12,6 +12,7 @@ from typing import IO
 import automcu
 from automcu.boards.virtual.engine import check_core
 from automcu.boards.virtual.families import family_of
+from automcu.boards.virtual.registry import unregister
 from automcu.devices.profile import Device
 from automcu.errors import BoardError
 
@@ -41,10 +42,14 @@ def virtual_board(device: Device) -> Iterator[str]:
         start_new_session=True,
         env=_environment(),
     )
+    url = ""
     try:
-        yield _start(process, device)
+        url = _start(process, device)
+        yield url
     finally:
         _stop(process)
+        if url:
+            unregister(url)
 
 
 def _environment() -> dict[str, str]:
