@@ -149,7 +149,7 @@ def _check_quantised(nodes: list[Node]) -> None:
 
 def _read_node(node: Node, reading: Reading) -> None:
     if node.kind not in OPERATORS:
-        hint = _HINTS.get(node.kind, f"Supported are {', '.join(sorted(OPERATORS))}.")
+        hint = _HINTS.get(node.kind, "The page docs/models.md lists what can be.")
         raise UnsupportedModelError(
             f"layer {node.layer} is a {node.kind}, which cannot be compiled. {hint}"
         )

@@ -15,6 +15,7 @@ from automcu.compiler.importers.tflite_operators import (
     read_records,
     tensor_quantisation,
 )
+from automcu.compiler.importers.tflite_operators.shapes import SHAPE_KINDS, fold
 from automcu.compiler.importers.view import natural
 from automcu.errors import UnsupportedModelError
 
@@ -28,7 +29,6 @@ _DAMAGE = (
     AttributeError,
     OverflowError,
 )
-_SHAPE_ONLY = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "RESIZE_NEAREST_NEIGHBOR", "BROADCAST_TO")
 _HINTS = {
     "LOG_SOFTMAX": "Leave it out: the largest score stays the largest.",
     "ARG_MAX": "Leave it out: the application takes the largest of the scores.",
@@ -72,12 +72,12 @@ def import_tflite(path: Path) -> Graph:
 
 
 def _needed_layers(model: ModelRecord) -> list[LayerRecord]:
-    """The layers on a path to the output, in the file's order; not those that compute shapes."""
+    """The layers on a path to the output, in the file's order."""
     needed = set(model.outputs)
     kept = []
     for layer in reversed(model.layers):
         if needed.intersection(layer.outputs):
-            needed.update(layer.inputs[:1] if layer.kind in _SHAPE_ONLY else layer.inputs)
+            needed.update(layer.inputs)
             kept.append(layer)
     return kept[::-1]
 
@@ -101,13 +101,14 @@ def _declare_input(reading: Reading) -> None:
 
 
 def _read_layer(layer: LayerRecord, reading: Reading) -> None:
-    if layer.kind not in OPERATORS:
-        hint = _HINTS.get(layer.kind, f"Supported are {', '.join(sorted(OPERATORS))}.")
+    if layer.kind not in OPERATORS and layer.kind not in SHAPE_KINDS:
+        hint = _HINTS.get(layer.kind, "The page docs/models.md lists what can be.")
         raise UnsupportedModelError(
             f"layer {layer.name} is a {layer.kind}, which cannot be compiled. {hint}"
         )
     try:
-        OPERATORS[layer.kind](layer, reading)
+        if not fold(layer, reading):
+            OPERATORS[layer.kind](layer, reading)
     except UnsupportedModelError as error:
         if layer.name in str(error):
             raise

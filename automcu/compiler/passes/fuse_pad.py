@@ -57,7 +57,7 @@ def _fused(reader: Operator, pad: Operator, value: int | None, graph: Graph) -> 
 
 
 def _wider(window: Window, pad: Pad) -> Window | None:
-    """The window with the border as padding; None where a kernel would fit into the padding."""
+    """The window with the border as padding; None where a window would fit into the padding."""
     if pad.before[2] or pad.after[2]:
         return None
     top, left, bottom, right = window.padding
@@ -67,6 +67,8 @@ def _wider(window: Window, pad: Pad) -> Window | None:
         bottom + pad.after[0],
         right + pad.after[1],
     )
-    if max(padding[0], padding[2]) >= window.height or max(padding[1], padding[3]) >= window.width:
+    reach_y = window.dilation[0] * (window.height - 1) + 1
+    reach_x = window.dilation[1] * (window.width - 1) + 1
+    if max(padding[0], padding[2]) >= reach_y or max(padding[1], padding[3]) >= reach_x:
         return None
     return replace(window, padding=padding)

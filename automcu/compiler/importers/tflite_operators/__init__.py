@@ -1,6 +1,6 @@
 """What each TFLite operator becomes; importing this registers them all."""
 
-from automcu.compiler.importers.tflite_operators import elementwise, movement, spatial
+from automcu.compiler.importers.tflite_operators import batches, elementwise, movement, spatial
 from automcu.compiler.importers.tflite_operators.layer import (
     OPERATORS,
     Reading,
@@ -17,6 +17,7 @@ __all__ = [
     "LayerRecord",
     "ModelRecord",
     "Reading",
+    "batches",
     "elementwise",
     "movement",
     "read_records",

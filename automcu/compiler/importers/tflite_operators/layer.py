@@ -13,7 +13,6 @@ from automcu.compiler.graph import Quantisation
 from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.builder import GraphBuilder, checked_quantisation
 from automcu.compiler.importers.constant import Constant
-from automcu.compiler.importers.movement import reshape
 from automcu.compiler.importers.tflite_operators.records import (
     LayerRecord,
     ModelRecord,
@@ -46,8 +45,26 @@ class Reading:
         return self.model.tensors[layer.inputs[position]]
 
     def is_constant(self, layer: LayerRecord, position: int) -> bool:
-        """Whether an input is stored in the file."""
-        return layer.has_input(position) and self.record(layer, position).data is not None
+        """Whether an input is stored in the file, or was computed from shapes alone."""
+        if not layer.has_input(position):
+            return False
+        return (
+            layer.inputs[position] in self._constants
+            or self.record(layer, position).data is not None
+        )
+
+    def is_plain_constant(self, layer: LayerRecord, position: int) -> bool:
+        """Whether an input is a constant of integers that stand for themselves."""
+        record = self.record(layer, position)
+        return (
+            self.is_constant(layer, position)
+            and record.kind in ("int32", "int64")
+            and record.scales.size == 0
+        )
+
+    def set_integers(self, layer: LayerRecord, values: NDArray[np.int64]) -> None:
+        """State what a layer that computes with shapes results in."""
+        self._constants[layer.outputs[0]] = Constant(values)
 
     def activation(self, layer: LayerRecord, position: int = 0) -> Activation:
         """An input that is computed."""
@@ -63,14 +80,15 @@ class Reading:
     def constant(self, layer: LayerRecord, position: int) -> Constant:
         """An input that is stored in the file, less its zero point."""
         record = self.record(layer, position)
+        index = layer.inputs[position]
+        if index in self._constants:
+            return self._constants[index]
         if record.data is None:
             raise UnsupportedModelError(
                 f"layer {layer.name} needs {record.name!r} as a constant, but it is computed. "
                 "Convert the model with static shapes."
             )
-        index = layer.inputs[position]
-        if index not in self._constants:
-            self._constants[index] = _dequantised(record)
+        self._constants[index] = _dequantised(record)
         return self._constants[index]
 
     def integers(self, layer: LayerRecord, position: int) -> tuple[int, ...]:
@@ -87,12 +105,10 @@ class Reading:
         return tensor_quantisation(self.result_record(layer, position), f"layer {layer.name}")
 
     def bind(self, layer: LayerRecord, activation: Activation, position: int = 0) -> None:
-        """State what an output is; it is put on the scale and into the shape that the file says."""
-        record = self.result_record(layer, position)
-        if activation.view.shape != record.shape:
-            activation = reshape(self.builder, layer.name, activation, record.shape)
-        quantisation = self.result_quantisation(layer, position)
-        activation = self.builder.quantised(activation, quantisation, layer.name)
+        """State what an output is; it is put on the scale that the file says, if it says one."""
+        if self.result_record(layer, position).kind != "float32":
+            quantisation = self.result_quantisation(layer, position)
+            activation = self.builder.quantised(activation, quantisation, layer.name)
         self.builder.bind(str(layer.outputs[position]), activation)
 
 

@@ -6,6 +6,7 @@ from math import floor
 import numpy as np
 
 from automcu.compiler.importers.activation import Activation
+from automcu.compiler.importers.builder import MOST_ELEMENTS
 from automcu.compiler.importers.movement import (
     broadcast,
     concatenate,
@@ -29,10 +30,32 @@ from automcu.compiler.operators.clamp import NO_CLAMP
 from automcu.errors import UnsupportedModelError
 
 
-@operator("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+@operator("RESHAPE")
 def _reshape(layer: LayerRecord, reading: Reading) -> None:
-    source, shape = reading.activation(layer), reading.result_record(layer).shape
-    reading.bind(layer, reshape(reading.builder, layer.name, source, shape))
+    shape = reading.result_record(layer).shape
+    if layer.has_input(1):
+        shape = reading.integers(layer, 1)
+    elif layer.options is not None and layer.options.NewShapeLength():
+        shape = tuple(int(size) for size in layer.options.NewShapeAsNumpy())
+    _set_shape(layer, reading, shape)
+
+
+@operator("SQUEEZE")
+def _squeeze(layer: LayerRecord, reading: Reading) -> None:
+    shape = reading.activation(layer).view.shape
+    axes = [axis for axis, size in enumerate(shape) if size == 1]
+    if layer.options is not None and layer.options.SqueezeDimsLength():
+        given = layer.options.SqueezeDimsAsNumpy()
+        axes = [positive_axis(int(axis), len(shape)) for axis in given]
+    _set_shape(layer, reading, tuple(n for axis, n in enumerate(shape) if axis not in axes))
+
+
+@operator("EXPAND_DIMS")
+def _expand_dims(layer: LayerRecord, reading: Reading) -> None:
+    shape = list(reading.activation(layer).view.shape)
+    (axis,) = reading.integers(layer, 1)
+    shape.insert(positive_axis(axis, len(shape) + 1), 1)
+    _set_shape(layer, reading, tuple(shape))
 
 
 @operator("TRANSPOSE")
@@ -55,12 +78,11 @@ def _concatenate(layer: LayerRecord, reading: Reading) -> None:
 
 @operator("PACK")
 def _pack(layer: LayerRecord, reading: Reading) -> None:
-    shape = reading.result_record(layer).shape
-    axis = positive_axis(setting(layer, "Axis"), len(shape))
     sources = []
     for position in range(len(layer.inputs)):
         source = reading.activation(layer, position)
         part = list(source.view.shape)
+        axis = positive_axis(setting(layer, "Axis"), len(part) + 1)
         part.insert(axis, 1)
         sources.append(reshape(reading.builder, layer.name, source, tuple(part)))
     quantisation = reading.result_quantisation(layer)
@@ -86,9 +108,11 @@ def _split(layer: LayerRecord, reading: Reading) -> None:
     source = reading.activation(layer, values)
     (axis,) = reading.integers(layer, where)
     axis = positive_axis(axis, len(source.view.shape))
-    first = 0
-    for position in range(len(layer.outputs)):
-        count = reading.result_record(layer, position).shape[axis]
+    number, first = len(layer.outputs), 0
+    sizes = (source.view.shape[axis] // number,) * number
+    if layer.kind == "SPLIT_V":
+        sizes = reading.integers(layer, 1)
+    for position, count in enumerate(sizes):
         part = slice_axis(reading.builder, layer.name, source, axis, first, count)
         reading.bind(layer, part, position)
         first += count
@@ -100,15 +124,17 @@ def _unpack(layer: LayerRecord, reading: Reading) -> None:
     axis = positive_axis(setting(layer, "Axis"), len(source.view.shape))
     for position in range(len(layer.outputs)):
         part = slice_axis(reading.builder, layer.name, source, axis, position, 1)
-        reading.bind(layer, part, position)
+        kept = tuple(n for place, n in enumerate(part.view.shape) if place != axis)
+        reading.bind(layer, reshape(reading.builder, layer.name, part, kept), position)
 
 
 @operator("SLICE")
 def _slice(layer: LayerRecord, reading: Reading) -> None:
     result = reading.activation(layer)
     begins = reading.integers(layer, 1)
-    counts = reading.result_record(layer).shape
-    for axis, (first, count) in enumerate(zip(begins, counts, strict=True)):
+    counts = reading.integers(layer, 2)
+    for axis, (first, given) in enumerate(zip(begins, counts, strict=True)):
+        count = result.view.shape[axis] - first if given == -1 else given
         result = slice_axis(reading.builder, layer.name, result, axis, first, count)
     reading.bind(layer, result)
 
@@ -136,7 +162,8 @@ def _strided_slice(layer: LayerRecord, reading: Reading) -> None:
         result = slice_axis(
             reading.builder, layer.name, result, axis, chosen.start, len(chosen), chosen.step
         )
-    reading.bind(layer, result)
+    kept = tuple(n for axis, n in enumerate(result.view.shape) if not shrink_mask >> axis & 1)
+    reading.bind(layer, reshape(reading.builder, layer.name, result, kept))
 
 
 @operator("GATHER")
@@ -150,6 +177,9 @@ def _gather(layer: LayerRecord, reading: Reading) -> None:
             f"layer {layer.name} picks values without a regular step. Use a slice."
         )
     part = slice_axis(reading.builder, layer.name, source, axis, indices[0], len(indices), step)
+    if reading.constant(layer, 1).values.ndim == 0:
+        kept = tuple(n for place, n in enumerate(part.view.shape) if place != axis)
+        part = reshape(reading.builder, layer.name, part, kept)
     reading.bind(layer, part)
 
 
@@ -157,8 +187,10 @@ def _gather(layer: LayerRecord, reading: Reading) -> None:
 def _resize(layer: LayerRecord, reading: Reading) -> None:
     source = reading.activation(layer)
     result: Activation = source
-    for axis in (1, 2):
-        size, count = source.view.shape[axis], reading.result_record(layer).shape[axis]
+    for axis, count in zip((1, 2), reading.integers(layer, 1), strict=True):
+        size = source.view.shape[axis]
+        if not 1 <= count <= MOST_ELEMENTS:
+            raise ValueError(f"a resize to {count}")
         indices = [_source_index(layer, index, size, count) for index in range(count)]
         result = by_whole_factor(reading.builder, layer.name, result, axis, indices)
     reading.bind(layer, replace(result, layer=layer.name, step="resize nearest"))
@@ -166,7 +198,7 @@ def _resize(layer: LayerRecord, reading: Reading) -> None:
 
 @operator("BROADCAST_TO")
 def _broadcast(layer: LayerRecord, reading: Reading) -> None:
-    shape = reading.result_record(layer).shape
+    shape = reading.integers(layer, 1)
     reading.bind(layer, broadcast(layer.name, reading.activation(layer), shape))
 
 
@@ -192,6 +224,11 @@ def _depth(layer: LayerRecord, reading: Reading) -> None:
     else:
         result = space_to_depth(reading.builder, layer.name, source, (1, 2, 3), block)
     reading.bind(layer, result)
+
+
+def _set_shape(layer: LayerRecord, reading: Reading, shape: tuple[int, ...]) -> None:
+    source = reading.activation(layer)
+    reading.bind(layer, reshape(reading.builder, layer.name, source, shape))
 
 
 def _source_index(layer: LayerRecord, index: int, size: int, count: int) -> int:

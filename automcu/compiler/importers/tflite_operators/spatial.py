@@ -20,6 +20,7 @@ from automcu.compiler.importers.layers import (
 )
 from automcu.compiler.importers.movement import reshape
 from automcu.compiler.importers.padding import same_padding
+from automcu.compiler.importers.tflite_operators.batches import as_one_image, as_phases
 from automcu.compiler.importers.tflite_operators.layer import (
     Reading,
     fused_clamp,
@@ -70,7 +71,7 @@ def _fully_connected(layer: LayerRecord, reading: Reading) -> None:
         raise ValueError(f"weights of {weights.integers.ndim} axes")
     source = reading.activation(layer)
     features = weights.integers.shape[1]
-    if source.view.shape[-1:] != (features,):
+    if source.view.shape[-1:] != (features,) or not setting(layer, "KeepNumDims"):
         source = reshape(reading.builder, layer.name, source, (-1, features))
     quantisation = reading.result_quantisation(layer)
     result = matrix_product(
@@ -112,6 +113,9 @@ def _reduce(layer: LayerRecord, reading: Reading) -> None:
         result = reduce(reading.builder, layer.name, source, axes, AveragePool, quantisation)
     else:
         result = reduce(reading.builder, layer.name, source, axes, MaxPool)
+    if not setting(layer, "KeepDims"):
+        kept = tuple(n for axis, n in enumerate(source.view.shape) if axis not in axes)
+        result = reshape(reading.builder, layer.name, result, kept)
     reading.bind(layer, result)
 
 
@@ -128,7 +132,7 @@ def _softmax(layer: LayerRecord, reading: Reading) -> None:
 
 def _image(layer: LayerRecord, reading: Reading) -> Activation:
     source = reading.activation(layer)
-    if len(source.view.shape) != 4 or source.view.shape[0] != 1:
+    if len(source.view.shape) != 4:
         raise ValueError(f"an input of shape {source.view.shape}")
     return source
 
@@ -174,6 +178,9 @@ def _add_convolution(
     groups: int,
 ) -> None:
     dilation = setting(layer, "DilationHFactor", 1), setting(layer, "DilationWFactor", 1)
+    is_batch = source.view.shape[0] > 1
+    if is_batch:
+        source, dilation = _image_of_phases(layer, source, dilation)
     result = convolution(
         reading.builder,
         layer.name,
@@ -186,7 +193,21 @@ def _add_convolution(
         fused_clamp(layer),
         reading.result_quantisation(layer),
     )
+    if is_batch:
+        result = as_phases(layer, reading, result, dilation)
     reading.bind(layer, result)
+
+
+def _image_of_phases(
+    layer: LayerRecord, source: Activation, dilation: tuple[int, int]
+) -> tuple[Activation, tuple[int, int]]:
+    """The image whose phases are convolved one by one, and the dilation that this comes to."""
+    image, phases = as_one_image(source)
+    stride = setting(layer, "StrideH", 1), setting(layer, "StrideW", 1)
+    padded = setting(layer, "Padding") != tflite.Padding.VALID
+    if stride != (1, 1) or dilation != (1, 1) or padded:
+        raise ValueError(f"a batch of {source.view.shape[0]}")
+    return image, phases
 
 
 def _window(
