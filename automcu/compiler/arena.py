@@ -13,7 +13,8 @@ from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels import Kernel
 from automcu.compiler.schedule import occupied_bytes, overwritten_input
 
-_SHUFFLES = 200
+_ATTEMPTS = 240  # packings to try
+_PROMOTIONS = 20  # of them from one order, each with the highest blocks moved to the front
 
 
 @dataclass(frozen=True)
@@ -119,18 +120,20 @@ def _pack_tightest(blocks: Sequence[_Block], bound: int) -> dict[str, int]:
     best: list[int] = []
     best_size: int | None = None
     generator = random.Random(0)
-    for attempt in range(len(orders) + _SHUFFLES):
-        if attempt < len(orders):
-            order = orders[attempt]
-        else:
-            order = list(range(len(blocks)))
-            generator.shuffle(order)
+    order = orders[0]
+    for attempt in range(_ATTEMPTS):
+        if attempt % _PROMOTIONS == 0:
+            start = attempt // _PROMOTIONS
+            order = orders[start] if start < len(orders) else generator.sample(order, len(order))
         offsets = _first_fit(order, clashes)
-        size = max(offset + size for offset, size in zip(offsets, sizes, strict=True))
+        tops = [offset + size for offset, size in zip(offsets, sizes, strict=True)]
+        size = max(tops)
         if best_size is None or size < best_size:
             best, best_size = offsets, size
         if best_size <= bound:
             break
+        # What ends highest was placed too late.
+        order = sorted(order, key=lambda block: tops[block] < size)
     return {
         buffer.name: offset for block, offset in zip(blocks, best, strict=True) for buffer in block
     }

@@ -16,6 +16,7 @@ from automcu.space import EDGES, Architecture, Cell, stages
 _ANY_SCALE = Quantisation(1.0, 0)  # costs do not depend on scales
 _RECTIFIED = Quantisation(1.0, -128)  # where nothing is negative, int8 starts at zero
 _RELU = (0.0, float("inf"))
+LAST_NORMALISATION = "last_activation"
 _CONVOLUTIONS = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
 
 
@@ -108,7 +109,7 @@ def _normalised(builder: _Builder, features: str) -> str:
         return features
     channels = builder.tensors[features].shape[2]
     attributes = Convolution(Window(1, 1), channels, groups=channels)
-    return builder.add("last_activation", (features,), attributes)
+    return builder.add(LAST_NORMALISATION, (features,), attributes)
 
 
 def _cell(builder: _Builder, name: str, source: str, cell: Cell) -> str:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.operators import Add, AveragePool, Convolution, Rescale
 from automcu.compiler.passes import optimise
-from automcu.cost.architecture_graph import architecture_graph
+from automcu.cost.architecture_graph import LAST_NORMALISATION, architecture_graph
 from automcu.records import write_atomically
 from automcu.space import Architecture, Cell, Operation, Skeleton, all_cells
 
@@ -64,12 +64,15 @@ class CellStructures:
     """`counts` int [networks, kinds]: layers of each kind in one cell.
 
     `tensors` int [networks, orders, kinds]: for each order of layers worth considering the most
-    tensors in memory while a layer of a kind runs (0: there is none). Rows follow `networks`.
+    tensors in memory while a layer of a kind runs (0: there is none). `folds` bool
+    [networks]: the cell ends in a lone convolution, into which the network's last normalisation
+    is folded. Rows follow `networks`.
     """
 
     networks: Mapping[Edges, int]
     counts: NDArray[np.int64]
     tensors: NDArray[np.int64]
+    folds: NDArray[np.bool_]
 
 
 @cache
@@ -86,6 +89,7 @@ def cell_structures(kernels: str) -> CellStructures:
             {edges: row for row, edges in enumerate(distinct_networks())},
             file["counts"].astype(np.int64),
             file[f"tensors_{kernels}"].astype(np.int64),
+            file["folds"].astype(np.bool_),
         )
 
 
@@ -177,10 +181,12 @@ def _pareto(vectors: set[Vector]) -> set[Vector]:
 
 def _write() -> None:
     counts: list[Vector] = []
+    folds: list[bool] = []
     orders: dict[str, list[list[Vector]]] = {kernels: [] for kernels in OVERWRITES}
     for number, edges in enumerate(distinct_networks()):
-        layers, _ = cell_layers(edges)
+        layers, graph = cell_layers(edges)
         counts.append(count_kinds(layers))
+        folds.append(all(op.name != LAST_NORMALISATION for op in graph.operators))
         for kernels, overwrites in OVERWRITES.items():
             orders[kernels].append(fewest_tensors(layers, overwrites))
         if number % 500 == 0:
@@ -192,7 +198,13 @@ def _write() -> None:
         )
         for kernels, found in orders.items()
     }
-    np.savez_compressed(content, allow_pickle=False, counts=np.array(counts, np.uint8), **arrays)
+    np.savez_compressed(
+        content,
+        allow_pickle=False,
+        counts=np.array(counts, np.uint8),
+        folds=np.array(folds),
+        **arrays,
+    )
     write_atomically(STRUCTURES_FILE, content.getvalue())
 
 

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler import compile_graph
-from automcu.cost.architecture_graph import architecture_graph
+from automcu.cost.architecture_graph import LAST_NORMALISATION, architecture_graph
 from automcu.cost.cell_structure import cell_structures
+from automcu.cost.code_size import function_bytes, layer_bytes
 from automcu.cost.estimate import estimate_program
+from automcu.cost.latency import latency_of, layer_cycles
 from automcu.cost.records import FeasibleCell, Survey
 from automcu.cost.stage_costs import StageCosts, stage_costs
 from automcu.cost.verdict import check
@@ -111,6 +113,14 @@ def space_costs(device: Device, skeleton: Skeleton) -> SpaceCosts:
         flash += skeleton.cells_per_stage * (counts @ stage.layer_bytes)
         cycles += skeleton.cells_per_stage * (counts @ stage.cycles)
         np.maximum(arena, _peaks(stage), out=arena)
+    folded = cell_structures("portable").folds
+    head = around.kernels[LAST_NORMALISATION]
+    cycles -= folded * layer_cycles(head, latency_of(device, compiler).coefficients)
+    flash -= folded * (
+        head.weight_bytes
+        + layer_bytes(head, device, compiler)
+        + function_bytes(head, device, compiler)
+    )
     return SpaceCosts(
         latency_ms=1e3 * cycles / device.clock_hz,
         flash_bytes=np.rint(flash).astype(np.int64),
