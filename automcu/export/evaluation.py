@@ -48,10 +48,12 @@ def onnx_logits(path: Path, inputs_nhwc: NDArray[np.float32]) -> NDArray[np.floa
 def _open(path: Path) -> onnxruntime.InferenceSession:
     """Open without int8 kernels: on processors without VNNI theirs saturate at 16 bits.
 
-    The graph then runs as it is written: dequantise, compute in float, quantise.
+    The graph then runs as it is written: dequantise, compute in float, quantise. Threads that spin
+    while they wait would slow everything down on a busy computer.
     """
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.disable_quant_qdq", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:

@@ -9,9 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from automcu.training.device import device_of
 
-FLOPS_WORTH_THREADS = 400e6
-"""Forward operations per step. Below, a second thread gains at most a quarter, and makes training
-tens of times slower while another program holds its core: threads meet at every layer."""
+FLOPS_WORTH_THREADS = 2e9
+"""Forward operations per step. Below, more threads gain little on idle cores, and make training
+tens of times slower while another program holds a core: all threads meet at every layer."""
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def test_small_networks_get_one_thread_and_large_ones_what_torch_has() -> None:
     try:
         with suitable_threads(network, (8, 8, 3), batch_size=16):
             assert torch.get_num_threads() == 1
-        with suitable_threads(network, (64, 64, 3), batch_size=1024):
+        with suitable_threads(network, (96, 96, 3), batch_size=1024):
             assert torch.get_num_threads() == 2
         assert torch.get_num_threads() == 2
     finally:
