@@ -45,6 +45,7 @@ def render_html(findings: Findings) -> str:
         understood=describe(findings.brief),
         results=result_rows(findings),
         latency_word=wording.latency_word(findings),
+        board_name=wording.board_name(findings),
         flash=_bar(
             findings.build.flash_bytes, findings.brief.max_flash_bytes, findings.device.flash_bytes
         ),

@@ -35,6 +35,8 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
 }
 _WIDTH_INCHES = 8.6
+# A little above 100 %, so that a perfect network's point is whole.
+_PERFECT = 100.4
 _MOST_BARS = 48
 # A rectangle lower than this share of the picture has no room for a name.
 _LABEL_SHARE = 0.055
@@ -50,7 +52,9 @@ def accuracy_over_latency(findings: Findings) -> str:
             colour = _ACCENT if candidate.chosen else _MUTED
             axes.plot(*point, "o", color=colour, markersize=11 if candidate.chosen else 8)
             label = f"{candidate.rank}{' (deployed)' if candidate.chosen else ''}"
-            axes.annotate(label, point, xytext=(8, 4), textcoords="offset points", color=colour)
+            axes.annotate(
+                label, point, xytext=(-9, 5), textcoords="offset points", color=colour, ha="right"
+            )
         limit = findings.brief.max_latency_ms
         if limit:
             axes.axvline(limit, color=_LIMIT, linewidth=1, linestyle="--")
@@ -66,6 +70,7 @@ def accuracy_over_latency(findings: Findings) -> str:
             )
         axes.set_xlim(left=0)
         axes.margins(x=0.12, y=0.3)
+        axes.set_ylim(top=min(axes.get_ylim()[1], _PERFECT))
         axes.set_xlabel("modelled latency in ms")
         axes.set_ylabel("int8 accuracy on\nvalidation data in %")
         axes.grid(axis="y", color="#e4e7eb", linewidth=0.8)
@@ -75,14 +80,14 @@ def accuracy_over_latency(findings: Findings) -> str:
 def latency_per_layer(findings: Findings) -> str:
     """Return a bar per layer: the board's cycles, and the estimate as a tick on each bar."""
     clock = findings.device.clock_hz / 1e3
-    estimated = {layer.name: layer.cycles / clock for layer in findings.estimate.layers}
     rows = [(layer.name, layer.cycles / clock) for layer in findings.measurement.layers]
-    rows, others = _slowest(rows)
+    shown, others = _slowest([value for _, value in rows])
+    rows = [rows[at] for at in shown]
+    ticks = _estimated(findings, shown)
     with matplotlib.rc_context(_STYLE):
         height = 1.1 + 0.19 * len(rows)
         figure = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
         axes = figure.subplots()
-        names = [name for name, _ in rows]
         positions = range(len(rows))
         axes.barh(
             positions,
@@ -91,16 +96,17 @@ def latency_per_layer(findings: Findings) -> str:
             height=0.68,
             label=latency_word(findings),
         )
-        axes.plot(
-            [estimated.get(name, 0.0) for name in names],
-            positions,
-            "|",
-            color=_CATEGORIES[1],
-            markersize=9,
-            markeredgewidth=2,
-            label="estimate before training (modelled)",
-        )
-        axes.set_yticks(positions, names, fontsize=8)
+        if ticks:
+            axes.plot(
+                ticks,
+                positions,
+                "|",
+                color=_CATEGORIES[1],
+                markersize=9,
+                markeredgewidth=2,
+                label="estimate before training (modelled)",
+            )
+        axes.set_yticks(positions, [name for name, _ in rows], fontsize=8)
         axes.invert_yaxis()
         axes.set_xlabel(f"ms{others}")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
@@ -108,14 +114,26 @@ def latency_per_layer(findings: Findings) -> str:
         return _svg(figure, "Latency per layer")
 
 
-def _slowest(rows: list[tuple[str, float]]) -> tuple[list[tuple[str, float]], str]:
-    """Keep the slowest layers, in their order, where there are too many to read."""
-    if len(rows) <= _MOST_BARS:
-        return rows, ""
-    threshold = sorted((value for _, value in rows), reverse=True)[_MOST_BARS - 1]
-    kept = [row for row in rows if row[1] >= threshold][:_MOST_BARS]
-    rest = sum(value for _, value in rows) - sum(value for _, value in kept)
-    return kept, f" ({len(rows) - len(kept)} faster layers, {rest:.2g} ms together, not shown)"
+def _slowest(values: list[float]) -> tuple[list[int], str]:
+    """Return the positions of the slowest layers, in order, and a word on those left out."""
+    ranking = sorted(range(len(values)), key=lambda at: -values[at])
+    kept, hidden = sorted(ranking[:_MOST_BARS]), ranking[_MOST_BARS:]
+    if not hidden:
+        return kept, ""
+    rest = sum(values[at] for at in hidden)
+    return kept, f" ({len(hidden)} faster layers, {rest:.2g} ms together, not shown)"
+
+
+def _estimated(findings: Findings, shown: list[int]) -> list[float]:
+    """Return the estimated milliseconds of the layers shown; none where programs differ.
+
+    The estimate names layers after the architecture, the board after the ONNX file; both hold
+    the same program, so the layers correspond by position.
+    """
+    layers = findings.estimate.layers
+    if len(layers) != len(findings.measurement.layers):
+        return []
+    return [layers[at].cycles / (findings.device.clock_hz / 1e3) for at in shown]
 
 
 def memory_plan(findings: Findings) -> str:

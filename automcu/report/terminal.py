@@ -8,6 +8,7 @@ from rich.table import Table
 
 from automcu.report.record import CandidateFinding, Findings
 from automcu.report.wording import (
+    board_name,
     cell_name,
     kilobytes,
     latency_word,
@@ -66,9 +67,7 @@ def _candidate_cells(candidate: CandidateFinding) -> tuple[str, ...]:
 
 
 def _result(findings: Findings) -> Table:
-    table = Table(
-        title=f"On {findings.measurement.board}", title_justify="left", box=box.SIMPLE_HEAD
-    )
+    table = Table(title=f"On {board_name(findings)}", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("", style="bold", no_wrap=True)
     table.add_column("result", justify="right", no_wrap=True)
     table.add_column("limit", justify="right", no_wrap=True)

@@ -84,7 +84,7 @@ def _estimate() -> Estimate:
 def _measurement() -> Measurement:
     total = sum(_cycles(layer) for layer in range(LAYERS))
     return Measurement(
-        board="virtual stm32f407g-disc1",
+        board="virtual",
         device="stm32f407g-disc1",
         identity=Identity(
             protocol_version=1,
