@@ -234,13 +234,13 @@ def _fitted(
         if not kernel.any():
             bias[k] = 4 * min(max(round(bias[k] * ratios[k]), -512), 512)
             ratios[k] = 0.25
-    largest, shift = max(ratios), 0
-    while largest * 2.0 ** (32 - shift) >= 2**31:
+    shift = 0
+    while max(ratios) * 2.0 ** (32 - shift) >= 2**31:
         shift += 1
     for k, kernel in enumerate(weights):
         size = (abs(bias[k]) + 256 * int(abs(kernel).sum())) * 2**shift
         if size >= 2**31:
-            room = floor(log2(largest / ratios[k])) if ratios[k] else inf
+            room = ceil(log2(2.0 ** (shift - 1) / ratios[k])) - 1 if ratios[k] else inf
             divisor = 2.0 ** min(ceil(log2(size)) - 30, room)
             weights[k] = np.rint(kernel / divisor)
             bias[k], ratios[k] = round(bias[k] / divisor), ratios[k] * divisor

@@ -14,6 +14,7 @@ _INPUT_SPAN = 256  # no value minus its zero point is larger, nor both when they
 _FITTING_BITS = 30  # one less than there are, for what rounding adds
 _OUT_OF_RANGE = 512  # any result of this magnitude saturates, whatever the zero point
 _CONSTANT_RATIO = 0.25
+_TINY = np.finfo(np.float64).tiny
 
 
 def fit_channels(
@@ -23,20 +24,20 @@ def fit_channels(
 
     A channel without weights gets a ratio like any other's and the bias that gives its constant.
     One that is too large is divided by the power of two that makes it fit, and its ratio grows by
-    it, though not beyond the largest: where that is not enough, its results saturate anyway.
+    it, though not so far that all would be shifted more: there its results saturate anyway.
     """
     constant = ~weights.reshape(len(weights), -1).any(axis=1)
     results = np.clip(np.rint(bias * ratios), -_OUT_OF_RANGE, _OUT_OF_RANGE)
     bias = np.where(constant, results / _CONSTANT_RATIO, bias).astype(np.int64)
     ratios = np.where(constant, _CONSTANT_RATIO, ratios)
     reach = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1) * _INPUT_SPAN
-    largest = float(ratios.max())
-    shifted = (np.abs(bias) + reach).astype(np.float64) * 2.0 ** left_shift(largest)
+    shift = left_shift(float(ratios.max()))
+    shifted = (np.abs(bias) + reach).astype(np.float64) * 2.0**shift
     too_large = shifted >= 2.0 ** (_FITTING_BITS + 1)
     if not too_large.any():
         return weights, bias, ratios
     excess = np.ceil(np.log2(np.maximum(shifted, 1.0))) - _FITTING_BITS
-    room = np.floor(np.log2(largest / np.maximum(ratios, np.finfo(np.float64).tiny)))
+    room = np.ceil(np.log2(2.0 ** (shift - 1) / np.maximum(ratios, _TINY))) - 1
     divisors = np.where(too_large, 2.0 ** np.minimum(excess, room), 1.0)
     per_weight = divisors.reshape(-1, *[1] * (weights.ndim - 1))
     return (

@@ -1,0 +1,58 @@
+"""Windows of pools: dilation, padding, and what they may not hide."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from automcu.compiler import Quantisation
+from automcu.compiler.kernels import choose_kernel
+from automcu.compiler.operators import AveragePool, Convolution, MaxPool
+from automcu.compiler.operators.pool import needed_counts, pixel_counts
+from automcu.compiler.operators.windows import Window
+from automcu.compiler.shapes import output_shape
+from automcu.devices import Device
+from tests.compiler.operators.one_operator import one_operator
+from tests.compiler.random_graphs import windows
+
+SCALE = Quantisation(0.5, 3)
+
+
+@given(window=windows(6, 5, pooling=True))
+def test_counts_are_those_of_taps_inside_the_image(window: Window) -> None:
+    counts = pixel_counts(window, 6, 5)
+    for row, column in np.ndindex(counts.shape):
+        inside = sum(
+            0 <= row * window.stride[0] - window.padding[0] + u * window.dilation[0] < 6
+            and 0 <= column * window.stride[1] - window.padding[1] + v * window.dilation[1] < 5
+            for u in range(window.height)
+            for v in range(window.width)
+        )
+        assert counts[row, column] == inside
+    assert needed_counts(AveragePool(window), 6, 5) == tuple(np.unique(counts))
+
+
+@pytest.mark.parametrize("padding", [(2, 0, 0, 0), (0, 2, 0, 0), (0, 0, 2, 0), (0, 0, 0, 2)])
+@pytest.mark.parametrize("kind", [AveragePool, MaxPool])
+def test_padding_that_hides_a_whole_window_is_refused(
+    kind: type[AveragePool] | type[MaxPool], padding: tuple[int, int, int, int]
+) -> None:
+    with pytest.raises(ValueError, match="hides a whole window"):
+        output_shape(kind(Window(2, 2, padding=padding)), (6, 6, 1))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=windows(12, 12, largest=12), second=windows(12, 12, largest=12), data=st.data())
+def test_kernels_of_different_windows_have_different_names(
+    first: Window, second: Window, portable_device: Device, data: st.DataObject
+) -> None:
+    """A name is shared only by kernels whose C is the same."""
+
+    def kernel(window: Window, attributes: object) -> tuple[str, dict[str, object]]:
+        graph = one_operator(attributes, (((12, 12, 2), SCALE),), SCALE)  # type: ignore[arg-type]
+        chosen = choose_kernel(graph.operators[-1], graph, portable_device)
+        return chosen.function, dict(chosen.settings)
+
+    groups = data.draw(st.sampled_from((1, 2)))
+    one, other = (kernel(window, Convolution(window, 2, groups)) for window in (first, second))
+    assert (one[0] == other[0]) <= (one[1] == other[1])
