@@ -24,7 +24,7 @@ from automcu.compiler.shapes import output_shape
 from automcu.errors import UnsupportedModelError
 
 MOST_ELEMENTS = 1 << 24  # of one tensor: a bound on what a hostile file can make us allocate
-MOST_OPERATORS = 2000
+MOST_OPERATORS = 1000
 PROBABILITIES = Quantisation(1 / 256, -128)
 STEPS = 255  # between the least and the largest int8
 WIDEST_STEP = 8.0  # of a function's result on its own range, in steps of its input

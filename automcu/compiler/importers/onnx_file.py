@@ -15,7 +15,13 @@ from automcu.compiler.importers.arrange import in_file_order
 from automcu.compiler.importers.builder import GraphBuilder
 from automcu.compiler.importers.constant import Constant
 from automcu.compiler.importers.content import read_content
-from automcu.compiler.importers.onnx_operators import OPERATORS, Node, Reading, node_of
+from automcu.compiler.importers.onnx_operators import (
+    OPERATORS,
+    Node,
+    Reading,
+    node_of,
+    text,
+)
 from automcu.compiler.importers.onnx_operators.node import UINT8_OFFSET
 from automcu.compiler.importers.onnx_operators.operator_format import (
     as_quantise_dequantise,
@@ -54,12 +60,12 @@ def import_onnx(path: Path) -> Graph:
     model = _load(path)
     builder = GraphBuilder()
     for initializer in model.graph.initializer:
-        builder.constants[initializer.name] = Constant(_array(initializer, path))
+        builder.constants[text(initializer.name)] = Constant(_array(initializer, path))
     if len(model.graph.output) != 1:
         raise UnsupportedModelError(
             f"the model has {len(model.graph.output)} outputs. Export it with one."
         )
-    output = model.graph.output[0].name
+    output = text(model.graph.output[0].name)
     nodes = _needed_nodes(model, output, builder)
     _check_quantised(nodes)
     readers: dict[str, list[Node]] = {}
@@ -95,13 +101,13 @@ def _load(path: Path) -> onnx.ModelProto:
 def _array(initializer: onnx.TensorProto, path: Path) -> NDArray[np.generic]:
     if initializer.data_location == onnx.TensorProto.EXTERNAL:
         raise UnsupportedModelError(
-            f"{path} keeps {initializer.name} in another file. Save the model as a single file."
+            f"{path} keeps {text(initializer.name)} in another file. Save it as a single file."
         )
     try:
         return np.asarray(numpy_helper.to_array(initializer))
     except (ValueError, TypeError, KeyError) as error:
         raise UnsupportedModelError(
-            f"{path} holds a damaged array {initializer.name}. Export the model again."
+            f"{path} holds a damaged array {text(initializer.name)}. Export the model again."
         ) from error
 
 
@@ -120,7 +126,12 @@ def _needed_nodes(model: onnx.ModelProto, output: str, builder: GraphBuilder) ->
             kept.append(proto)
     nodes: list[Node] = []
     for index, proto in enumerate(reversed(kept)):
-        node = node_of(proto, index)
+        try:
+            node = node_of(proto, index)
+        except (ValueError, TypeError) as error:
+            raise UnsupportedModelError(
+                f"layer {index} is damaged: {error}. Export the model again."
+            ) from error
         nodes.extend(_expanded(node, builder) if is_operator_format(node) else (node,))
     return nodes
 
@@ -171,10 +182,10 @@ def _malformed(node: Node, error: Exception) -> UnsupportedModelError:
 
 def _declare_input(model: onnx.ModelProto, reading: Reading) -> None:
     builder = reading.builder
-    inputs = [value for value in model.graph.input if value.name not in builder.constants]
+    inputs = [value for value in model.graph.input if text(value.name) not in builder.constants]
     if len(inputs) != 1:
         raise UnsupportedModelError(f"the model has {len(inputs)} inputs. Export it with one.")
-    name, kind = inputs[0].name, inputs[0].type.tensor_type.elem_type
+    name, kind = text(inputs[0].name), inputs[0].type.tensor_type.elem_type
     sizes = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim]
     if len(sizes) not in (2, 3, 4) or min(sizes[1:], default=0) < 1 or sizes[0] > 1:
         raise UnsupportedModelError(

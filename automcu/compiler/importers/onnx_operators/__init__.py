@@ -6,7 +6,7 @@ from automcu.compiler.importers.onnx_operators import (
     quantisation,
     spatial,
 )
-from automcu.compiler.importers.onnx_operators.node import OPERATORS, Node, Reading, node_of
+from automcu.compiler.importers.onnx_operators.node import OPERATORS, Node, Reading, node_of, text
 
 __all__ = [
     "OPERATORS",
@@ -17,4 +17,5 @@ __all__ = [
     "node_of",
     "quantisation",
     "spatial",
+    "text",
 ]

@@ -100,14 +100,23 @@ def operator(*kinds: str) -> Callable[[Importer], Importer]:
 
 
 def node_of(proto: NodeProto, index: int) -> Node:
-    """The node of a file."""
+    """The node of a file.
+
+    Raises:
+        ValueError: an attribute has no known type.
+    """
     return Node(
-        kind=proto.op_type,
-        layer=proto.name or f"{proto.op_type}_{index}",
-        inputs=tuple(proto.input),
-        outputs=tuple(proto.output),
-        settings={a.name: helper.get_attribute_value(a) for a in proto.attribute},
+        kind=text(proto.op_type),
+        layer=text(proto.name) or f"{proto.op_type}_{index}",
+        inputs=tuple(text(name) for name in proto.input),
+        outputs=tuple(text(name) for name in proto.output),
+        settings={text(a.name): helper.get_attribute_value(a) for a in proto.attribute},
     )
+
+
+def text(value: str | bytes) -> str:
+    """A name of the file; protobuf hands out bytes where a damaged one is not UTF-8."""
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")
 
 
 def positive_axis(axis: int, rank: int) -> int:
