@@ -3,6 +3,7 @@
 A pointwise layer is reshaped into short rows, so that its ring stays small.
 """
 
+from collections import Counter
 from functools import partial
 
 import numpy as np
@@ -22,12 +23,16 @@ from automcu.compiler.lowering import Integers
 from automcu.compiler.operators import Convolution
 from automcu.compiler.operators.clamp import NO_CLAMP
 from automcu.compiler.operators.convolution import ConvolutionIntegers
+from automcu.compiler.operators.windows import Window
 
 _PIXELS = 4
 _ACCUMULATORS = 8
 _LONGEST_ROW = 32  # pixels that a pointwise layer takes at a time ...
-_ROW_VALUES = 1024  # ... as long as they are no more values than this
+_ROW_VALUES = 2048  # ... as long as they are no more values than this
+_SHORT_ROW = 8  # values of a kernel row up to which windows are gathered ...
+_MANY_ROWS = 4  # ... if the kernel has this many rows
 _LARGEST_OFFSET = 4095
+_Plan = list[tuple[Block, int, int]]  # blocks of one row: shape, how many, first pixel
 _QUAD_ORDER = (0, 2, 1, 3)  # the order in which SXTB16 pairs four neighbouring bytes
 
 
@@ -38,26 +43,36 @@ def armv7e_m_convolution(operator: Operator, graph: Graph) -> Kernel | None:
         return None
     shape = _shape(operator, attributes, graph)
     residual = attributes.sum_scale is not None
-    plan = _blocks(shape, residual, "")
+    plan = _blocks(shape, shape.out_width, residual, "")
     if any(3 * block.pixel_bytes > _LARGEST_OFFSET for block, _, _ in plan):
         return None
+    gathers = _gathers(attributes, graph.tensors[operator.inputs[0]].shape[2])
     settings = convolution_settings(operator, graph)
+    window_settings = {f"window_{name}": value for name, value in settings.items()}
     function = _function_name(settings, shape, residual, attributes)
-    plan = _blocks(shape, residual, function)
+    plan = _blocks(shape, shape.out_width, residual, function)
+    tail = _blocks(shape, shape.tail_pixels, residual, function) if shape.tail_pixels else []
     depth = shape.window.height * 2 * shape.steps
     return Kernel(
         variant="armv7e-m",
         function=function,
         template="armv7e_m_convolution.c.j2",
-        settings=settings | _settings(shape, attributes, plan),
+        settings=settings
+        | window_settings
+        | _settings(shape, attributes, plan, tail)
+        | ({"gathers": True, "padded": True} | _NO_PADDING if gathers else {"gathers": False}),
         parameters_type="convolution_parameters",
         arrays=convolution_arrays(shape.out_channels * depth, shape.out_channels),
         pack=_pack,
         scratch_bytes=shape.scratch_bytes,
-        overwrites=((1,) if residual else ()) + ((0,) if shape.may_overwrite_input() else ()),
-        work=_work(shape, plan),
-        code=_code(plan),
+        overwrites=((1,) if residual else ())
+        + ((0,) if shape.may_overwrite_input() and not gathers else ()),
+        work=_work(shape, plan, tail),
+        code=_code(plan + tail),
     )
+
+
+_NO_PADDING = {"pad_top": 0, "pad_left": 0, "pad_bottom": 0, "stride_y": 1, "kernel_height": 1}
 
 
 def _is_supported(attributes: Convolution) -> bool:
@@ -74,32 +89,52 @@ def _is_supported(attributes: Convolution) -> bool:
 def _shape(operator: Operator, attributes: Convolution, graph: Graph) -> Ring:
     in_height, in_width, in_channels = graph.tensors[operator.inputs[0]].shape
     out_height, out_width, out_channels = graph.tensors[operator.output].shape
+    tail = 0
+    if _gathers(attributes, in_channels):
+        depth = attributes.window.height * attributes.window.width * in_channels
+        return Ring(out_height, out_width, depth, out_height, out_width, out_channels, Window(1, 1))
     if attributes.window.is_pointwise:
-        in_height, in_width = _rows(in_height * in_width, in_channels)
-        out_height, out_width = in_height, in_width
+        pixels = in_height * in_width
+        in_width = out_width = _row_length(pixels, in_channels)
+        in_height = out_height = pixels // in_width
+        tail = pixels % in_width
     return Ring(
-        in_height, in_width, in_channels, out_height, out_width, out_channels, attributes.window
+        in_height,
+        in_width,
+        in_channels,
+        out_height,
+        out_width,
+        out_channels,
+        attributes.window,
+        tail,
     )
 
 
-def _rows(pixels: int, channels: int) -> tuple[int, int]:
-    """Rows and pixels a row of a pointwise layer: as few blocks as possible, then long rows."""
-    longest = min(pixels, _LONGEST_ROW, max(_PIXELS, _ROW_VALUES // channels))
-    widths = [n for n in range(1, longest + 1) if pixels % n == 0]
-    width = min(widths, key=lambda n: (pixels // n * -(-n // _PIXELS), -n))
-    return pixels // width, width
+def _gathers(attributes: Convolution, in_channels: int) -> bool:
+    """Whether kernel rows are so short that windows are better gathered, whole, for each pixel.
+
+    The layer is then pointwise on the gathered windows.
+    """
+    window = attributes.window
+    return window.height >= _MANY_ROWS and window.width * in_channels <= _SHORT_ROW
 
 
-def _blocks(shape: Ring, residual: bool, function: str) -> list[tuple[Block, int, int]]:
-    """The blocks of one row of one channel group: shape, how many, first pixel."""
+def _row_length(pixels: int, channels: int) -> int:
+    """Pixels that a pointwise layer widens at a time: whole blocks where there are enough."""
+    longest = min(_LONGEST_ROW, _ROW_VALUES // channels // _PIXELS * _PIXELS)
+    return pixels if pixels <= _PIXELS else min(pixels, max(_PIXELS, longest))
+
+
+def _blocks(shape: Ring, width: int, residual: bool, function: str) -> _Plan:
+    """The blocks of a row of `width` pixels: shape, how many, first pixel."""
     pair_bytes = 4 * shape.steps * shape.window.height
-    main = min(shape.out_width, _PIXELS)
+    main = min(width, _PIXELS)
     channels = 2
-    if main <= 2:
+    if shape.out_width <= 2:
         channels = min(_ACCUMULATORS // main, widest_channels(shape.out_channels, pair_bytes))
-    parts = [(main, shape.out_width // main, 0)]
-    if shape.out_width % main:
-        parts.append((shape.out_width % main, 1, shape.out_width // main * main))
+    parts = [(main, width // main, 0)]
+    if width % main:
+        parts.append((width % main, 1, width // main * main))
     return [
         (
             Block(
@@ -119,9 +154,7 @@ def _blocks(shape: Ring, residual: bool, function: str) -> list[tuple[Block, int
     ]
 
 
-def _settings(
-    shape: Ring, attributes: Convolution, plan: list[tuple[Block, int, int]]
-) -> dict[str, object]:
+def _settings(shape: Ring, attributes: Convolution, plan: _Plan, tail: _Plan) -> dict[str, object]:
     clamp = attributes.clamp if attributes.sum_scale is None else attributes.sum_clamp
     block = plan[0][0]
     return shape.settings() | {
@@ -131,38 +164,47 @@ def _settings(
         "clamps": ""
         if clamp == NO_CLAMP
         else ("sum" if attributes.sum_scale is not None else "scaling"),
-        "blocks": [
-            {
-                "name": part.function,
-                "lines": partial(assembly, part),
-                "pixels": part.pixels,
-                "channels": part.channels,
-                "count": count,
-                "column": first * part.pixel_bytes,
-                "first_output": first * shape.out_channels,
-            }
-            for part, count, first in plan
+        "functions": [
+            {"name": name, "lines": partial(assembly, part)}
+            for name, part in {part.function: part for part, _, _ in plan + tail}.items()
         ],
+        "blocks": _block_settings(plan),
+        "tail_blocks": _block_settings(tail),
     }
 
 
-def _work(shape: Ring, plan: list[tuple[Block, int, int]]) -> dict[str, int]:
-    groups = shape.out_height * shape.out_channels // plan[0][0].channels
-    work = shape.work() | {"groups": groups * len(plan)}
-    for block, count, _ in plan:
-        name = f"{block.pixels}x{block.channels}"
-        blocks = groups * count
-        work[f"blocks_{name}"] = blocks
-        work[f"steps_{name}"] = blocks * block.segments * block.steps
-        if block.segments > 1:
-            work["segments"] = work.get("segments", 0) + blocks * block.segments
-        if block.steps > block.unrolled:
-            passes = blocks * block.segments * block.steps // block.unrolled
-            work["passes"] = work.get("passes", 0) + passes
-    return work
+def _block_settings(plan: _Plan) -> list[dict[str, object]]:
+    return [
+        {
+            "name": part.function,
+            "pixels": part.pixels,
+            "channels": part.channels,
+            "count": count,
+            "column": first * part.pixel_bytes,
+            "first_output": first * part.out_channels,
+        }
+        for part, count, first in plan
+    ]
 
 
-def _code(plan: list[tuple[Block, int, int]]) -> dict[str, int]:
+def _work(shape: Ring, plan: _Plan, tail: _Plan) -> dict[str, int]:
+    groups = shape.out_channels // plan[0][0].channels
+    work = Counter(shape.work())
+    for rows, blocks_of_row in ((shape.out_height, plan), (1, tail)):
+        work["groups"] += rows * groups * len(blocks_of_row)
+        for block, count, _ in blocks_of_row:
+            name = f"{block.pixels}x{block.channels}"
+            blocks = rows * groups * count
+            work[f"blocks_{name}"] += blocks
+            work[f"steps_{name}"] += blocks * block.segments * block.steps
+            if block.segments > 1:
+                work["segments"] += blocks * block.segments
+            if block.steps > block.unrolled:
+                work["passes"] += blocks * block.segments * block.steps // block.unrolled
+    return dict(work)
+
+
+def _code(plan: _Plan) -> dict[str, int]:
     code: dict[str, int] = {}
     for block, _, _ in plan:
         name = f"{block.pixels}x{block.channels}"
@@ -176,25 +218,30 @@ def _pack(operator: Operator, graph: Graph, integers: Integers) -> LayerConstant
     if not isinstance(integers, ConvolutionIntegers) or not isinstance(attributes, Convolution):
         raise TypeError(f"{operator.name} is not a convolution")
     shape = _shape(operator, attributes, graph)
+    weights = integers.weights
+    gathers = _gathers(attributes, weights.shape[3])
+    if gathers:
+        weights = weights.reshape(len(weights), 1, 1, -1)
     return LayerConstants(
         arrays={
-            "weights": pack_weights(integers.weights, shape.ring_channels),
+            "weights": pack_weights(weights, shape.ring_channels, in_quads=not gathers),
             "channels": interleave(integers.bias, integers.scaling.multipliers),
         },
         fields=convolution_fields(integers),
     )
 
 
-def pack_weights(weights: NDArray[np.int8], ring_channels: int) -> NDArray[np.int8]:
+def pack_weights(weights: NDArray[np.int8], ring_channels: int, in_quads: bool) -> NDArray[np.int8]:
     """Weights [out, height, width, in] in the order of the inner loop: (a0, b0, a1, b1) words.
 
-    Depth follows the ring: channels padded to `ring_channels`, groups of four in the order that
-    widening by SXTB16 leaves them in, each kernel row padded to whole pairs.
+    Depth follows the ring: channels padded to `ring_channels`; `in_quads` where groups of four
+    channels are in the order that widening by SXTB16 leaves them in; each kernel row padded to
+    whole pairs.
     """
     out_channels, height, width, in_channels = weights.shape
     padded = np.zeros((out_channels, height, width, ring_channels), np.int8)
     padded[..., :in_channels] = weights
-    if in_channels == ring_channels and in_channels % len(_QUAD_ORDER) == 0:
+    if in_quads and in_channels % len(_QUAD_ORDER) == 0:
         quads = padded.reshape(out_channels, height, -1, len(_QUAD_ORDER))
         padded = quads[..., np.array(_QUAD_ORDER)]
     segments = padded.reshape(out_channels, height, width * ring_channels)
@@ -214,8 +261,8 @@ def _function_name(
     k = settings
     window = attributes.window
     name = (
-        f"convolution_{window.height}x{window.width}_{shape.in_height}x{shape.in_width}"
-        f"x{shape.in_channels}_to_{k['out_height']}x{k['out_width']}x{shape.out_channels}"
+        f"convolution_{window.height}x{window.width}_{k['in_height']}x{k['in_width']}"
+        f"x{k['in_channels']}_to_{k['out_height']}x{k['out_width']}x{shape.out_channels}"
     )
     if window.stride != (1, 1):
         name += f"_s{window.stride[0]}x{window.stride[1]}"

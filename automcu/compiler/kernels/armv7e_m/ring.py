@@ -12,7 +12,10 @@ from automcu.compiler.operators.windows import Window
 
 @dataclass(frozen=True)
 class Ring:
-    """How a layer is cut into rows, and rows into segments that one kernel row multiplies."""
+    """How a layer is cut into rows, and rows into segments that one kernel row multiplies.
+
+    A pointwise layer is cut into short rows of its own, the last of which has `tail_pixels` only.
+    """
 
     in_height: int
     in_width: int
@@ -21,6 +24,7 @@ class Ring:
     out_width: int
     out_channels: int
     window: Window
+    tail_pixels: int = 0
 
     @property
     def ring_channels(self) -> int:
@@ -63,6 +67,7 @@ class Ring:
         return {
             "in_height": self.in_height,
             "in_width": self.in_width,
+            "in_channels": self.in_channels,
             "padded": any(self.window.padding),
             "pad_bottom": self.window.padding[2],
             "ring_channels": self.ring_channels,
@@ -70,6 +75,8 @@ class Ring:
             "ring_row": self.ring_row,
             "read_pixels": read_pixels,
             "right_pixels": self.ring_pixels - pad_left - read_pixels,
+            "tail_pixels": self.tail_pixels,
+            "gathers": False,
             "out_rows": self.out_height,
             "row_outputs": self.out_width * self.out_channels,
         }
@@ -77,9 +84,9 @@ class Ring:
     def work(self) -> dict[str, int]:
         """What filling the ring takes, for the latency model."""
         return {
-            "rows": self.out_height,
-            "widened": self.in_height * self.ring_pixels * self.ring_channels,
-            "widened_rows": self.in_height,
+            "rows": self.out_height + bool(self.tail_pixels),
+            "widened": (self.in_height * self.ring_pixels + self.tail_pixels) * self.ring_channels,
+            "widened_rows": self.in_height + bool(self.tail_pixels),
         }
 
     def may_overwrite_input(self) -> bool:
