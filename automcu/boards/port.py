@@ -134,7 +134,8 @@ def open_port(url: str, baud_rate: int, parity: Parity = "none") -> Port:
         driver = serial.serial_for_url(url, do_not_open=True)
         driver.baudrate = baud_rate
         driver.timeout = _TICK_S
-        driver.write_timeout = _WRITE_TIMEOUT_S
+        if not url.startswith("rfc2217://"):  # which knows no such thing
+            driver.write_timeout = _WRITE_TIMEOUT_S
         if "://" not in url:
             driver.exclusive = True
         driver.open()

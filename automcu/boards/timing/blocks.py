@@ -43,8 +43,11 @@ class TimedBlock:
 
 @dataclass(frozen=True, slots=True)
 class _Timing:
-    instructions: tuple[Instruction, ...]
+    """Where each instruction of a block starts and what it costs, and where the block ends."""
+
+    addresses: tuple[int, ...]
     times: tuple[InstructionTime, ...]
+    end: int
 
 
 class BlockTimer:
@@ -76,8 +79,8 @@ class BlockTimer:
         timing = self._timings[(extent, continues)]
         rest = [
             time.cycles
-            for instruction, time in zip(timing.instructions, timing.times, strict=True)
-            if instruction.address >= address
+            for start, time in zip(timing.addresses, timing.times, strict=True)
+            if start >= address
         ]
         return len(rest), sum(rest)
 
@@ -86,17 +89,19 @@ class BlockTimer:
         address, size = extent
         start = before[0] if before else address
         line = decode(self._read_memory(start, address + size - start), start)
+        if all(instruction.address != address for instruction in line):
+            return self._time(extent, None)  # the block before holds what cannot be decoded
         timed = [
-            (instruction, time)
+            (instruction.address, time)
             for instruction, time in zip(line, self._time_instructions(line), strict=True)
             if instruction.address >= address
         ]
-        return _Timing(tuple(i for i, _ in timed), tuple(t for _, t in timed))
+        return _Timing(tuple(a for a, _ in timed), tuple(t for _, t in timed), address + size)
 
     def _summary(self, timing: _Timing) -> TimedBlock:
         first_line, line_cycles = self._line_cycles(timing)
         return TimedBlock(
-            instructions=len(timing.instructions),
+            instructions=len(timing.addresses),
             cycles=sum(time.cycles for time in timing.times),
             taken_penalty=timing.times[-1].taken_penalty,
             first_line=first_line,
@@ -105,13 +110,13 @@ class BlockTimer:
 
     def _line_cycles(self, timing: _Timing) -> tuple[int, tuple[int, ...]]:
         """The flash lines that a block is fetched from, and the cycles spent in each."""
-        first = self._flash.line_at(timing.instructions[0].address)
-        last = self._flash.line_at(timing.instructions[-1].end - 1)
+        first = self._flash.line_at(timing.addresses[0])
+        last = self._flash.line_at(timing.end - 1)
         if self._flash.wait_states == 0 or first is None or last is None:
             return 0, ()
         cycles = [0] * (last - first + 1)
-        for instruction, time in zip(timing.instructions, timing.times, strict=True):
-            line = self._flash.line_at(instruction.address)
+        for address, time in zip(timing.addresses, timing.times, strict=True):
+            line = self._flash.line_at(address)
             if line is not None:
                 cycles[line - first] += time.cycles
         return first, tuple(cycles)
