@@ -73,8 +73,9 @@ def windows(
 class _Growing:
     """A graph under construction, and the generator that its weights come from."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
+    def __init__(self, draw: st.DrawFn, all_quantised: bool) -> None:
         self.draw = draw
+        self.all_quantised = all_quantised
         self.weights = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
         shape = (draw(st.integers(1, 7)), draw(st.integers(1, 7)), draw(st.integers(1, 8)))
         image = Tensor("image", shape, draw(quantisations()))
@@ -110,6 +111,13 @@ class _Growing:
         """Append the operator, sometimes with a clamp of its own behind it, as importers do."""
         if self.draw(st.integers(0, 3)):
             return self.add(attributes, *inputs)
+        if self.all_quantised:
+            result = self.add(attributes, *inputs)
+            return self.add(
+                Rescale(self.draw(clamps())),
+                result,
+                quantisation=self.draw(st.sampled_from((None, result.quantisation))),
+            )
         shape = output_shape(attributes, *(tensor.shape for tensor in inputs))
         result = self._append(attributes, inputs, Tensor("", shape, None))
         self.unquantised.append(result)
@@ -279,9 +287,12 @@ _STEPS = (
 
 
 @st.composite
-def graphs(draw: st.DrawFn, most_steps: int = 8) -> Graph:
-    """A graph with weights that compiles; some of its operators may not reach the output."""
-    growing = _Growing(draw)
+def graphs(draw: st.DrawFn, most_steps: int = 8, all_quantised: bool = False) -> Graph:
+    """A graph with weights that compiles; some of its operators may not reach the output.
+
+    What only a clamp reads has no quantisation, as in most files, unless `all_quantised`.
+    """
+    growing = _Growing(draw, all_quantised)
     for step in draw(st.lists(st.sampled_from(_STEPS), min_size=1, max_size=most_steps)):
         step(growing)
     return growing.graph()
