@@ -15,6 +15,7 @@ from automcu.compiler.graph import Quantisation
 from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.arrange import axis_roles, compact, image, in_file_order
 from automcu.compiler.importers.builder import GraphBuilder
+from automcu.compiler.importers.phases import as_one_image, as_phases, dilated
 from automcu.compiler.importers.view import in_order
 from automcu.compiler.operators import AveragePool, Convolution, MaxPool, Softmax
 from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
@@ -71,6 +72,11 @@ def convolution(
     quantisation: Quantisation | None = None,
 ) -> Activation:
     """Weights are [out, kernel height, kernel width, in / groups], `bias` is real [out]."""
+    dilation = (1, 1)
+    is_batch = 0 not in axes.order and source.view.shape[0] > 1
+    if is_batch:
+        source, dilation = as_one_image(source, axes.height, axes.width)
+        window = dilated(window, dilation)
     scale = builder.quantisation(source, layer).scale
     name = image(builder, source, layer, axes.groups)
     out_channels, kernel_height, kernel_width, per_group = weights.integers.shape
@@ -80,8 +86,9 @@ def convolution(
     if (kernel_height, kernel_width) != (window.height, window.width):
         raise ValueError(f"weights of {kernel_height}x{kernel_width}")
     attributes = filled_convolution(layer, weights, bias, scale, window, groups, clamp)
-    result = builder.add(layer, (name,), attributes, quantisation)
-    return _with_sizes(builder, source, axes, result)
+    tensor = builder.add(layer, (name,), attributes, quantisation)
+    result = _with_sizes(builder, source, axes, tensor)
+    return as_phases(result, axes.height, axes.width, dilation) if is_batch else result
 
 
 def filled_convolution(

@@ -76,6 +76,17 @@ def repeat(layer: str, source: Activation, axis: int, times: int) -> Activation:
     return source.viewed(source.view.repeated(axis, times), layer, "resize nearest")
 
 
+def tile(layer: str, source: Activation, times: Sequence[int]) -> Activation:
+    """All of each axis so many times in a row."""
+    if min(times, default=1) < 1 or len(times) != len(source.view.shape):
+        raise ValueError(f"{times} repetitions of {source.view.shape}")
+    _check_size(layer, source.view.size * prod(times))
+    for axis, count in enumerate(times):
+        if count > 1:
+            source = source.viewed(source.view.tiled(axis, count), layer, "tile")
+    return source
+
+
 def broadcast(layer: str, source: Activation, shape: tuple[int, ...]) -> Activation:
     """Axes of size 1 repeated to fill `shape`."""
     _check_size(layer, prod(shape))

@@ -22,6 +22,7 @@ from automcu.compiler.importers.onnx_operators import (
     node_of,
     text,
 )
+from automcu.compiler.importers.onnx_operators.folding import FOLDED_KINDS, fold
 from automcu.compiler.importers.onnx_operators.node import UINT8_OFFSET
 from automcu.compiler.importers.onnx_operators.operator_format import (
     as_quantise_dequantise,
@@ -33,7 +34,19 @@ from automcu.errors import UnsupportedModelError
 _MOST_NODES = 20_000
 _DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul")
 _QUANTISING = ("QuantizeLinear", "DequantizeLinear")
-_PASSING = (*_QUANTISING, "Cast", "Identity")
+_KEEPING_AXES = (
+    *_QUANTISING,
+    "Cast",
+    "Identity",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Pad",
+    "Relu",
+    "Clip",
+)
+_TO_CHANNELS_FIRST = (0, 3, 1, 2)
 _CHANNELS_FIRST = ("Conv", "MaxPool", "AveragePool", "BatchNormalization", "GlobalAveragePool")
 _HINTS = {
     "LogSoftmax": "Leave it out: the largest score stays the largest.",
@@ -159,13 +172,14 @@ def _check_quantised(nodes: list[Node]) -> None:
 
 
 def _read_node(node: Node, reading: Reading) -> None:
-    if node.kind not in OPERATORS:
+    if node.kind not in OPERATORS and node.kind not in FOLDED_KINDS:
         hint = _HINTS.get(node.kind, "The page docs/models.md lists what can be.")
         raise UnsupportedModelError(
             f"layer {node.layer} is a {node.kind}, which cannot be compiled. {hint}"
         )
     try:
-        OPERATORS[node.kind](node, reading)
+        if not fold(node, reading):
+            OPERATORS[node.kind](node, reading)
     except UnsupportedModelError as error:
         if node.layer in str(error):
             raise
@@ -202,24 +216,29 @@ def _declare_input(model: onnx.ModelProto, reading: Reading) -> None:
 
 def _input_order(name: str, shape: tuple[int, ...], reading: Reading) -> tuple[int, ...]:
     """How the file's input lies in ours: channels last, wherever the file has them."""
-    first = name
-    readers = reading.readers.get(first, [])
-    while readers and readers[0].kind in _PASSING:
-        readers = reading.readers.get(readers[0].outputs[0], [])
-    kind = readers[0].kind if readers else ""
+    first = _first_reader_of_shape(name, reading)
     natural = tuple(range(len(shape)))
     if len(shape) == 4:
-        to_channels_first = kind == "Transpose" and list(readers[0].settings.get("perm", ())) == [
-            0,
-            3,
-            1,
-            2,
-        ]
-        one_channel_last = kind == "Reshape" and shape[3] == 1 and shape[1] > 1
-        return natural if to_channels_first or one_channel_last else (0, 2, 3, 1)
-    if len(shape) == 3 and kind in _CHANNELS_FIRST:
+        kind = "" if first is None else first.kind
+        order = () if first is None else tuple(first.settings.get("perm", ()))
+        has_channels_last = kind == "Transpose" and order == _TO_CHANNELS_FIRST
+        has_one_channel_last = kind == "Reshape" and shape[3] == 1 and shape[1] > 1
+        return natural if has_channels_last or has_one_channel_last else (0, 2, 3, 1)
+    if len(shape) == 3 and first is not None and first.kind in _CHANNELS_FIRST:
         return (0, 2, 1)
     return natural
+
+
+def _first_reader_of_shape(name: str, reading: Reading) -> Node | None:
+    """The first node behind the input that tells which of its axes are the channels."""
+    for _ in range(_MOST_NODES):
+        readers = [node for node in reading.readers.get(name, ()) if node.kind != "Shape"]
+        if not readers:
+            return None
+        if readers[0].kind not in _KEEPING_AXES:
+            return readers[0]
+        name = readers[0].outputs[0]
+    return None
 
 
 def _in_known_order(builder: GraphBuilder, output: Activation) -> Activation:

@@ -94,6 +94,10 @@ class View:
         """Each value of an axis `times` times in a row."""
         return self._with_axis(axis, (*self.axes[axis], (times, 0)), self.offset)
 
+    def tiled(self, axis: int, times: int) -> "View":
+        """All of an axis `times` times in a row."""
+        return self._with_axis(axis, ((times, 0), *self.axes[axis]), self.offset)
+
     def broadcast(self, shape: tuple[int, ...]) -> "View":
         """Repeat axes of size 1 to fill `shape`, with new axes in front, as numpy does."""
         axes: list[Parts] = [((1, 0),)] * (len(shape) - len(self.axes)) + list(self.axes)

@@ -17,6 +17,7 @@ from automcu.compiler.importers.movement import (
     reshape,
     slice_axis,
     space_to_depth,
+    tile,
     transpose,
 )
 from automcu.compiler.importers.nearest import by_whole_factor
@@ -178,8 +179,7 @@ def _pad(node: Node, reading: Reading) -> None:
             f"layer {node.layer} pads by '{mode}'; only zeros and other constants are supported. "
             "Pad with zeros in the model."
         )
-    source = reading.activation(node)
-    rank = len(source.view.shape)
+    rank = len(_shape(node, reading))
     pads = reading.integers(node, 1, "pads") or ()
     axes = tuple(range(rank))
     if node.has_input(3):
@@ -190,6 +190,10 @@ def _pad(node: Node, reading: Reading) -> None:
     before, after = [0] * rank, [0] * rank
     for place, axis in enumerate(axes):
         before[axis], after[axis] = pads[place], pads[place + len(axes)]
+    if reading.is_constant(node, 0):
+        _pad_constant(node, reading, before, after)
+        return
+    source = reading.activation(node)
     value = reading.limit(node, 2, "value")
     border = 0.0 if value is None else value
     reading.bind(node, pad(reading.builder, node.layer, source, before, after, border))
@@ -210,6 +214,12 @@ def _expand(node: Node, reading: Reading) -> None:
     given = reading.integers(node, 1, "shape") or ()
     shape = np.broadcast_shapes(source.view.shape, given)
     reading.bind(node, broadcast(node.layer, source, shape))
+
+
+@operator("Tile")
+def _tile(node: Node, reading: Reading) -> None:
+    times = reading.integers(node, 1, "repeats") or ()
+    reading.bind(node, tile(node.layer, reading.activation(node), times))
 
 
 @operator("DepthToSpace")
@@ -280,6 +290,18 @@ def _set_shape(node: Node, reading: Reading, shape: tuple[int, ...]) -> None:
 
 def _reshape_constant(node: Node, reading: Reading, shape: tuple[int, ...]) -> None:
     reading.builder.constants[node.outputs[0]] = reading.constant(node, 0).reshaped(shape)
+
+
+def _pad_constant(node: Node, reading: Reading, before: list[int], after: list[int]) -> None:
+    """Pad a constant with zeros: a file computes the pads of another layer so."""
+    constant = reading.constant(node, 0)
+    widths = list(zip(before, after, strict=True))
+    if min((*before, *after)) < 0 or sum(before) + sum(after) > _LONGEST_CONSTANT:
+        raise ValueError(f"pads {widths} of a constant")
+    values = np.pad(constant.values, widths)
+    if values.size > _LONGEST_CONSTANT:
+        raise ValueError(f"a constant of shape {values.shape}")
+    reading.builder.constants[node.outputs[0]] = replace(constant, values=values)
 
 
 def _along(

@@ -24,6 +24,7 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    proto: NodeProto | None = None
 
     def has_input(self, position: int) -> bool:
         """Whether an optional input is given."""
@@ -111,6 +112,7 @@ def node_of(proto: NodeProto, index: int) -> Node:
         inputs=tuple(text(name) for name in proto.input),
         outputs=tuple(text(name) for name in proto.output),
         settings={text(a.name): helper.get_attribute_value(a) for a in proto.attribute},
+        proto=proto,
     )
 
 

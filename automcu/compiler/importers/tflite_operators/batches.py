@@ -1,9 +1,4 @@
-"""SpaceToBatch and BatchToSpace, which converters put around a dilated convolution.
-
-The pixels of one phase of the dilation become an image of their own, a batch of such images is
-convolved, and the phases are put together again. Seen through a view, that is the dilated
-convolution of the one image.
-"""
+"""SpaceToBatch and BatchToSpace: the phases of an image as a batch of images (see `phases`)."""
 
 from math import prod
 
@@ -11,7 +6,6 @@ from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.movement import pad, reshape, slice_axis, transpose
 from automcu.compiler.importers.tflite_operators.layer import Reading, operator
 from automcu.compiler.importers.tflite_operators.records import LayerRecord
-from automcu.compiler.importers.view import View, joined
 
 _LARGEST_BLOCK = 1 << 12
 
@@ -60,46 +54,6 @@ def _batch_to_space(layer: LayerRecord, reading: Reading) -> None:
         count = joint[axis] - first - last
         result = slice_axis(reading.builder, layer.name, result, axis + 1, first, count)
     reading.bind(layer, result)
-
-
-def as_one_image(source: Activation) -> tuple[Activation, tuple[int, int]]:
-    """A batch of phases as the image that they are phases of, and the dilation.
-
-    Raises:
-        ValueError: the batch is something else.
-    """
-    batch, rows, columns, channels = source.view.axes
-    steps = {"rows": joined(rows), "columns": joined(columns)}
-    dilation = {"rows": 1, "columns": 1}
-    for size, stride in joined(batch):
-        name = next(
-            (
-                name
-                for name, parts in steps.items()
-                if dilation[name] == 1 and len(parts) == 1 and parts[0][1] == size * stride
-            ),
-            None,
-        )
-        if name is None:
-            raise ValueError(f"an input of shape {source.view.shape}; only one image works")
-        steps[name] = ((steps[name][0][0] * size, stride),)
-        dilation[name] = size
-    axes = (((1, 0),), steps["rows"], steps["columns"], channels)
-    image = source.viewed(View(axes, source.view.offset), source.layer, source.step)
-    return image, (dilation["rows"], dilation["columns"])
-
-
-def as_phases(
-    layer: LayerRecord, reading: Reading, image: Activation, dilation: tuple[int, int]
-) -> Activation:
-    """The image as the batch of its phases."""
-    (_, height, width, channels), (rows, columns) = image.view.shape, dilation
-    split = (1, height // rows, rows, width // columns, columns, channels)
-    phases = transpose(
-        layer.name, reshape(reading.builder, layer.name, image, split), (2, 4, 0, 1, 3, 5)
-    )
-    shape = (rows * columns, height // rows, width // columns, channels)
-    return reshape(reading.builder, layer.name, phases, shape)
 
 
 def _operands(

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from math import floor
 
-import numpy as np
-
 from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.builder import MOST_ELEMENTS
 from automcu.compiler.importers.movement import (
@@ -15,6 +13,7 @@ from automcu.compiler.importers.movement import (
     reshape,
     slice_axis,
     space_to_depth,
+    tile,
     transpose,
 )
 from automcu.compiler.importers.nearest import by_whole_factor
@@ -204,14 +203,8 @@ def _broadcast(layer: LayerRecord, reading: Reading) -> None:
 
 @operator("TILE")
 def _tile(layer: LayerRecord, reading: Reading) -> None:
-    source = reading.activation(layer)
     times = reading.integers(layer, 1)
-    if any(n > 1 and size > 1 for n, size in zip(times, source.view.shape, strict=True)):
-        raise UnsupportedModelError(
-            f"layer {layer.name} repeats an axis that is longer than 1. Use a concatenation."
-        )
-    shape = tuple(int(size) for size in np.multiply(times, source.view.shape))
-    reading.bind(layer, broadcast(layer.name, source, shape))
+    reading.bind(layer, tile(layer.name, reading.activation(layer), times))
 
 
 @operator("DEPTH_TO_SPACE", "SPACE_TO_DEPTH")

@@ -20,7 +20,6 @@ from automcu.compiler.importers.layers import (
 )
 from automcu.compiler.importers.movement import reshape
 from automcu.compiler.importers.padding import same_padding
-from automcu.compiler.importers.tflite_operators.batches import as_one_image, as_phases
 from automcu.compiler.importers.tflite_operators.layer import (
     Reading,
     fused_clamp,
@@ -178,9 +177,6 @@ def _add_convolution(
     groups: int,
 ) -> None:
     dilation = setting(layer, "DilationHFactor", 1), setting(layer, "DilationWFactor", 1)
-    is_batch = source.view.shape[0] > 1
-    if is_batch:
-        source, dilation = _image_of_phases(layer, source, dilation)
     result = convolution(
         reading.builder,
         layer.name,
@@ -193,21 +189,7 @@ def _add_convolution(
         fused_clamp(layer),
         reading.result_quantisation(layer),
     )
-    if is_batch:
-        result = as_phases(layer, reading, result, dilation)
     reading.bind(layer, result)
-
-
-def _image_of_phases(
-    layer: LayerRecord, source: Activation, dilation: tuple[int, int]
-) -> tuple[Activation, tuple[int, int]]:
-    """The image whose phases are convolved one by one, and the dilation that this comes to."""
-    image, phases = as_one_image(source)
-    stride = setting(layer, "StrideH", 1), setting(layer, "StrideW", 1)
-    padded = setting(layer, "Padding") != tflite.Padding.VALID
-    if stride != (1, 1) or dilation != (1, 1) or padded:
-        raise ValueError(f"a batch of {source.view.shape[0]}")
-    return image, phases
 
 
 def _window(
