@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 ACCUMULATORS = ("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11")
-_MOST_UNROLLED = 8  # steps; 8 x 60 bytes stay inside a 1 KiB instruction cache
+# Steps in a pass of the loop. 8 x 60 bytes stay inside a 1 KiB instruction cache; several kernel
+# rows make long loops anyway, where half the code costs 3 % of the time.
+_MOST_UNROLLED = {"one segment": 8, "several segments": 4}
 _LARGEST_OFFSET = 4095  # of LDR with a 12-bit immediate
 
 # The stack frame, in bytes from sp. The first part is the caller's block_job, copied.
@@ -51,7 +53,8 @@ class Block:
     @property
     def unrolled(self) -> int:
         """Steps in one pass of the loop: the largest divisor that keeps the code small."""
-        most = _MOST_UNROLLED * 8 // (self.pixels * self.channels)
+        steps = _MOST_UNROLLED["one segment" if self.segments == 1 else "several segments"]
+        most = steps * len(ACCUMULATORS) // (self.pixels * self.channels)
         return max(n for n in range(1, most + 1) if self.steps % n == 0)
 
 

@@ -65,7 +65,7 @@ class Ring:
         pad_left = self.window.padding[1]
         read_pixels = min(self.in_width, self.ring_pixels - pad_left)
         return {
-            "in_height": self.in_height,
+            "in_height": self.in_height + bool(self.tail_pixels),
             "in_width": self.in_width,
             "in_channels": self.in_channels,
             "padded": any(self.window.padding),
