@@ -173,7 +173,7 @@ def _concatenate(node: Node, reading: Reading) -> None:
 
 @operator("Pad")
 def _pad(node: Node, reading: Reading) -> None:
-    mode = bytes(node.settings.get("mode", b"constant")).decode()
+    mode = node.word("mode", "constant")
     if mode != "constant":
         raise UnsupportedModelError(
             f"layer {node.layer} pads by '{mode}'; only zeros and other constants are supported. "
@@ -224,7 +224,7 @@ def _tile(node: Node, reading: Reading) -> None:
 
 @operator("DepthToSpace")
 def _depth_to_space(node: Node, reading: Reading) -> None:
-    order = bytes(node.settings.get("mode", b"DCR")).decode()
+    order = node.word("mode", "DCR")
     result = depth_to_space(
         reading.builder,
         node.layer,
@@ -268,7 +268,10 @@ def _constant_node(node: Node, reading: Reading) -> None:
         values = np.asarray(numpy_helper.to_array(settings["value"]))
     else:
         kinds = ("value_float", "value_floats", "value_int", "value_ints")
-        values = np.asarray(next(settings[kind] for kind in kinds if kind in settings))
+        given = [settings[kind] for kind in kinds if kind in settings]
+        if not given:
+            raise ValueError("a constant without a value")
+        values = np.asarray(given[0])
     reading.builder.constants[node.outputs[0]] = Constant(values)
 
 

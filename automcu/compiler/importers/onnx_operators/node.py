@@ -30,6 +30,17 @@ class Node:
         """Whether an optional input is given."""
         return len(self.inputs) > position and self.inputs[position] != ""
 
+    def word(self, setting: str, default: str) -> str:
+        """An attribute that is a word.
+
+        Raises:
+            ValueError: the file has another type there.
+        """
+        value = self.settings.get(setting, default.encode())
+        if not isinstance(value, bytes):
+            raise ValueError(f"{setting} is {value}")
+        return value.decode()
+
 
 @dataclass
 class Reading:

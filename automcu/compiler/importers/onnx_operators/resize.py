@@ -13,7 +13,7 @@ def source_indices(node: Node, reading: Reading, shape: tuple[int, ...]) -> list
     Raises:
         UnsupportedModelError: it interpolates, or its coordinates are of a kind we do not know.
     """
-    mode = bytes(node.settings.get("mode", b"nearest")).decode()
+    mode = node.word("mode", "nearest")
     if mode != "nearest":
         raise UnsupportedModelError(
             f"layer {node.layer} resizes by '{mode}' interpolation. Resize by 'nearest'."
@@ -49,7 +49,7 @@ def _sizes_and_scales(
 def _source(node: Node, index: int, size: int, result: int, scale: float) -> int:
     if size == result:
         return index
-    kind = bytes(node.settings.get("coordinate_transformation_mode", b"half_pixel")).decode()
+    kind = node.word("coordinate_transformation_mode", "half_pixel")
     if node.kind == "Upsample":
         kind = "asymmetric"
     if kind in ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel"):
@@ -64,7 +64,7 @@ def _source(node: Node, index: int, size: int, result: int, scale: float) -> int
         raise UnsupportedModelError(
             f"layer {node.layer} resizes with coordinates '{kind}'. Use 'asymmetric'."
         )
-    rounding = bytes(node.settings.get("nearest_mode", b"round_prefer_floor")).decode()
+    rounding = node.word("nearest_mode", "round_prefer_floor")
     if node.kind == "Upsample":
         rounding = "floor"
     nearest = {

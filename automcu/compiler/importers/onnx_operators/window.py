@@ -24,7 +24,7 @@ def spatial_window(node: Node, source: Activation, axes: SpatialAxes, kernel: li
         raise ValueError(f"window {kernel}, strides {strides}, pads {pads}")
     if max(kernel + strides + dilations + pads) > _LARGEST:
         raise ValueError(f"window {kernel}, strides {strides}, pads {pads}")
-    automatic = bytes(settings.get("auto_pad", b"NOTSET")).decode()
+    automatic = node.word("auto_pad", "NOTSET")
     if automatic in ("SAME_UPPER", "SAME_LOWER"):
         pads = same_padding(lengths, kernel, strides, dilations, automatic == "SAME_UPPER")
     if settings.get("ceil_mode", 0):
