@@ -21,6 +21,7 @@ SENTENCE = (
 # Import names that differ from what PyPI calls the package.
 DISTRIBUTIONS = {
     "elftools": "pyelftools",
+    "flatbuffers": "tflite",  # which needs it
     "google": "onnx",  # protobuf comes with onnx
     "PIL": "pillow",
     "serial": "pyserial",

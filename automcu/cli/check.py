@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 def check(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Quantised .onnx file, cell string, or index.")
+        str,
+        typer.Argument(metavar="MODEL", help="Quantised .onnx or .tflite file, cell, or index."),
     ],
     device: DeviceId,
     stem_channels: StemChannels = 16,

@@ -10,7 +10,9 @@ from automcu.cli.options import DeviceId
 
 
 def compile(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Quantised ONNX file.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Quantised .onnx or .tflite file.")
+    ],
     device: DeviceId,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the C project.")],
     json: Json = False,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from automcu.compiler import Project, compile_graph, import_onnx, quantise_inputs, write_project
+from automcu.compiler import Project, compile_graph, import_model, quantise_inputs, write_project
 from automcu.compiler.program import Program
 from automcu.datasets import Split
 from automcu.devices.profile import Device
@@ -19,16 +19,14 @@ def compile_model_file(model: Path, device: Device) -> Program:
     """Read a quantised model and compile it for a device.
 
     Raises:
-        WrongInputError: the file is missing or of another kind.
+        WrongInputError: the file is missing.
         UnsupportedModelError: it is damaged, or holds what cannot be compiled.
     """
     if not model.is_file():
-        raise WrongInputError(f"There is no model file {model}. Check the path.")
-    if model.suffix.lower() != ".onnx":
         raise WrongInputError(
-            f"{model} is not an ONNX file. Export the model as quantised ONNX (QDQ, int8)."
+            f"There is no model file {model}. Give a quantised .onnx or .tflite file."
         )
-    return compile_graph(import_onnx(model), device)
+    return compile_graph(import_model(model), device)
 
 
 def write_program(

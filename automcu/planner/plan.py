@@ -1,5 +1,6 @@
 """The offline planner: what fits exactly, ranked by what is known, the same for the same seed."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,8 @@ _RATED = 24
 # Between the worst and the best cell of equal cost, errors differ by a factor of about two.
 _RATING_SPREAD = 0.7
 _RESIDUAL_CELL = Cell.from_index(11472)
+# Estimates are good to a few per cent, so what is proposed keeps this share of the limit free.
+_LATENCY_RESERVE = 0.05
 # Far below what a doubling of capacity is worth: a seed only reorders near equals.
 _SEED_JITTER = 0.01
 
@@ -108,8 +111,13 @@ def plan(
 def _shortlist(
     skeleton: Skeleton, survey: Survey, latency_limit_ms: float | None
 ) -> list[Candidate]:
+    """Return the best cells of a survey; those close to the latency limit only if there are none
+    with some reserve."""
+    safe_ms = (1.0 - _LATENCY_RESERVE) * (latency_limit_ms or math.inf)
+    safe = [cell for cell in survey.feasible_cells if cell.latency_ms <= safe_ms]
     candidates = [
-        Candidate(skeleton, cell, merit(cell, latency_limit_ms)) for cell in survey.feasible_cells
+        Candidate(skeleton, cell, merit(cell, latency_limit_ms))
+        for cell in safe or survey.feasible_cells
     ]
     return sorted(candidates, key=lambda found: (-found.merit, found.cell.index))[:_SHORTLIST]
 

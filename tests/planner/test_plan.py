@@ -105,6 +105,25 @@ def test_everything_that_is_proposed_keeps_to_the_limit() -> None:
     assert [proposal.rank for proposal in found.proposals] == [1, 2, 3, 4, 5]
 
 
+def test_what_is_proposed_leaves_a_reserve_for_the_error_of_the_estimate() -> None:
+    assert max(proposal.latency_ms for proposal in _search().proposals) <= 0.95 * LIMIT_MS
+
+
+def test_without_any_reserve_the_closest_are_proposed_all_the_same() -> None:
+    skeleton = GRID[2]
+    cell = FeasibleCell(
+        index=0,
+        architecture=str(Cell.from_index(11472)),
+        prior=90.0,
+        latency_ms=19.9,
+        flash_bytes=1,
+        ram_bytes=1,
+    )
+    survey = _survey(LIMIT_MS)(skeleton).model_copy(update={"feasible_cells": (cell,)})
+    proposals = plan({skeleton: survey}, latency_limit_ms=LIMIT_MS, budget=1, seed=0)
+    assert [proposal.latency_ms for proposal in proposals] == [19.9]
+
+
 def test_the_same_seed_gives_the_same_plan() -> None:
     assert _search(seed=4).proposals == _search(seed=4).proposals
 
