@@ -97,9 +97,14 @@ def add_activations(
     combined = _same_root(builder, layer, first, second, lambda a, b: a + sign * b, "add")
     if combined is not None:
         return _finished(builder, layer, combined, "add", quantisation, clamp)
-    first, name = _operands(builder, layer, first, second, may_repeat=False)
     attributes = Add(clamp, sign)
-    return replace(first, tensor=builder.add(layer, (first.tensor, name), attributes, quantisation))
+    if first.view.size >= second.view.size:
+        whole, name = _operands(builder, layer, first, second, may_repeat=False)
+        names = (whole.tensor, name)
+    else:
+        whole, name = _operands(builder, layer, second, first, may_repeat=False)
+        names = (name, whole.tensor)
+    return replace(whole, tensor=builder.add(layer, names, attributes, quantisation))
 
 
 def multiply_activations(

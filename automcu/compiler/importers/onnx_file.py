@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from automcu.compiler.graph import Graph
-from automcu.compiler.importers.activation import Activation
-from automcu.compiler.importers.arrange import in_file_order
 from automcu.compiler.importers.builder import GraphBuilder
 from automcu.compiler.importers.constant import Constant
 from automcu.compiler.importers.content import read_content
+from automcu.compiler.importers.onnx_axes import Order, input_order, output_as_input
 from automcu.compiler.importers.onnx_operators import (
     OPERATORS,
     Node,
@@ -34,20 +33,6 @@ from automcu.errors import UnsupportedModelError
 _MOST_NODES = 20_000
 _DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul")
 _QUANTISING = ("QuantizeLinear", "DequantizeLinear")
-_KEEPING_AXES = (
-    *_QUANTISING,
-    "Cast",
-    "Identity",
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Pad",
-    "Relu",
-    "Clip",
-)
-_TO_CHANNELS_FIRST = (0, 3, 1, 2)
-_CHANNELS_FIRST = ("Conv", "MaxPool", "AveragePool", "BatchNormalization", "GlobalAveragePool")
 _HINTS = {
     "LogSoftmax": "Leave it out: the largest score stays the largest.",
     "ArgMax": "Leave it out: the application takes the largest of the scores.",
@@ -86,10 +71,11 @@ def import_onnx(path: Path) -> Graph:
         for name in node.inputs:
             readers.setdefault(name, []).append(node)
     reading = Reading(builder, readers, _opset(model))
-    _declare_input(model, reading)
+    order = _declare_input(model, reading)
     for node in nodes:
         _read_node(node, reading)
-    return builder.graph(_in_known_order(builder, builder.activation(output, "output")))
+    result = builder.activation(output, "output")
+    return builder.graph(output_as_input(reading, order, result))
 
 
 def _load(path: Path) -> onnx.ModelProto:
@@ -194,7 +180,7 @@ def _malformed(node: Node, error: Exception) -> UnsupportedModelError:
     )
 
 
-def _declare_input(model: onnx.ModelProto, reading: Reading) -> None:
+def _declare_input(model: onnx.ModelProto, reading: Reading) -> Order:
     builder = reading.builder
     inputs = [value for value in model.graph.input if text(value.name) not in builder.constants]
     if len(inputs) != 1:
@@ -207,49 +193,9 @@ def _declare_input(model: onnx.ModelProto, reading: Reading) -> None:
             "Export it as [1, channels, height, width] with static sizes."
         )
     shape = (1, *sizes[1:])
-    order = _input_order(name, shape, reading)
+    order = input_order(name, shape, reading)
     lengths = [1, 1, *(shape[axis] for axis in order[1:])][-3:]
     builder.add_input(name, (lengths[0], lengths[1], lengths[2]), in_order(shape, order), None)
     if kind in (TensorProto.UINT8, TensorProto.INT8):
         reading.integer_inputs[name] = UINT8_OFFSET if kind == TensorProto.UINT8 else 0
-
-
-def _input_order(name: str, shape: tuple[int, ...], reading: Reading) -> tuple[int, ...]:
-    """How the file's input lies in ours: channels last, wherever the file has them."""
-    first = _first_reader_of_shape(name, reading)
-    natural = tuple(range(len(shape)))
-    if len(shape) == 4:
-        kind = "" if first is None else first.kind
-        order = () if first is None else tuple(first.settings.get("perm", ()))
-        has_channels_last = kind == "Transpose" and order == _TO_CHANNELS_FIRST
-        has_one_channel_last = kind == "Reshape" and shape[3] == 1 and shape[1] > 1
-        return natural if has_channels_last or has_one_channel_last else (0, 2, 3, 1)
-    if len(shape) == 3 and first is not None and first.kind in _CHANNELS_FIRST:
-        return (0, 2, 1)
-    return natural
-
-
-def _first_reader_of_shape(name: str, reading: Reading) -> Node | None:
-    """The first node behind the input that tells which of its axes are the channels."""
-    for _ in range(_MOST_NODES):
-        readers = [node for node in reading.readers.get(name, ()) if node.kind != "Shape"]
-        if not readers:
-            return None
-        if readers[0].kind not in _KEEPING_AXES:
-            return readers[0]
-        name = readers[0].outputs[0]
-    return None
-
-
-def _in_known_order(builder: GraphBuilder, output: Activation) -> Activation:
-    """The output in the file's own order or, for images and sequences, channels last."""
-    output = builder.settled(output, "output")
-    shape, parts = output.view.shape, output.view.parts
-    orders = [tuple(range(len(shape)))]
-    if len(shape) in (3, 4):
-        orders.append((0, *range(2, len(shape)), 1))
-    size = builder.tensors[output.tensor].size
-    known = any(parts == in_order(shape, order).parts for order in orders)
-    if known and output.view.is_dense(size):
-        return output
-    return in_file_order(builder, output, "output")
+    return order

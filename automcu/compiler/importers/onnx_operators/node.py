@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, helper
+from onnx import AttributeProto, NodeProto, defs, helper
 
 from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.builder import GraphBuilder
@@ -115,16 +116,43 @@ def node_of(proto: NodeProto, index: int) -> Node:
     """The node of a file.
 
     Raises:
-        ValueError: an attribute has no known type.
+        ValueError: an attribute has no known type, or not that which the operator defines.
     """
+    kind = text(proto.op_type)
     return Node(
-        kind=text(proto.op_type),
+        kind=kind,
         layer=text(proto.name) or f"{proto.op_type}_{index}",
         inputs=tuple(text(name) for name in proto.input),
         outputs=tuple(text(name) for name in proto.output),
-        settings={text(a.name): helper.get_attribute_value(a) for a in proto.attribute},
+        settings={
+            text(attribute.name): helper.get_attribute_value(attribute)
+            for attribute in proto.attribute
+            if _is_defined(attribute, kind)
+        },
         proto=proto,
     )
+
+
+def _is_defined(attribute: AttributeProto, kind: str) -> bool:
+    """Whether ONNX's operator has this attribute; operators of other makers may have any."""
+    if kind not in _attribute_types():
+        return True
+    types = _attribute_types()[kind].get(text(attribute.name))
+    if types is not None and attribute.type not in types:
+        raise ValueError(f"its {text(attribute.name)} has the wrong type")
+    return types is not None
+
+
+@cache
+def _attribute_types() -> dict[str, dict[str, set[int]]]:
+    """By operator and attribute the types that any version of ONNX defines."""
+    found: dict[str, dict[str, set[int]]] = {}
+    for schema in defs.get_all_schemas_with_history():
+        if schema.domain == "":
+            attributes = found.setdefault(schema.name, {})
+            for name, attribute in schema.attributes.items():
+                attributes.setdefault(name, set()).add(int(attribute.type))
+    return found
 
 
 def text(value: str | bytes) -> str:
