@@ -194,9 +194,7 @@ def write(text: str, path: Path) -> Path:
     return path
 
 
-def steps_apart(
-    path: Path, device: Device, kind: str = "int8", stays: bool = False
-) -> np.ndarray:
+def steps_apart(path: Path, device: Device, kind: str = "int8", stays: bool = False) -> np.ndarray:
     """How many steps our outputs are from onnxruntime's, for random inputs of every value.
 
     With `stays` the file's output has the order of axes that ours has.
