@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import Operator
 from automcu.compiler.kernels import ArrayShape, Kernel, LayerConstants
+from automcu.compiler.kernels.packing import layouts_of
 from automcu.compiler.lowering import lower
 from automcu.compiler.program import Program
 from automcu.resources import resource_folder
@@ -48,7 +49,7 @@ def render_model(program: Program) -> dict[str, str]:
     """
     layers = tuple(_layer(index, op, program) for index, op in enumerate(program.graph.operators))
     environment = _environment()
-    special = any(kernel.variant == "armv7e-m" for kernel in program.kernels.values())
+    special = any(kernel.variant.startswith("armv7e-m") for kernel in program.kernels.values())
     context = {
         "layers": layers,
         "kernels": tuple(_kernel_sources(program, environment)),
@@ -62,6 +63,7 @@ def render_model(program: Program) -> dict[str, str]:
         "output_offset": program.arena.tensor_offsets[program.graph.output],
         "arithmetic": _kernel_file("arithmetic.h"),
         "parameters": _kernel_file("parameters.h"),
+        "unpack": _unpack_source(program, environment),
         "armv7e_m": _kernel_file("armv7e_m.h") if special else "",
         "armv7e_m_block": _kernel_file("armv7e_m_block.h") if special else "",
     }
@@ -97,6 +99,14 @@ def _environment() -> jinja2.Environment:
 
 def _kernel_file(name: str) -> str:
     return (resource_folder("firmware") / "kernels" / name).read_text()
+
+
+def _unpack_source(program: Program, environment: jinja2.Environment) -> str:
+    """One function for each width of narrow weights, which all kernels share."""
+    layouts = layouts_of(tuple(program.kernels.values()))
+    return (
+        environment.get_template("kernels/unpack.h.j2").render(layouts=layouts) if layouts else ""
+    )
 
 
 def _kernel_sources(program: Program, environment: jinja2.Environment) -> Iterator[str]:

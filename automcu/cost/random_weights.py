@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from automcu.compiler.fixed_point import INT8_MIN
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
@@ -44,8 +45,17 @@ def _fill(operator: Operator, graph: Graph, generator: np.random.Generator) -> O
     )
     filled = replace(
         attributes,
-        weights=generator.integers(-127, 128, shape, dtype=np.int8),
+        weights=_random_weights(shape, attributes, generator),
         weight_scales=np.full(shape[0], _WEIGHT_SCALE),
         bias=generator.integers(-1000, 1000, shape[0], dtype=np.int32),
     )
     return replace(operator, attributes=filled)
+
+
+def _random_weights(
+    shape: tuple[int, ...], attributes: Convolution, generator: np.random.Generator
+) -> NDArray[np.int8]:
+    """Symmetric; those of narrow layers are multiples of a step."""
+    most = 127 // attributes.weight_step
+    steps = generator.integers(-most, most + 1, shape, dtype=np.int8)
+    return np.asarray(steps * attributes.weight_step, np.int8)

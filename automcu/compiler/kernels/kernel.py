@@ -59,7 +59,7 @@ class Kernel:
     def category(self) -> str:
         """Kernels of one category are one piece of code but for the constants in it."""
         name = self.template.removesuffix(".c.j2")
-        if self.variant == "portable":
+        if self.variant.startswith("portable"):
             options = ("residual", "gathers", "table", "padded", "pointwise", "offsets", "flat")
             block = self.settings.get("block")
             name = "-".join(

@@ -1,10 +1,13 @@
 """Convolution in portable C: gather a pixel's window, then one dot product a channel."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, aligned
+from automcu.compiler.kernels.packing import FULL_WIDTH, Packing, packing
 from automcu.compiler.kernels.parameters import (
     add_fields,
     initialiser,
@@ -37,17 +40,23 @@ def portable_convolution(operator: Operator, graph: Graph) -> Kernel:
     # A pointwise layer that does not widen may write over what it has already gathered.
     overwrites = ((0,) if shrinks else ()) + ((1,) if residual else ())
     block = _CHANNEL_BLOCK if attributes.groups == 1 and out_channels % _CHANNEL_BLOCK == 0 else 1
+    packed = packing(attributes.weight_bits, out_channels * depth, out_channels // block)
+    unpacked = packed.unpacked_bytes if packed else 0
     window_taps = attributes.window.height * attributes.window.width * int(settings["out_pixels"])
     return Kernel(
-        variant="portable",
-        function=_function_name("convolution", settings, residual),
+        variant=variant_name("portable", attributes),
+        function=_function_name("convolution", settings, residual) + width_suffix(attributes),
         template="convolution.c.j2",
         settings=settings
-        | {"gathers": gathers, "depth": depth, "block": block, "residual": residual},
+        | {"gathers": gathers, "depth": depth, "block": block, "residual": residual}
+        | (packed.settings(scratch_offset=0) if packed else {}),
         parameters_type="convolution_parameters",
-        arrays=convolution_arrays(out_channels * depth, out_channels) + _offsets(attributes),
-        pack=pack_convolution,
-        scratch_bytes=patch if gathers else 0,
+        arrays=convolution_arrays(
+            packed.packed_bytes if packed else out_channels * depth, out_channels
+        )
+        + _offsets(attributes),
+        pack=partial(pack_convolution, packed=packed),
+        scratch_bytes=unpacked + (patch if gathers else 0),
         overwrites=overwrites,
         work={
             "macs": operator_macs(operator, graph),
@@ -55,7 +64,9 @@ def portable_convolution(operator: Operator, graph: Graph) -> Kernel:
             "rows": graph.tensors[operator.output].size // block,
             "gathered": patch * int(settings["out_pixels"]) if gathers else 0,
             "taps": window_taps if gathers else 0,
-        },
+        }
+        | (packed.work(int(settings["out_pixels"])) if packed else {}),
+        code={"unpack/drivers": 1} if packed else {},
     )
 
 
@@ -130,12 +141,24 @@ def _offsets(attributes: Convolution) -> tuple[ArrayShape, ...]:
     return (ArrayShape("weight_offsets", "int32_t", attributes.out_channels * _BYTES_PER_OFFSET),)
 
 
-def pack_convolution(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+def variant_name(core: str, attributes: Convolution) -> str:
+    """What the listing calls the kernel: narrow weights are part of it."""
+    return core if attributes.weight_bits == FULL_WIDTH else f"{core} {attributes.weight_bits}-bit"
+
+
+def width_suffix(attributes: Convolution) -> str:
+    """What the name of a narrow layer's function ends in."""
+    return "" if attributes.weight_bits == FULL_WIDTH else f"_w{attributes.weight_bits}"
+
+
+def pack_convolution(
+    operator: Operator, graph: Graph, integers: Integers, packed: Packing | None = None
+) -> LayerConstants:
     """Weights in output-channel order, rows of the patch contiguous."""
     if not isinstance(integers, ConvolutionIntegers):
         raise TypeError(f"{operator.name} is not a convolution")
     arrays: dict[str, NDArray[np.generic]] = {
-        "weights": integers.weights.reshape(-1),
+        "weights": packed.pack(integers.weights) if packed else integers.weights.reshape(-1),
         "channels": interleave(integers.bias, integers.scaling.multipliers),
     }
     if integers.weight_offsets is not None:
@@ -188,4 +211,6 @@ __all__ = [
     "convolution_settings",
     "pack_convolution",
     "portable_convolution",
+    "variant_name",
+    "width_suffix",
 ]

@@ -25,6 +25,8 @@ class Convolution:
     convolution's own int8 result (whose quantisation is `sum_scale`, `sum_zero_point`).
     `weight_offsets`, int32 [out], are for asymmetric weights that do not fit int8 once their zero
     point is taken off: a real weight is weight scale x (weight + offset of its channel).
+    Weights of `weight_bits` below 8 are multiples of 2^(8 - weight_bits), and stored without their
+    low bits.
     """
 
     window: Window
@@ -38,6 +40,12 @@ class Convolution:
     sum_zero_point: int = 0
     sum_clamp: Clamp = NO_CLAMP
     weight_offsets: NDArray[np.int32] | None = None
+    weight_bits: int = 8
+
+    @property
+    def weight_step(self) -> int:
+        """All weights are multiples of it."""
+        return 1 << (8 - self.weight_bits)
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,7 @@ def _lower(
     weights, bias = attributes.weights, attributes.bias.astype(np.int64)
     ratios = source.scale * attributes.weight_scales / direct.scale
     if attributes.weight_offsets is None:
-        weights, bias, ratios = fit_channels(weights, bias, ratios)
+        weights, bias, ratios = fit_channels(weights, bias, ratios, attributes.weight_step)
     sums = _shifted_weights(weights, attributes.weight_offsets).sum(axis=(1, 2, 3))
     bias = bias - source.zero_point * sums
     magnitudes = _magnitudes(weights, attributes.weight_offsets)

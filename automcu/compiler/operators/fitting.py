@@ -18,13 +18,17 @@ _TINY = np.finfo(np.float64).tiny
 
 
 def fit_channels(
-    weights: NDArray[np.int8], bias: NDArray[np.int64], ratios: NDArray[np.float64]
+    weights: NDArray[np.int8],
+    bias: NDArray[np.int64],
+    ratios: NDArray[np.float64],
+    step: int = 1,
 ) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.float64]]:
     """Weights [out, ...], bias [out] and ratios [out] of the same layer that stay within 32 bits.
 
     A channel without weights gets a ratio like any other's and the bias that gives its constant.
     One that is too large is divided by the power of two that makes it fit, and its ratio grows by
     it, though not so far that all would be shifted more: there its results saturate anyway.
+    Weights that are multiples of `step` stay so.
     """
     constant = ~weights.reshape(len(weights), -1).any(axis=1)
     results = np.clip(np.rint(bias * ratios), -_OUT_OF_RANGE, _OUT_OF_RANGE)
@@ -41,7 +45,7 @@ def fit_channels(
     divisors = np.where(too_large, 2.0 ** np.minimum(excess, room), 1.0)
     per_weight = divisors.reshape(-1, *[1] * (weights.ndim - 1))
     return (
-        np.rint(weights / per_weight).astype(np.int8),
+        (np.rint(weights / (per_weight * step)) * step).astype(np.int8),
         np.rint(bias / divisors).astype(np.int64),
         ratios * divisors,
     )

@@ -13,11 +13,14 @@ from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.armv7e_m.block import Block, assembly, widest_channels
 from automcu.compiler.kernels.armv7e_m.ring import Ring
 from automcu.compiler.kernels.kernel import Kernel, LayerConstants
+from automcu.compiler.kernels.packing import Packing, packing
 from automcu.compiler.kernels.parameters import interleave
 from automcu.compiler.kernels.portable_convolution import (
     convolution_arrays,
     convolution_fields,
     convolution_settings,
+    variant_name,
+    width_suffix,
 )
 from automcu.compiler.lowering import Integers
 from automcu.compiler.operators import Convolution
@@ -52,23 +55,30 @@ def armv7e_m_convolution(operator: Operator, graph: Graph) -> Kernel | None:
     function = _function_name(settings, shape, residual, attributes)
     plan = _blocks(shape, shape.out_width, residual, function)
     tail = _blocks(shape, shape.tail_pixels, residual, function) if shape.tail_pixels else []
-    depth = shape.window.height * 2 * shape.steps
+    block = plan[0][0]
+    group_bytes = block.pair_bytes * block.channels // 2
+    groups = shape.out_channels // block.channels
+    packed = packing(attributes.weight_bits, groups * group_bytes, groups)
     return Kernel(
-        variant="armv7e-m",
+        variant=variant_name("armv7e-m", attributes),
         function=function,
         template="armv7e_m_convolution.c.j2",
         settings=settings
         | window_settings
         | _settings(shape, attributes, plan, tail)
-        | ({"gathers": True, "padded": True} | _NO_PADDING if gathers else {"gathers": False}),
+        | ({"gathers": True, "padded": True} | _NO_PADDING if gathers else {"gathers": False})
+        | (packed.settings(scratch_offset=shape.scratch_bytes) if packed else {}),
         parameters_type="convolution_parameters",
-        arrays=convolution_arrays(shape.out_channels * depth, shape.out_channels),
-        pack=_pack,
-        scratch_bytes=shape.scratch_bytes,
+        arrays=convolution_arrays(
+            packed.packed_bytes if packed else groups * group_bytes, shape.out_channels
+        ),
+        pack=partial(_pack, packed=packed),
+        scratch_bytes=shape.scratch_bytes + (packed.unpacked_bytes if packed else 0),
         overwrites=((1,) if residual else ())
         + ((0,) if shape.may_overwrite_input() and not gathers else ()),
-        work=_work(shape, plan, tail),
-        code=_code(plan + tail),
+        work=_work(shape, plan, tail)
+        | (packed.work(shape.out_height + bool(tail)) if packed else {}),
+        code=_code(plan + tail) | ({"unpack/drivers": 1} if packed else {}),
     )
 
 
@@ -213,7 +223,9 @@ def _code(plan: _Plan) -> dict[str, int]:
     return code
 
 
-def _pack(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+def _pack(
+    operator: Operator, graph: Graph, integers: Integers, packed: Packing | None
+) -> LayerConstants:
     attributes = operator.attributes
     if not isinstance(integers, ConvolutionIntegers) or not isinstance(attributes, Convolution):
         raise TypeError(f"{operator.name} is not a convolution")
@@ -222,9 +234,10 @@ def _pack(operator: Operator, graph: Graph, integers: Integers) -> LayerConstant
     gathers = _gathers(attributes, weights.shape[3])
     if gathers:
         weights = weights.reshape(len(weights), 1, 1, -1)
+    ordered = pack_weights(weights, shape.ring_channels, in_quads=not gathers)
     return LayerConstants(
         arrays={
-            "weights": pack_weights(weights, shape.ring_channels, in_quads=not gathers),
+            "weights": packed.pack(ordered) if packed else ordered,
             "channels": interleave(integers.bias, integers.scaling.multipliers),
         },
         fields=convolution_fields(integers),
@@ -269,4 +282,5 @@ def _function_name(
     if any(window.padding):
         name += "_p" + "x".join(str(pixels) for pixels in window.padding)
     clamp = attributes.sum_clamp if residual else attributes.clamp
-    return name + ("_add" if residual else "") + ("_clamp" if clamp != NO_CLAMP else "")
+    name += ("_add" if residual else "") + ("_clamp" if clamp != NO_CLAMP else "")
+    return name + width_suffix(attributes)
