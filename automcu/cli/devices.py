@@ -5,18 +5,61 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
+from automcu.errors import WrongInputError
 
 if TYPE_CHECKING:
     from automcu.devices import Device
 
 
 def devices(
-    device: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show one board.")] = None,
+    device: Annotated[
+        str | None, typer.Argument(metavar="[ID|new]", help="Show one board; new: add a part's.")
+    ] = None,
+    part: Annotated[
+        str | None, typer.Argument(metavar="[PART]", help="Part number, as in STM32F429ZIT6.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List the boards it knows, or show one in full."""
-    respond(lambda: _one(device) if device else _all(), json, debug)
+    """List the boards it knows, show one in full, or write a profile for a part: new PART."""
+
+    def command() -> Answer:
+        if part is not None and device != "new":
+            raise WrongInputError(
+                f"{part!r} is one name too many. Show a board with `automcu devices ID`, "
+                "add a part with `automcu devices new PART`."
+            )
+        if device == "new":
+            return _new(part)
+        return _one(device) if device else _all()
+
+    respond(command, json, debug)
+
+
+def _new(number: str | None) -> Answer:
+    """Write the profile of a bare part into the user's folder; one that is there stays."""
+    from automcu.devices import (
+        find_part,
+        profile_of,
+        shipped_devices,
+        user_folder,
+        write_profile,
+    )
+
+    if not number:
+        raise WrongInputError("Which part? Give its full number: automcu devices new STM32F429ZIT6")
+    device = profile_of(find_part(number), list(shipped_devices().values()))
+    path = user_folder() / f"{device.id}.toml"
+    if path.exists():
+        raise WrongInputError(f"{path} is there already. Edit it, or delete it to write it anew.")
+    comment = (
+        f"{device.mcu} as a bare part, written by `automcu devices new`: its own oscillator, and\n"
+        "USART1 on its first pins. Adapt both to the board. [sources] says where figures are from."
+    )
+    write_profile(device, path.parent, comment)
+    notes = f"latency: {device.sources['latency']}"
+    document = {**_summary(device), "path": str(path), "sources": device.sources}
+    return Answer(document, f"{path} written. Use it as --device {device.id}.\n{notes}")
 
 
 def _all() -> Answer:

@@ -1,6 +1,7 @@
 """All boards: those that automcu ships and those in the user's own folder."""
 
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -15,21 +16,50 @@ _USER_FOLDER_VARIABLE = "AUTOMCU_PROFILES"
 def all_devices() -> dict[str, Device]:
     """Return every known device by id, in the order of the ids.
 
-    A profile in the folder that $AUTOMCU_PROFILES names replaces a shipped one of the same id.
+    A profile in the user's own folder replaces a shipped one of the same id, and one in the
+    folder that $AUTOMCU_PROFILES names replaces both.
 
     Raises:
         WrongInputError: a profile is wrong, or $AUTOMCU_PROFILES is not a folder.
     """
-    devices = dict(_devices_in(resource_folder("hw_profiles")))
-    user_folder = os.environ.get(_USER_FOLDER_VARIABLE)
-    if user_folder:
-        if not Path(user_folder).is_dir():
-            raise WrongInputError(
-                f"{_USER_FOLDER_VARIABLE} names {user_folder}, which is not a folder. "
-                "Correct or unset it."
-            )
-        devices.update(_load_all(Path(user_folder)))
+    devices = shipped_devices()
+    named = os.environ.get(_USER_FOLDER_VARIABLE)
+    if named and not Path(named).is_dir():
+        raise WrongInputError(
+            f"{_USER_FOLDER_VARIABLE} names {named}, which is not a folder. Correct or unset it."
+        )
+    for folder in dict.fromkeys((_own_folder(), user_folder())):
+        if folder is not None and folder.is_dir():
+            devices.update(_load_all(folder))
     return dict(sorted(devices.items()))
+
+
+def shipped_devices() -> dict[str, Device]:
+    """Return the devices that come with automcu, by id."""
+    return dict(_devices_in(resource_folder("hw_profiles")))
+
+
+def user_folder() -> Path:
+    """Where a user's own profiles are written: $AUTOMCU_PROFILES, or the configuration folder.
+
+    Raises:
+        WrongInputError: the user has no home folder.
+    """
+    named = os.environ.get(_USER_FOLDER_VARIABLE)
+    folder = Path(named) if named else _own_folder()
+    if folder is None:
+        raise WrongInputError(
+            f"There is no home folder for profiles. Name a folder in {_USER_FOLDER_VARIABLE}."
+        )
+    return folder
+
+
+def _own_folder() -> Path | None:
+    root = os.environ.get("APPDATA" if sys.platform == "win32" else "XDG_CONFIG_HOME")
+    try:
+        return (Path(root) if root else Path.home() / ".config") / "automcu" / "hw_profiles"
+    except RuntimeError:
+        return None
 
 
 @cache

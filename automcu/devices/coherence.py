@@ -21,6 +21,7 @@ _FAMILY: dict[Family, tuple[Core, int]] = {
     "stm32l4": ("cortex-m4", 120_000_000),
     "stm32h7": ("cortex-m7", 550_000_000),
     "stm32u5": ("cortex-m33", 160_000_000),
+    "nrf52": ("cortex-m4", 64_000_000),
     "nrf53": ("cortex-m33", 128_000_000),
     "esp32s3": ("xtensa-lx7", 240_000_000),
 }

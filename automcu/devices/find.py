@@ -23,6 +23,8 @@ def find_device(name: str) -> Device:
             are (the message lists them).
     """
     devices = all_devices()
+    if name in devices:  # a profile of a bare part may be called as a board's MCU is
+        return devices[name]
     names = {device_id: _names(device) for device_id, device in devices.items()}
     for matches in (_exact(name, names), _within(name, names), _beginning(name, names)):
         if len(matches) == 1:

@@ -9,7 +9,7 @@ from typing import Literal
 from automcu.records import Record
 
 Core = Literal["cortex-m4", "cortex-m7", "cortex-m33", "xtensa-lx7"]
-Family = Literal["stm32f4", "stm32f7", "stm32l4", "stm32h7", "stm32u5", "nrf53", "esp32s3"]
+Family = Literal["stm32f4", "stm32f7", "stm32l4", "stm32h7", "stm32u5", "nrf52", "nrf53", "esp32s3"]
 
 
 class MemoryRegion(Record):

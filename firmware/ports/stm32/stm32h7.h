@@ -53,7 +53,9 @@
 #define PWR_D3CR REGISTER(0x58024818u)
 #define PWR_D3CR_READY (1u << 13)
 #define PWR_D3CR_SCALE_MASK (3u << 14)
-#if defined(BOARD_LINE_STM32H723)
+#if defined(BOARD_LINE_STM32H723) || defined(BOARD_LINE_STM32H725) || \
+    defined(BOARD_LINE_STM32H730) || defined(BOARD_LINE_STM32H733) || \
+    defined(BOARD_LINE_STM32H735)
 #define PWR_D3CR_HIGHEST_SCALE (0u << 14) /* VOS0 (RM0468, PWR_D3CR) */
 #else
 #define PWR_D3CR_HIGHEST_SCALE (3u << 14) /* VOS1; over-drive makes VOS0 of it (RM0433) */

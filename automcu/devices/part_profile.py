@@ -1,0 +1,359 @@
+"""A profile for any part of a family that has one: from the part's data and its nearest relative.
+
+Core, memory, wait states, pins and the boot loader's id are the part's own. What the package does
+not know (the cache in front of the flash, the supply current, the latency figures) is taken from
+the shipped profile that is nearest, and `sources` says so. A bare part has no crystal that one
+could count on: the clock is made from its own oscillator.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from automcu.devices.part_data import PACKAGE, Part, PartMemory, package_version
+from automcu.devices.profile import (
+    Device,
+    Family,
+    Flashing,
+    FlashTiming,
+    Latency,
+    MemoryRegion,
+    Oscillator,
+    Power,
+    SectorRun,
+    SerialPort,
+)
+from automcu.errors import WrongInputError
+
+_KB = 1024
+_BAUD_RATE = 115_200
+_LEAST_DATA_BYTES = 16 * _KB  # of a memory beside the arena's that is to hold stack and data
+
+
+@dataclass(frozen=True)
+class _Family:
+    """What all parts of a family share and the package does not say.
+
+    `sector_kb` are the sizes of the flash's first sectors, the last one repeating; USART1's
+    address, the oscillator and the ratio of core to flash clock are from the reference manual.
+    """
+
+    family: Family
+    usart1: int
+    oscillator_hz: int
+    sector_kb: tuple[int, ...]
+    manual: str
+    flash_clock_divider: int = 1
+
+
+_F4_SECTORS = (16, 16, 16, 16, 64, 128)
+_F7_SECTORS = (32, 32, 32, 32, 128, 256)
+_FAMILIES = {
+    "stm32f4": _Family("stm32f4", 0x4001_1000, 16_000_000, _F4_SECTORS, "ST RM0090"),
+    # RM0431: the F72x and F73x have the F4's smaller sectors.
+    "stm32f72": _Family("stm32f7", 0x4001_1000, 16_000_000, _F4_SECTORS, "ST RM0431"),
+    "stm32f73": _Family("stm32f7", 0x4001_1000, 16_000_000, _F4_SECTORS, "ST RM0431"),
+    "stm32f7": _Family("stm32f7", 0x4001_1000, 16_000_000, _F7_SECTORS, "ST RM0385 and RM0410"),
+    "stm32l4": _Family("stm32l4", 0x4001_3800, 16_000_000, (2,), "ST RM0351 and RM0394"),
+    # RM0432: with two banks, as delivered.
+    **{
+        f"stm32l4{line}": _Family("stm32l4", 0x4001_3800, 16_000_000, (4,), "ST RM0432")
+        for line in "pqrs"
+    },
+    **{
+        f"stm32h7{line}": _Family(
+            "stm32h7", 0x4001_1000, 64_000_000, (128,), "ST RM0433 and RM0468", 2
+        )
+        for line in "2345"
+    },
+    "stm32u5": _Family("stm32u5", 0x4001_3800, 16_000_000, (8,), "ST RM0456"),
+}
+# What the package has too low, or leaves out: RM0432 (L4+ at 120 MHz in boost mode, 5 wait
+# states), RM0385 (F7 above 210 MHz, 7), and the speed that the firmware sets on the H72x and
+# H73x (RM0468: 520 MHz; 550 need a setting of the option bytes).
+_L4_PLUS = ("stm32l4p", "stm32l4q", "stm32l4r", "stm32l4s")
+_L4_PLUS_HZ, _L4_PLUS_WAIT_STATES = 120_000_000, 5
+_F7_FASTEST_HZ, _F7_WAIT_STATES = 216_000_000, 7
+_H72_HIGHEST_HZ = 520_000_000
+
+# Data and stack go here rather than beside the arena, where the part has such a memory.
+_CORE_COUPLED = {"ccm": "ccm", "dtcm": "dtcm"}
+_MAIN_RAM = ("sram", "ram", "d1_sram", "d2_sram")
+_LEFT_OUT = ("sram4",)  # small, and in a power domain of its own
+
+
+def profile_of(part: Part, shipped: Sequence[Device]) -> Device:
+    """Return the profile of a bare part.
+
+    Raises:
+        WrongInputError: there are no profiles for the part's family.
+    """
+    if part.name.startswith("nrf5"):
+        return _nordic(part, shipped)
+    family = _family(part)
+    relative = _nearest(part, [one for one in shipped if one.family == family.family])
+    clock_hz = _clock_hz(part)
+    if part.core != relative.core or part.usart1 is None or part.die_id is None:
+        raise WrongInputError(
+            f"{part.name.upper()} lacks what a profile needs: a {relative.core}, USART1 and a boot "
+            "loader's id. Write its profile by hand; docs/profiles.md lists the keys."
+        )
+    memory = tuple(_memory(part))
+    flash_bytes = sum(region.size for region in memory if region.kind == "flash")
+    latency, latency_source = _latency(relative, shipped)
+    origin = f"{PACKAGE} {package_version()}"
+    return Device(
+        id=part.name,
+        name=part.name.upper(),
+        mcu=part.name.upper(),
+        aliases=(),
+        family=family.family,
+        core=relative.core,
+        isa=relative.isa,
+        clock_hz=clock_hz,
+        oscillator=Oscillator(source="internal", hz=family.oscillator_hz),
+        memory=memory,
+        flash_timing=relative.flash_timing.model_copy(
+            update={"wait_states": _wait_states(part, clock_hz, family)}
+        ),
+        serial=SerialPort(
+            peripheral="USART1",
+            address=family.usart1,
+            transmit_pin=part.usart1.transmit,
+            receive_pin=part.usart1.receive,
+            alternate_function=part.usart1.alternate_function,
+            baud_rate=_BAUD_RATE,
+        ),
+        usb=(),
+        flashing=Flashing(
+            methods=("usart-bootloader", "swd"),
+            bootloader_device_id=part.die_id,
+            bootloader_address=relative.flashing.bootloader_address,
+            flash_sectors=tuple(_sectors(flash_bytes, family.sector_kb)),
+        ),
+        power=_power(relative, clock_hz),
+        latency=latency,
+        sources={
+            "memory": origin,
+            "clock_hz": f"{origin}; {family.manual}",
+            "flash_timing": f"wait states: {origin}, {family.manual}; lines as of {relative.id}",
+            "oscillator": f"{family.manual}: the part's own, as a bare part has no crystal",
+            "serial": f"pins: {origin}; address: {family.manual}",
+            "flashing": f"boot loader's id: {origin}; its address as of {relative.id}; "
+            f"sectors: {family.manual}",
+            "power": f"scaled by the clock from {relative.id}: an estimate, not a datasheet's",
+            "latency": latency_source,
+        },
+    )
+
+
+def _family(part: Part) -> _Family:
+    for length in (len("stm32h72"), len("stm32f4")):
+        if part.name[:length] in _FAMILIES:
+            return _FAMILIES[part.name[:length]]
+    raise WrongInputError(
+        f"There is no firmware for {part.name.upper()} ({part.core}). Choose a part of the "
+        "STM32F4, F7, L4, H72x to H75x, U5, nRF52 or nRF53."
+    )
+
+
+def _nearest(part: Part, relatives: Sequence[Device]) -> Device:
+    return max(
+        relatives,
+        key=lambda one: (_shared_letters(part.name, one.mcu.lower()), bool(one.latency)),
+    )
+
+
+def _shared_letters(one: str, other: str) -> int:
+    """How many letters both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _clock_hz(part: Part) -> int:
+    if part.name.startswith(_L4_PLUS):
+        return _L4_PLUS_HZ
+    highest = part.highest_hz or 0
+    if part.name.startswith(("stm32h72", "stm32h73")):
+        return min(highest, _H72_HIGHEST_HZ)
+    return highest
+
+
+def _wait_states(part: Part, clock_hz: int, family: _Family) -> int:
+    if part.name.startswith(_L4_PLUS):
+        return _L4_PLUS_WAIT_STATES
+    if family.family == "stm32f7" and clock_hz == _F7_FASTEST_HZ:
+        return _F7_WAIT_STATES
+    flash_hz = clock_hz // family.flash_clock_divider
+    enough = [states for states, highest in part.wait_states if highest >= flash_hz]
+    return min(enough) if enough else max(states for states, _ in part.wait_states)
+
+
+def _memory(part: Part) -> Iterator[MemoryRegion]:
+    """The first stretch of flash, data and stack apart from the arena where that is possible."""
+    secure = ("_s",)  # the same memory, as the secure state sees it
+    memories = [
+        PartMemory(m.name.removesuffix("_ns"), m.address, m.size)
+        for m in part.memories
+        if not m.name.endswith(secure)
+    ]
+    flash = _joined([m for m in memories if m.name in ("flash", "flash1", "flash2")])[0]
+    yield MemoryRegion(
+        name="flash",
+        kind="flash",
+        address=flash.address,
+        size=flash.size,
+        holds=("code", "weights"),
+    )
+    coupled = [m for m in memories if m.name in _CORE_COUPLED and m.size >= _LEAST_DATA_BYTES]
+    main = [
+        m for m in memories if m.name.startswith(_MAIN_RAM) and not m.name.startswith(_LEFT_OUT)
+    ]
+    blocks = _joined(_with_alias(part, coupled, main))
+    if part.name.startswith(_L4_PLUS) and len(blocks) == 1:
+        coupled = []
+    for memory in coupled:
+        yield MemoryRegion(
+            name="sram2" if part.name.startswith("stm32l4") else memory.name,
+            kind="ram",
+            address=memory.address,
+            size=memory.size,
+            holds=("data", "stack"),
+        )
+    largest = max(blocks, key=lambda block: block.size)
+    for index, block in enumerate(blocks):
+        beside = block == largest and not coupled
+        yield MemoryRegion(
+            name="sram" if block == largest else f"sram_{index}",
+            kind="ram",
+            address=block.address,
+            size=block.size,
+            holds=("data", "stack", "arena") if beside else ("arena",),
+        )
+
+
+def _with_alias(part: Part, coupled: list[PartMemory], main: list[PartMemory]) -> list[PartMemory]:
+    """Add the L4+'s SRAM2 where it is seen between SRAM1 and SRAM3 (RM0432, memory map)."""
+    if not part.name.startswith(_L4_PLUS):
+        return main
+    end = main[0].address + main[0].size
+    return [*main, *(PartMemory("sram2", end, memory.size) for memory in coupled)]
+
+
+def _joined(memories: list[PartMemory]) -> list[PartMemory]:
+    blocks: list[PartMemory] = []
+    for memory in sorted(memories, key=lambda one: one.address):
+        if blocks and blocks[-1].address + blocks[-1].size == memory.address:
+            last = blocks.pop()
+            memory = PartMemory(last.name, last.address, last.size + memory.size)
+        blocks.append(memory)
+    return blocks
+
+
+def _sectors(flash_bytes: int, sector_kb: tuple[int, ...]) -> Iterator[SectorRun]:
+    """Sectors from the flash's start; a second megabyte of an F4 begins anew (RM0090, table 6)."""
+    bank = min(flash_bytes, 1024 * _KB) if sector_kb == _F4_SECTORS else flash_bytes
+    for start in range(0, flash_bytes, bank):
+        rest = min(bank, flash_bytes - start)
+        sizes = [_KB * kb for kb in sector_kb]
+        while rest:
+            size = min(sizes[0], rest)
+            count = 1
+            if len(sizes) == 1:
+                count = rest // size
+            else:
+                while (
+                    count < len(sizes) - 1 and sizes[count] == size and rest >= (count + 1) * size
+                ):
+                    count += 1
+                sizes = sizes[count:]
+            yield SectorRun(count=count, bytes=size)
+            rest -= count * size
+
+
+def _power(relative: Device, clock_hz: int) -> Power:
+    scale = clock_hz / relative.clock_hz
+    return relative.power.model_copy(
+        update={"active_milliampere": round(relative.power.active_milliampere * scale, 1)}
+    )
+
+
+def _latency(relative: Device, shipped: Sequence[Device]) -> tuple[tuple[Latency, ...], str]:
+    """The figures of the nearest profile that has any: the relative's, or another's of its core."""
+    with_figures = [one for one in shipped if one.core == relative.core and one.latency]
+    if not with_figures:
+        return (), f"none: no shipped profile of a {relative.core} has figures yet"
+    nearest = min(
+        with_figures,
+        key=lambda one: (
+            one.id != relative.id,
+            one.family != relative.family,
+            abs(one.flash_timing.wait_states - relative.flash_timing.wait_states),
+            one.id,
+        ),
+    )
+    return nearest.latency, (
+        f"copied from {nearest.id}, the nearest {relative.core} with figures, whose "
+        f"{nearest.flash_timing.wait_states} wait states they include; "
+        "`automcu calibrate` fits them to this part"
+    )
+
+
+_NORDIC_PINS = SerialPort(
+    peripheral="UARTE0",
+    address=0x4000_2000,
+    transmit_pin="P0.06",
+    receive_pin="P0.08",
+    alternate_function=0,
+    baud_rate=_BAUD_RATE,
+)
+_NRF52_HZ = 64_000_000
+# nRF52832 Product Specification: two wait states without the cache (CPU chapter); its lines are
+# 128 bits, and 2 KB is the least that a part of the family has.
+_NRF52_FLASH = FlashTiming(wait_states=2, line_bytes=16, instruction_lines=128, data_lines=128)
+# nRF52832 Product Specification: 215 CoreMark at 58 CoreMark/mA.
+_NRF52_POWER = Power(active_milliampere=3.7, supply_volt=3.0)
+
+
+def _nordic(part: Part, shipped: Sequence[Device]) -> Device:
+    """A nRF52 or nRF53: no firmware runs on these yet, so they can be listed and planned for."""
+    if part.core not in ("cortex-m4", "cortex-m33"):
+        raise WrongInputError(
+            f"There are no kernels for {part.name.upper()}'s {part.core}. "
+            "Choose a part with a Cortex-M4, M7 or M33."
+        )
+    relative = next(one for one in shipped if one.family == "nrf53")
+    new = part.core == "cortex-m33"
+    core_of = relative if new else next(one for one in shipped if one.core == "cortex-m4")
+    origin = f"{PACKAGE} {package_version()}"
+    product = (
+        "Nordic nRF5340 Product Specification" if new else ("Nordic nRF52832 Product Specification")
+    )
+    latency, latency_source = _latency(core_of, shipped)
+    return Device(
+        id=part.name,
+        name=part.name,
+        mcu=part.name,
+        aliases=(),
+        family="nrf53" if new else "nrf52",
+        core=core_of.core,
+        isa=("dsp", "fpu") if part.has_fpu else ("dsp",),
+        clock_hz=relative.clock_hz if new else _NRF52_HZ,
+        oscillator=relative.oscillator,
+        memory=tuple(_memory(part)),
+        flash_timing=relative.flash_timing if new else _NRF52_FLASH,
+        serial=relative.serial if new else _NORDIC_PINS,
+        usb=(),
+        flashing=Flashing(methods=("swd",)),
+        power=relative.power if new else _NRF52_POWER,
+        latency=latency,
+        sources={
+            "memory": origin,
+            "clock_hz": product,
+            "flash_timing": f"{product}, CPU and cache; the cache's size is the family's least",
+            "oscillator": f"{product}: 32 MHz crystal",
+            "serial": f"{product}; pins as on Nordic's development kits",
+            "flashing": f"{product}: no ROM boot loader",
+            "power": f"{product}, CoreMark per milliampere",
+            "latency": latency_source,
+        },
+    )

@@ -1,0 +1,77 @@
+"""Writing a profile: a `Device` to the TOML that `load_profile` reads back."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from automcu.devices.load import load_profile
+from automcu.devices.profile import Device
+from automcu.records import write_atomically
+
+_HEXADECIMAL = {"address", "vendor", "product", "bootloader_device_id", "bootloader_address"}
+_SIGNIFICANT_DIGITS = 4  # of fitted coefficients
+
+
+def write_profile(device: Device, folder: Path, comment: str) -> Path:
+    """Write `folder/ID.toml` with a comment at its top, and read it back as a check.
+
+    Raises:
+        WrongInputError: the profile contradicts itself, or the folder cannot be written to.
+    """
+    path = folder / f"{device.id}.toml"
+    before = path.read_bytes() if path.is_file() else None
+    write_atomically(path, render_profile(device, comment).encode())
+    try:
+        load_profile(path)
+    except BaseException:
+        if before is None:
+            path.unlink()
+        else:
+            write_atomically(path, before)
+        raise
+    return path
+
+
+def render_profile(device: Device, comment: str) -> str:
+    """Return the profile as TOML; `[[latency]]` comes last, as the fits expect it."""
+    values = device.model_dump(exclude_none=True)
+    latency = values.pop("latency")
+    scalars = {key: value for key, value in values.items() if not _is_table(value)}
+    blocks = ["\n".join(f"# {line}".rstrip() for line in comment.splitlines()), _lines(scalars)]
+    for key, value in values.items():
+        if isinstance(value, dict):
+            blocks.append(f"[{key}]\n{_lines(value)}")
+        elif _is_table(value):
+            blocks.extend(f"[[{key}]]\n{_lines(item)}" for item in value)
+    for fitted in latency:
+        coefficients = dict(sorted(fitted.pop("coefficients").items()))
+        blocks.append(f"[[latency]]\n{_lines(fitted)}")
+        blocks.append(f"[latency.coefficients]\n{_lines(coefficients)}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) or (
+        isinstance(value, tuple) and bool(value) and isinstance(value[0], dict)
+    )
+
+
+def _lines(values: Mapping[str, Any]) -> str:
+    return "\n".join(f"{_key(key)} = {_value(key, value)}" for key, value in values.items())
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").isalnum() else json.dumps(key)
+
+
+def _value(key: str, value: object) -> str:
+    if isinstance(value, int):
+        return f"0x{value:X}" if key in _HEXADECIMAL else f"{value:_}"
+    if isinstance(value, float):
+        return f"{value:.{_SIGNIFICANT_DIGITS}g}" if "/" in key else repr(value)
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_value(k, v)}" for k, v in value.items()) + " }"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_value(key, item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
