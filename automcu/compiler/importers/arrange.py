@@ -5,9 +5,10 @@ right; where they do but the tensor has another shape, a reshape is added, which
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
-from automcu.compiler.graph import Shape
+from automcu.compiler.graph import Quantisation, Shape
 from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.builder import GraphBuilder
 from automcu.compiler.importers.view import Parts, View, in_order, joined, natural, refined
@@ -55,6 +56,18 @@ def untangled(builder: GraphBuilder, activation: Activation, layer: str) -> Acti
     groups = _roles(activation.view, builder.tensors[activation.tensor].shape, order)
     name = image(builder, activation, layer, groups)
     return Activation(name, in_order(activation.view.shape, order))
+
+
+def on_scale(
+    builder: GraphBuilder, activation: Activation, quantisation: Quantisation, layer: str
+) -> Activation:
+    """The activation on this scale; of a part of a tensor, only that part is computed."""
+    tensor = builder.tensors[activation.tensor]
+    computes = activation.function is not None or tensor.quantisation not in (None, quantisation)
+    if computes and activation.view.size < tensor.size:
+        part = untangled(builder, replace(activation, function=None), layer)
+        activation = replace(part, function=activation.function)
+    return builder.quantised(activation, quantisation, layer)
 
 
 def in_file_order(builder: GraphBuilder, activation: Activation, layer: str) -> Activation:

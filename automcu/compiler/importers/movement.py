@@ -12,6 +12,7 @@ from automcu.compiler.importers.arrange import (
     compact,
     image,
     in_file_order,
+    on_scale,
     untangled,
 )
 from automcu.compiler.importers.builder import MOST_ELEMENTS, GraphBuilder
@@ -112,7 +113,7 @@ def concatenate(
         if len(source.view.shape) != len(first.view.shape):
             raise ValueError(f"shapes {first.view.shape} and {source.view.shape} are joined")
         settled = builder.settled(source, layer)
-        rescaled = builder.quantised(settled, scale, f"{layer}_requantise")
+        rescaled = on_scale(builder, settled, scale, f"{layer}_requantise")
         names.append(image(builder, rescaled, layer, groups))
         length += source.view.shape[axis]
     result = builder.add(layer, tuple(names), Concatenate(role), scale)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from automcu.compiler.graph import Quantisation
+from automcu.compiler.importers.arrange import on_scale
 from automcu.compiler.importers.builder import checked_quantisation
 from automcu.compiler.importers.constant import Constant
 from automcu.compiler.importers.onnx_operators.node import (
@@ -44,8 +45,9 @@ def _quantize(node: Node, reading: Reading) -> None:
         reading.builder.constants[node.outputs[0]] = _quantised_constant(node, reading)
         return
     quantisation = quantisation_of(node, reading)
-    quantised = reading.builder.quantised(reading.activation(node), quantisation, node.layer)
-    reading.bind(node, quantised)
+    reading.bind(
+        node, on_scale(reading.builder, reading.activation(node), quantisation, node.layer)
+    )
 
 
 @operator("DequantizeLinear")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import Quantisation
 from automcu.compiler.importers.activation import Activation
+from automcu.compiler.importers.arrange import on_scale
 from automcu.compiler.importers.builder import GraphBuilder, checked_quantisation
 from automcu.compiler.importers.constant import Constant
 from automcu.compiler.importers.tflite_operators.records import (
@@ -108,7 +109,7 @@ class Reading:
         """State what an output is; it is put on the scale that the file says, if it says one."""
         if self.result_record(layer, position).kind != "float32":
             quantisation = self.result_quantisation(layer, position)
-            activation = self.builder.quantised(activation, quantisation, layer.name)
+            activation = on_scale(self.builder, activation, quantisation, layer.name)
         self.builder.bind(str(layer.outputs[position]), activation)
 
 
