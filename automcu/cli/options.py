@@ -17,10 +17,12 @@ MaxFlash = Annotated[
     str | None, typer.Option("--max-flash", metavar="SIZE", help='Flash limit, as in "256 KB".')
 ]
 StemChannels = Annotated[
-    int, typer.Option("--stem-channels", metavar="N", min=1, help="Width of the skeleton.")
+    int,
+    typer.Option("--stem-channels", "--stem", metavar="N", min=1, help="Width of the skeleton."),
 ]
 CellsPerStage = Annotated[
-    int, typer.Option("--cells-per-stage", metavar="N", min=1, help="Depth of the skeleton.")
+    int,
+    typer.Option("--cells-per-stage", "--cells", metavar="N", min=1, help="Depth of the skeleton."),
 ]
 Resolution = Annotated[
     int, typer.Option("--resolution", metavar="PIXELS", min=4, help="Side of the input.")

@@ -1,6 +1,9 @@
 """`automcu space`: how much of the space fits a board."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
 from automcu.cli.limits import Limits, read_limits
@@ -33,6 +36,18 @@ def space(
     max_latency_ms: MaxLatency = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the cells that fit as CSV.")
+    ] = None,
+    parquet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the cells that fit as Parquet.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the front (.png, .svg or .pdf).")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Compute anew, whatever the cache has.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -48,16 +63,49 @@ def space(
             input_channels=input_channels,
             classes=classes,
         )
-        return _space(device, skeleton, read_limits(max_latency_ms, max_ram, max_flash))
+        limits = read_limits(max_latency_ms, max_ram, max_flash)
+        found, seconds = _survey(device, skeleton, limits, fresh)
+        _write_files(found, limits, csv, parquet, plot)
+        return _answer(found, seconds)
 
     respond(command, json, debug)
 
 
-def _space(name: str, skeleton: "Skeleton", limits: Limits) -> Answer:
-    from automcu.cost import survey
-    from automcu.devices import find_device
+def _survey(name: str, skeleton: "Skeleton", limits: Limits, fresh: bool) -> tuple["Survey", float]:
+    """The survey, and the seconds that it took now: few where the cache has it."""
+    import time
 
-    found = survey(find_device(name), skeleton, **limits)
+    from automcu.cost import cached_survey, survey
+    from automcu.devices import find_device
+    from automcu.resources import cache_folder
+
+    device = find_device(name)
+    start = time.perf_counter()
+    try:
+        folder = cache_folder() / "surveys"
+    except OSError:
+        fresh = True
+    if fresh:
+        found = survey(device, skeleton, **limits)
+    else:
+        found = cached_survey(device, skeleton, folder, **limits)
+    return found, time.perf_counter() - start
+
+
+def _write_files(
+    found: "Survey", limits: Limits, csv: Path | None, parquet: Path | None, plot: Path | None
+) -> None:
+    from automcu.cli.space_files import write_csv, write_parquet, write_plot
+
+    if csv:
+        write_csv(found, csv)
+    if parquet:
+        write_parquet(found, parquet)
+    if plot:
+        write_plot(found, plot, limits["max_latency_ms"])
+
+
+def _answer(found: "Survey", seconds: float) -> Answer:
     document = {
         "device": found.device,
         "skeleton": found.skeleton.model_dump(),
@@ -65,15 +113,17 @@ def _space(name: str, skeleton: "Skeleton", limits: Limits) -> Answer:
         "feasible": found.feasible,
         "disconnected": found.disconnected,
         "excluded": found.excluded,
-        "seconds": found.seconds,
+        "seconds": seconds,
         "front": [cell.model_dump() for cell in found.front],
     }
     if found.feasible:
-        return Answer(document, _shown(found))
-    return Answer(document, _shown(found), 1, "No cell fits; raise a limit or shrink the skeleton.")
+        return Answer(document, _shown(found, seconds))
+    return Answer(
+        document, _shown(found, seconds), 1, "No cell fits; raise a limit or shrink the skeleton."
+    )
 
 
-def _shown(found: "Survey") -> "RenderableType":
+def _shown(found: "Survey", seconds: float) -> "RenderableType":
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -84,7 +134,7 @@ def _shown(found: "Survey") -> "RenderableType":
     lines = (
         f"{found.feasible:,} of {found.cells:,} cells fit {found.device} in the skeleton "
         f"{skeleton_name(found.skeleton)} ({found.disconnected:,} are not connected"
-        f"{', ' + reasons if reasons else ''}), {found.seconds:.1f} s"
+        f"{', ' + reasons if reasons else ''}), {seconds:.1f} s"
     )
     table = Table(title="The front: no other cell is both better and faster", box=box.SIMPLE_HEAD)
     for heading in ("index", "prior %", "ms", "flash KB", "RAM KB"):

@@ -8,8 +8,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from automcu.boards.cache_folder import cache_folder
 from automcu.errors import ToolError
+from automcu.resources import cache_folder
 from automcu.toolchains import host_compiler
 
 _SOURCE = Path(__file__).with_name("accounting.c")

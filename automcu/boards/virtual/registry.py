@@ -10,9 +10,9 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from automcu.boards.cache_folder import cache_folder
 from automcu.errors import WrongInputError
 from automcu.records import Record
+from automcu.resources import cache_folder
 
 
 class RunningBoard(Record):

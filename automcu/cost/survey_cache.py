@@ -1,0 +1,109 @@
+"""Surveys that were made before: the same question to the same sources has the same answer.
+
+An entry is named by a hash of everything that its answer depends on, and begins with a hash of
+its own content. One that is damaged, cut short or of another version is made anew.
+"""
+
+import hashlib
+import json
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from automcu.cost.records import Survey
+from automcu.cost.survey import survey
+from automcu.devices.profile import Device
+from automcu.errors import AutomcuError
+from automcu.records import write_atomically
+from automcu.resources import resource_folder
+from automcu.space import Skeleton
+from automcu.toolchains import find_compiler
+
+_PACKAGE = Path(__file__).parents[1]
+# What decides about a cell's cost: nothing else in the package does.
+_SOURCES = ("compiler", "cost", "devices", "space", "toolchains")
+_SUFFIXES = {".py", ".json", ".npz"}
+_FIRMWARE_SUFFIXES = {".c", ".h"}
+_DIGEST_LETTERS = 64
+_PRIOR_PACKAGE = "analog-nasbench"
+
+
+def cached_survey(
+    device: Device,
+    skeleton: Skeleton,
+    folder: Path,
+    max_latency_ms: float | None = None,
+    max_ram_bytes: int | None = None,
+    max_flash_bytes: int | None = None,
+) -> Survey:
+    """Return `survey` of the same arguments, from `folder` where it is there and undamaged.
+
+    Raises:
+        WrongInputError: there are no latency figures or code sizes for the device.
+    """
+    limits = (max_latency_ms, max_ram_bytes, max_flash_bytes)
+    path = folder / f"{_key(device, skeleton, limits)}.survey"
+    kept = _read(path)
+    if kept is not None:
+        return kept
+    found = survey(device, skeleton, *limits)
+    _keep(path, found)
+    return found
+
+
+def _key(device: Device, skeleton: Skeleton, limits: tuple[float | None, ...]) -> str:
+    asked = {
+        "sources": _sources_digest(),
+        "compiler": find_compiler(device.core).kind,
+        "device": device.model_dump(mode="json"),
+        "skeleton": skeleton.model_dump(),
+        "limits": limits,
+    }
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _sources_digest() -> str:
+    """A hash over the sources and tables that every survey depends on."""
+    digest = hashlib.sha256()
+    files = [
+        path
+        for name in _SOURCES
+        for path in (_PACKAGE / name).rglob("*")
+        if path.suffix in _SUFFIXES
+    ]
+    firmware = resource_folder("firmware")
+    files += [path for path in firmware.rglob("*") if path.suffix in _FIRMWARE_SUFFIXES]
+    for path in sorted(files):
+        digest.update(f"{path.name}:{path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    try:
+        digest.update(metadata.version(_PRIOR_PACKAGE).encode())
+    except metadata.PackageNotFoundError:
+        digest.update(b"no prior")
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> Survey | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, body = content[:_DIGEST_LETTERS], content[_DIGEST_LETTERS:]
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        return None
+    try:
+        return Survey.model_validate_json(body)
+    except ValidationError:
+        return None
+
+
+def _keep(path: Path, found: Survey) -> None:
+    """Write the entry; a folder that cannot be written to only means that nothing is kept."""
+    body = found.model_dump_json().encode()
+    try:
+        write_atomically(path, hashlib.sha256(body).hexdigest().encode() + body)
+    except AutomcuError:
+        return

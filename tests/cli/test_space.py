@@ -1,0 +1,72 @@
+"""`automcu space`: stable keys, files beside the table, and what each limit rules out."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from automcu.cli import app
+
+TINY = ("--device", "stm32f407g-disc1", "--stem", "4", "--cells", "1", "--resolution", "8")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["space", *TINY, *arguments])
+
+
+def test_json_has_the_stable_keys_and_counts_add_up() -> None:
+    result = run("--json", "--max-latency-ms", "2")
+    document = json.loads(result.stdout)
+    assert {"device", "skeleton", "cells", "feasible", "seconds", "front"} <= set(document)
+    assert document["cells"] == 15625
+    assert 0 < document["feasible"] < 15284
+    ruled_out = document["cells"] - document["disconnected"] - document["feasible"]
+    assert document["excluded"] == {"latency": ruled_out}
+    assert set(document["front"][0]) >= {"index", "architecture", "prior", "latency_ms"}
+    assert all(cell["latency_ms"] <= 2 for cell in document["front"])
+
+
+def test_files_hold_the_cells_that_fit(tmp_path: Path) -> None:
+    table, picture = tmp_path / "cells.csv", tmp_path / "front.png"
+    document = json.loads(run("--json", "--csv", str(table), "--plot", str(picture)).stdout)
+    rows = list(csv.DictReader(table.open()))
+    assert len(rows) == document["feasible"]
+    assert rows[0]["index"] == str(document["front"][0]["index"])
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_parquet_has_the_same_rows(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    path = tmp_path / "cells.parquet"
+    document = json.loads(run("--json", "--parquet", str(path)).stdout)
+    assert len(pd.read_parquet(path)) == document["feasible"]
+
+
+def test_a_picture_of_an_unknown_kind_is_wrong_use(tmp_path: Path) -> None:
+    result = run("--plot", str(tmp_path / "front.bmp"))
+    assert result.exit_code == 2
+    assert ".png" in result.stderr
+
+
+def test_the_second_call_takes_less_than_half_a_second(cache: Path) -> None:
+    first = json.loads(run("--json").stdout)
+    second = json.loads(run("--json").stdout)
+    assert list((cache / "automcu" / "surveys").iterdir())
+    assert second["front"] == first["front"]
+    assert second["seconds"] < 0.5
+
+
+def test_nothing_that_fits_is_exit_code_1_with_the_limit() -> None:
+    result = run("--max-latency-ms", "0.001", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["excluded"] == {"latency": 15284}
