@@ -31,8 +31,8 @@ from automcu.resources import resource_folder
 from automcu.space import Architecture, Cell, Skeleton
 from automcu.toolchains import find_compiler
 
-CHAINS = 14
-NETWORKS = 10
+CHAINS = 20
+NETWORKS = 6
 HELD_OUT = 4
 _SKELETONS = (
     Skeleton(stem_channels=4, cells_per_stage=1, resolution=8, input_channels=1),

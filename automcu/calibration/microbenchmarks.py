@@ -7,8 +7,23 @@ the networks that users design.
 import random
 from dataclasses import dataclass
 
+import numpy as np
+
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.operators import Add, Attributes, AveragePool, Convolution, MaxPool, Rescale
+from automcu.compiler.operators import (
+    Add,
+    Attributes,
+    AveragePool,
+    Concatenate,
+    Convolution,
+    Lookup,
+    MaxPool,
+    Multiply,
+    Pad,
+    Rearrange,
+    Rescale,
+    Softmax,
+)
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.shapes import output_shape
 
@@ -17,6 +32,7 @@ _CHANNELS = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 _SIZES = (3, 4, 5, 6, 7, 8, 10, 12, 16)
 _LAYERS = 24
 _MOST_MACS = 300_000  # of one layer, so that a chain runs quickly on a virtual board
+_MOST_VALUES = 2000  # of a tensor that a layer may enlarge
 _RESIDUAL_CHANCE = 0.35
 
 
@@ -28,9 +44,10 @@ class _Chain:
 
     def append(self, attributes: Attributes, *others: str) -> None:
         name = f"layer_{len(self.operators)}"
-        shape = output_shape(attributes, self.tensors[self.last].shape)
+        inputs = (self.last, *others)
+        shape = output_shape(attributes, *(self.tensors[name].shape for name in inputs))
         self.tensors[name] = Tensor(name, shape, _SCALE)
-        self.operators.append(Operator(name, (self.last, *others), name, attributes))
+        self.operators.append(Operator(name, inputs, name, attributes))
         self.last = name
 
 
@@ -51,7 +68,9 @@ def chain(seed: int) -> Graph:
 
 def _append_random_layer(result: _Chain, generator: random.Random) -> None:
     height, width, channels = result.tensors[result.last].shape
-    kind = generator.choice(("3x3", "3x3", "1x1", "1x1", "depthwise", "wide", "pool", "other"))
+    kind = generator.choice(
+        ("3x3", "3x3", "3x3", "1x1", "1x1", "1x1", "depthwise", "wide", "pool", "sum", "rare")
+    )
     stride = 2 if min(height, width) > 6 and generator.random() < 0.2 else 1
     same = Window(3, 3, (stride, stride), (1, 1, 1, 1))
     if kind == "3x3":
@@ -70,10 +89,37 @@ def _append_random_layer(result: _Chain, generator: random.Random) -> None:
         if window.stride == (2, 2) and min(height, width) < 8:
             return
         result.append(AveragePool(window) if generator.random() < 0.7 else MaxPool(window))
+    elif kind == "rare":
+        _append_rare_layer(result, generator)
     else:
         before = result.last
         result.append(Rescale())
         result.append(Add(), before)
+
+
+def _append_rare_layer(result: _Chain, generator: random.Random) -> None:
+    """What users' models hold besides convolutions; each keeps the size within bounds."""
+    height, width, channels = result.tensors[result.last].shape
+    size = height * width * channels
+    before = result.last
+    rare: tuple[tuple[Attributes, ...], ...] = (
+        (Lookup("sigmoid", np.arange(-128, 128, dtype=np.int8)),),
+        (Softmax(),),
+        (Rearrange("Transpose", (width, height, channels), _swapped(height, width, channels)),),
+    )
+    if size <= _MOST_VALUES:
+        rare += ((Pad((0, 0, 0), (1, 1, 0)),), (Concatenate(axis=2),), (Multiply(),))
+    for attributes in generator.choice(rare):
+        if isinstance(attributes, Concatenate | Multiply):
+            result.append(Rescale())
+            result.append(attributes, before)
+        else:
+            result.append(attributes)
+
+
+def _swapped(height: int, width: int, channels: int) -> tuple[tuple[int, int], ...]:
+    """The reads that exchange rows and columns."""
+    return ((width, channels), (height, width * channels), (channels, 1))
 
 
 def _append_convolution(result: _Chain, generator: random.Random, window: Window) -> None:

@@ -49,7 +49,7 @@ def function_bytes(kernel: Kernel, device: Device, compiler: str) -> float:
     """Code of one kernel's C functions.
 
     Raises:
-        WrongInputError: there are no figures for this core and compiler, or for the kernel.
+        WrongInputError: there are no figures for this core and compiler.
     """
     figures = _figures(code_sizes().kernels, device, compiler)
     return sum(_figure(figures, name) * n for name, n in code_units(kernel).items())
@@ -59,7 +59,7 @@ def layer_bytes(kernel: Kernel, device: Device, compiler: str) -> float:
     """Parameters and call of one layer with this kernel; its weights are not counted.
 
     Raises:
-        WrongInputError: there are no figures for this core and compiler, or for the kernel.
+        WrongInputError: there are no figures for this core and compiler.
     """
     return _figure(_figures(code_sizes().layers, device, compiler), kernel.category)
 
@@ -68,7 +68,7 @@ def program_code_bytes(program: Program, device: Device, compiler: str) -> int:
     """Code of the distinct kernels, and parameters and calls of the layers.
 
     Raises:
-        WrongInputError: there are no figures for this core and compiler, or for a kernel.
+        WrongInputError: there are no figures for this core and compiler.
     """
     distinct = {kernel.function: kernel for kernel in program.kernels.values()}
     code = sum(function_bytes(kernel, device, compiler) for kernel in distinct.values())
