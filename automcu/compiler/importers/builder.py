@@ -11,6 +11,7 @@ from automcu.compiler.operators import (
     Attributes,
     AveragePool,
     Concatenate,
+    Convolution,
     Lookup,
     MaxPool,
     Pad,
@@ -25,6 +26,7 @@ from automcu.errors import UnsupportedModelError
 
 MOST_ELEMENTS = 1 << 24  # of one tensor: a bound on what a hostile file can make us allocate
 MOST_OPERATORS = 1000
+MOST_WEIGHTS = 1 << 26
 PROBABILITIES = Quantisation(1 / 256, -128)
 STEPS = 255  # between the least and the largest int8
 WIDEST_STEP = 8.0  # of a function's result on its own range, in steps of its input
@@ -44,6 +46,7 @@ class GraphBuilder:
     constants: dict[str, Constant] = field(default_factory=dict)
     input: str | None = None
     _layers: set[str] = field(default_factory=set)
+    _weights: int = 0
 
     def activation(self, name: str, layer: str) -> Activation:
         """What the file calls `name`.
@@ -106,6 +109,13 @@ class GraphBuilder:
             raise UnsupportedModelError(
                 f"the model has more than {MOST_OPERATORS} layers. Use a smaller model."
             )
+        if isinstance(attributes, Convolution) and attributes.weights is not None:
+            self._weights += attributes.weights.size
+            if self._weights > MOST_WEIGHTS:  # layers may share one array of the file
+                raise UnsupportedModelError(
+                    "the model has more weights than any microcontroller holds. "
+                    "Use a smaller model."
+                )
         shape = output_shape(attributes, *(self.tensors[name].shape for name in sources))
         if not isinstance(attributes, Rescale):  # which joins its producer and needs no scale there
             for name in sources:

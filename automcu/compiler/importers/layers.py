@@ -156,14 +156,6 @@ def pool(
     quantisation: Quantisation | None = None,
 ) -> Activation:
     """An average or maximum over a window."""
-    window = attributes.window
-    top, left, bottom, right = window.padding
-    if window.dilation != (1, 1):
-        raise UnsupportedModelError(
-            f"layer {layer} is a pool with dilation. Use a pool without it, or a convolution."
-        )
-    if max(top, bottom) >= window.height or max(left, right) >= window.width:
-        raise ValueError(f"padding {window.padding} of a {window.height}x{window.width} pool")
     name = image(builder, source, layer, axes.groups)
     result = builder.add(layer, (name,), attributes, quantisation)
     return _with_sizes(builder, source, axes, result)

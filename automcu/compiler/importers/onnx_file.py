@@ -1,6 +1,7 @@
 """Quantised ONNX files: int8 or uint8 activations per tensor, 8-bit weights per output channel."""
 
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from automcu.compiler.graph import Graph
-from automcu.compiler.importers.builder import GraphBuilder
+from automcu.compiler.importers.builder import MOST_ELEMENTS, GraphBuilder
 from automcu.compiler.importers.constant import Constant
 from automcu.compiler.importers.content import read_content
 from automcu.compiler.importers.onnx_axes import Order, input_order, output_as_input
@@ -101,6 +102,11 @@ def _array(initializer: onnx.TensorProto, path: Path) -> NDArray[np.generic]:
     if initializer.data_location == onnx.TensorProto.EXTERNAL:
         raise UnsupportedModelError(
             f"{path} keeps {text(initializer.name)} in another file. Save it as a single file."
+        )
+    if min(initializer.dims, default=0) >= 0 and prod(initializer.dims) > MOST_ELEMENTS:
+        raise UnsupportedModelError(
+            f"{path} holds an array {text(initializer.name)} that is larger than any "
+            "microcontroller. Use a smaller model."
         )
     try:
         return np.asarray(numpy_helper.to_array(initializer))

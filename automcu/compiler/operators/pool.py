@@ -45,9 +45,20 @@ class AveragePoolIntegers:
 
 def pixel_counts(window: Window, height: int, width: int) -> NDArray[np.int64]:
     """How many pixels of a height x width image each window covers: [out_height, out_width]."""
-    inside = np.ones((1, height, width, 1), np.int8)
-    covered = [tap[0, :, :, 0].astype(np.int64) for tap in taps(inside, window, 0)]
-    return np.asarray(np.sum(covered, axis=0))
+    out_height, out_width = window.output_size(height, width)
+    rows = _covered(height, out_height, window.height, 0, window)
+    columns = _covered(width, out_width, window.width, 1, window)
+    return np.asarray(rows[:, None] * columns)
+
+
+def _covered(length: int, outputs: int, taps: int, axis: int, window: Window) -> NDArray[np.int64]:
+    """How many of a window's taps along one axis lie inside, for each output."""
+    starts = np.arange(outputs, dtype=np.int64) * window.stride[axis] - window.padding[axis]
+    counts = np.zeros(outputs, np.int64)
+    for tap in range(taps):
+        place = starts + tap * window.dilation[axis]
+        counts += (place >= 0) & (place < length)
+    return counts
 
 
 def needed_counts(attributes: AveragePool, height: int, width: int) -> tuple[int, ...]:

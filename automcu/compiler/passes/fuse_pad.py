@@ -67,8 +67,7 @@ def _wider(window: Window, pad: Pad) -> Window | None:
         bottom + pad.after[0],
         right + pad.after[1],
     )
-    reach_y = window.dilation[0] * (window.height - 1) + 1
-    reach_x = window.dilation[1] * (window.width - 1) + 1
-    if max(padding[0], padding[2]) >= reach_y or max(padding[1], padding[3]) >= reach_x:
+    rows, columns = window.reach
+    if max(padding[0], padding[2]) >= rows or max(padding[1], padding[3]) >= columns:
         return None
     return replace(window, padding=padding)
