@@ -1,11 +1,12 @@
 """`automcu check`: what a network needs on a board, before it is trained or built."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
-from automcu.cli.limits import read_limits
+from automcu.cli.limits import Limits, read_limits
 from automcu.cli.options import (
     CellsPerStage,
     Classes,
@@ -19,9 +20,9 @@ from automcu.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from automcu.cost import Estimate
+    from automcu.cost import Estimate, Remedy
     from automcu.devices import Device
-    from automcu.space import Skeleton
+    from automcu.space import Architecture, Skeleton
 
 
 def check(
@@ -46,6 +47,7 @@ def check(
     def command() -> Answer:
         from automcu.cli.verdict_answer import verdict_answer
         from automcu.cost import check as compare
+        from automcu.cost import with_remedies
         from automcu.devices import find_device
         from automcu.space import Skeleton
 
@@ -58,25 +60,51 @@ def check(
         )
         board = find_device(device)
         limits = read_limits(max_latency_ms, max_ram, max_flash)
-        needed = _estimate(model, board, skeleton)
-        return verdict_answer(compare(needed, board, **limits))
+        architecture = _architecture(model, skeleton)
+        needed = _estimate(model, architecture, board)
+        verdict = compare(needed, board, **limits)
+        if verdict.fits:
+            return verdict_answer(verdict)
+        found = _remedies(model, architecture, board, limits)
+        return verdict_answer(
+            with_remedies(verdict, found), {"remedies": [one.model_dump() for one in found]}
+        )
 
     respond(command, json, debug)
 
 
-def _estimate(model: str, device: "Device", skeleton: "Skeleton") -> "Estimate":
-    from automcu.cost import estimate, estimate_program
+def _architecture(model: str, skeleton: "Skeleton") -> "Architecture | None":
+    """The cell in its skeleton; None where `model` is a file."""
     from automcu.space import Architecture, Cell
 
-    arguments: dict[str, Any] = {"skeleton": skeleton}
     if model.strip().isdigit():
-        arguments["cell"] = str(Cell.from_index(int(model)))
-    elif model.lstrip().startswith("|"):
-        arguments["cell"] = model
-    else:
-        from pathlib import Path
+        return Architecture(cell=str(Cell.from_index(int(model))), skeleton=skeleton)
+    if model.lstrip().startswith("|"):
+        return Architecture(cell=model, skeleton=skeleton)
+    return None
 
-        from automcu.pipeline import compile_model_file
 
-        return estimate_program(compile_model_file(Path(model), device), device)
-    return estimate(Architecture(**arguments), device)
+def _estimate(model: str, architecture: "Architecture | None", device: "Device") -> "Estimate":
+    from automcu.cost import estimate, estimate_program
+
+    if architecture is not None:
+        return estimate(architecture, device)
+    from automcu.pipeline import compile_model_file
+
+    return estimate_program(compile_model_file(Path(model), device), device)
+
+
+def _remedies(
+    model: str, architecture: "Architecture | None", device: "Device", limits: Limits
+) -> "tuple[Remedy, ...]":
+    from automcu.cost import architecture_remedies, board_remedies
+    from automcu.devices import all_devices
+
+    boards = all_devices().values()
+    if architecture is not None:
+        return architecture_remedies(architecture, device, boards, **limits)
+
+    def estimate_on(board: "Device") -> "Estimate":
+        return _estimate(model, None, board)
+
+    return board_remedies(estimate_on, device, boards, **limits)

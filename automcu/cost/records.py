@@ -59,6 +59,16 @@ class Verdict(Record):
     estimate: Estimate
 
 
+class Remedy(Record):
+    """One change that would make a network keep all limits, and what it needs then; modelled."""
+
+    change: str
+    device: str
+    flash_bytes: int
+    ram_bytes: int
+    latency_ms: float
+
+
 class FeasibleCell(Record):
     """A cell of the space that fits, with its accuracy prior and its modelled cost."""
 

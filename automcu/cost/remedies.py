@@ -1,0 +1,147 @@
+"""What would fit instead of a network that does not: few changes, each with computed figures.
+
+One thing is changed at a time, by the smallest step that keeps to all limits: the width, the
+resolution, the depth, or the board.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from automcu.cost.estimate import estimate
+from automcu.cost.records import Estimate, Limit, Remedy, Verdict
+from automcu.cost.verdict import check
+from automcu.devices.profile import Device
+from automcu.errors import WrongInputError
+from automcu.space import Architecture, Skeleton
+
+# Widths, resolutions and depths as in the planner's grid, the largest first.
+_WIDTHS = (48, 32, 24, 16, 12, 8, 6, 4)
+_LOWEST_RESOLUTION = 8
+_DEPTHS = (3, 2, 1)
+_BOARDS_TRIED = 12
+_BOARDS_NAMED = 2
+
+Judge = Callable[[Estimate, Device], Verdict]
+
+
+def architecture_remedies(
+    architecture: Architecture,
+    device: Device,
+    boards: Iterable[Device],
+    max_latency_ms: float | None = None,
+    max_ram_bytes: int | None = None,
+    max_flash_bytes: int | None = None,
+) -> tuple[Remedy, ...]:
+    """Return what would make the cell fit: at most one of each kind of change, and two boards."""
+    judge = _judge(max_latency_ms, max_ram_bytes, max_flash_bytes)
+    found = []
+    for steps in _smaller_skeletons(architecture.skeleton):
+        for change, skeleton in steps:
+            variant = Architecture(cell=architecture.cell, skeleton=skeleton)
+            verdict = judge(estimate(variant, device), device)
+            if verdict.fits:
+                found.append(_remedy(change, verdict))
+                break
+    others = board_remedies(
+        lambda board: estimate(architecture, board),
+        device,
+        boards,
+        max_latency_ms,
+        max_ram_bytes,
+        max_flash_bytes,
+    )
+    return (*found, *others)
+
+
+def board_remedies(
+    estimate_on: Callable[[Device], Estimate],
+    device: Device,
+    boards: Iterable[Device],
+    max_latency_ms: float | None = None,
+    max_ram_bytes: int | None = None,
+    max_flash_bytes: int | None = None,
+) -> tuple[Remedy, ...]:
+    """Return the smallest other boards with figures on which the same network keeps the limits."""
+    judge = _judge(max_latency_ms, max_ram_bytes, max_flash_bytes)
+    candidates = [one for one in boards if one.latency and one.id != device.id]
+    candidates.sort(key=lambda one: (one.ram_bytes + one.flash_bytes, one.id))
+    found: list[Remedy] = []
+    for board in candidates[:_BOARDS_TRIED]:
+        try:
+            verdict = judge(estimate_on(board), board)
+        except WrongInputError:  # a profile without all figures cannot be recommended
+            continue
+        if verdict.fits:
+            found.append(_remedy(f"the board {board.id}", verdict))
+        if len(found) == _BOARDS_NAMED:
+            break
+    return tuple(found)
+
+
+def with_remedies(verdict: Verdict, remedies: Sequence[Remedy]) -> Verdict:
+    """Return the verdict with a `help` in each broken limit that names what would fit."""
+    limits = tuple(
+        limit.model_copy(update={"help": _help(limit, remedies)}) for limit in verdict.limits
+    )
+    return verdict.model_copy(update={"limits": limits})
+
+
+def _judge(
+    max_latency_ms: float | None, max_ram_bytes: int | None, max_flash_bytes: int | None
+) -> Judge:
+    def judge(needed: Estimate, board: Device) -> Verdict:
+        return check(needed, board, max_latency_ms, max_ram_bytes, max_flash_bytes)
+
+    return judge
+
+
+def _smaller_skeletons(skeleton: Skeleton) -> Iterator[Iterator[tuple[str, Skeleton]]]:
+    """Three ways down, each from the smallest change on."""
+    yield (
+        (f"stem of {width} channels", skeleton.model_copy(update={"stem_channels": width}))
+        for width in _WIDTHS
+        if width < skeleton.stem_channels
+    )
+    yield (
+        (f"resolution {side}", skeleton.model_copy(update={"resolution": side}))
+        for side in _halvings(skeleton.resolution)
+    )
+    yield (
+        (
+            f"{depth} cell{'s' if depth > 1 else ''} a stage",
+            skeleton.model_copy(update={"cells_per_stage": depth}),
+        )
+        for depth in _DEPTHS
+        if depth < skeleton.cells_per_stage
+    )
+
+
+def _halvings(resolution: int) -> Iterator[int]:
+    while resolution // 2 >= _LOWEST_RESOLUTION:
+        resolution //= 2
+        yield resolution
+
+
+def _remedy(change: str, verdict: Verdict) -> Remedy:
+    needed = verdict.estimate
+    return Remedy(
+        change=change,
+        device=verdict.device,
+        flash_bytes=needed.flash_bytes,
+        ram_bytes=needed.ram_bytes,
+        latency_ms=needed.latency_ms,
+    )
+
+
+def _help(limit: Limit, remedies: Sequence[Remedy]) -> str:
+    where = f"most of it is in {limit.layer}" if limit.layer else "it is spread evenly"
+    if not remedies:
+        return f"a larger board or looser limits: no single smaller step fits ({where})"
+    listed = "; ".join(f"{one.change} ({_figure(limit, one)})" for one in remedies)
+    return f"{listed} ({where})"
+
+
+def _figure(limit: Limit, remedy: Remedy) -> str:
+    if limit.limit == "latency":
+        return f"{remedy.latency_ms:.3g} ms"
+    size = remedy.flash_bytes if limit.limit == "flash" else remedy.ram_bytes
+    return f"{size / 1024:.1f} KB"

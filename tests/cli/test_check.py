@@ -1,0 +1,22 @@
+"""`automcu check` says what would fit instead."""
+
+import json
+
+from typer.testing import CliRunner
+
+from automcu.cli import app
+
+CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"
+SMALL = ("--stem", "8", "--cells", "2", "--resolution", "16")
+
+
+def test_a_cell_that_is_too_slow_brings_remedies_with_figures() -> None:
+    arguments = ("check", CELL, "--device", "stm32f407g-disc1", *SMALL, "--max-latency-ms", "10")
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    document = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert document["limits"][0]["limit"] == "latency"
+    assert all(one["latency_ms"] <= 10 for one in document["remedies"])
+    first = document["remedies"][0]
+    assert first["change"] == "stem of 6 channels"
+    assert f"{first['latency_ms']:.3g} ms" in result.stderr
