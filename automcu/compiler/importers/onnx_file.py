@@ -105,8 +105,8 @@ def _array(initializer: onnx.TensorProto, path: Path) -> NDArray[np.generic]:
         )
     if min(initializer.dims, default=0) >= 0 and prod(initializer.dims) > MOST_ELEMENTS:
         raise UnsupportedModelError(
-            f"{path} holds an array {text(initializer.name)} that is larger than any "
-            "microcontroller. Use a smaller model."
+            f"{path} holds a damaged array {text(initializer.name)}, or one larger than any "
+            "microcontroller. Export the model again, or use a smaller one."
         )
     try:
         return np.asarray(numpy_helper.to_array(initializer))
