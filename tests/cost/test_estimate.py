@@ -1,0 +1,104 @@
+"""Estimates add up, grow with the network, and say what is missing where there are no figures."""
+
+import pytest
+
+from automcu.compiler import Program, compile_graph
+from automcu.cost import Estimate, estimate
+from automcu.cost.architecture_graph import architecture_graph
+from automcu.cost.code_size import function_bytes, layer_bytes, program_code_bytes, runtime_size
+from automcu.cost.latency import latency_of, layer_cycles
+from automcu.devices import Device, find_device
+from automcu.errors import WrongInputError
+from automcu.space import Architecture, Skeleton
+from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
+
+CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+SKELETON = Skeleton(stem_channels=8, cells_per_stage=1, resolution=16)
+
+
+@pytest.fixture(scope="module")
+def device() -> Device:
+    return find_device("stm32f407g-disc1")
+
+
+@pytest.fixture(scope="module")
+def found(device: Device) -> Estimate:
+    return estimate(Architecture(cell=CELL, skeleton=SKELETON), device)
+
+
+@pytest.fixture(scope="module")
+def program(device: Device) -> Program:
+    return compile_graph(architecture_graph(Architecture(cell=CELL, skeleton=SKELETON)), device)
+
+
+def test_layers_add_up_to_the_totals(found: Estimate, program: Program) -> None:
+    assert sum(layer.cycles for layer in found.layers) == found.cycles
+    assert sum(layer.macs for layer in found.layers) == found.macs == program.macs
+    assert sum(layer.weight_bytes for layer in found.layers) == found.weight_bytes
+    assert found.weight_bytes == program.weight_bytes
+    assert found.arena_bytes == program.arena.size
+
+
+def test_flash_ram_time_and_energy_are_made_of_their_parts(found: Estimate, device: Device) -> None:
+    runtime = runtime_size(device, find_compiler(device.core).kind)
+    assert found.flash_bytes == found.weight_bytes + found.code_bytes
+    assert found.stack_bytes == DEFAULT_STACK_BYTES
+    assert found.ram_bytes == found.arena_bytes + found.stack_bytes + runtime.ram_bytes
+    assert found.code_bytes > runtime.flash_bytes > 0
+    assert found.latency_ms == pytest.approx(1e3 * found.cycles / device.clock_hz)
+    watt = device.power.active_milliampere / 1e3 * device.power.supply_volt
+    assert found.energy_millijoule == pytest.approx(watt * found.latency_ms)
+
+
+def test_each_layer_costs_what_its_kernel_does(
+    found: Estimate, program: Program, device: Device
+) -> None:
+    coefficients = latency_of(device, find_compiler(device.core).kind).coefficients
+    for layer, operator in zip(found.layers, program.graph.operators, strict=True):
+        kernel = program.kernels[operator.name]
+        assert layer.cycles == layer_cycles(kernel, coefficients)
+        assert layer.variant == kernel.variant
+        assert layer.output_shape == program.graph.tensors[operator.output].shape
+
+
+def test_layers_of_one_shape_share_their_code(program: Program, device: Device) -> None:
+    compiler = find_compiler(device.core).kind
+    kernels = list(program.kernels.values())
+    distinct = {kernel.function: kernel for kernel in kernels}
+    assert len(distinct) < len(kernels)
+    functions = sum(function_bytes(kernel, device, compiler) for kernel in distinct.values())
+    calls = sum(layer_bytes(kernel, device, compiler) for kernel in kernels)
+    assert program_code_bytes(program, device, compiler) == round(functions + calls)
+
+
+def test_deeper_stages_cost_flash_and_time_but_no_memory(found: Estimate, device: Device) -> None:
+    deeper = SKELETON.model_copy(update={"cells_per_stage": 3})
+    other = estimate(Architecture(cell=CELL, skeleton=deeper), device)
+    assert other.flash_bytes > found.flash_bytes
+    assert other.cycles > found.cycles
+    assert other.arena_bytes == found.arena_bytes
+
+
+@pytest.mark.parametrize("update", [{"resolution": 32}, {"stem_channels": 16}])
+def test_larger_networks_cost_more_of_everything(
+    update: dict[str, int], found: Estimate, device: Device
+) -> None:
+    larger = Architecture(cell=CELL, skeleton=SKELETON.model_copy(update=update))
+    other = estimate(larger, device)
+    assert other.cycles > found.cycles
+    assert other.ram_bytes > found.ram_bytes
+    assert other.macs > found.macs
+
+
+def test_a_device_without_figures_is_told_so(device: Device) -> None:
+    architecture = Architecture(cell=CELL, skeleton=SKELETON)
+    with pytest.raises(WrongInputError, match="has no latency figures"):
+        estimate(architecture, device.model_copy(update={"latency": ()}))
+    with pytest.raises(WrongInputError, match="There is no firmware for esp32s3"):
+        estimate(architecture, device.model_copy(update={"family": "esp32s3"}))
+    with pytest.raises(WrongInputError, match="There are no code sizes for cortex-m33"):
+        function_bytes(
+            next(iter(compile_graph(architecture_graph(architecture), device).kernels.values())),
+            device.model_copy(update={"core": "cortex-m33"}),
+            "gcc",
+        )
