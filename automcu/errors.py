@@ -13,7 +13,7 @@ class AutomcuError(Exception):
 
 
 class DoesNotFitError(AutomcuError):
-    """Nothing satisfies the limits, or the goal was missed; the message says which and by how much."""
+    """Nothing satisfies the limits, or the goal was missed; the message says by how much."""
 
     exit_code = EXIT_GOAL_MISSED
 

@@ -61,7 +61,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         raise WrongInputError(
-            f"{path} cannot be written ({error.strerror}). Free some space or choose another folder."
+            f"{path} cannot be written ({error.strerror}). "
+            "Free some space or choose another folder."
         ) from error
 
 
