@@ -9,38 +9,33 @@ Part of the networks is kept out of the fit; the table shows how far off the mod
 import argparse
 import json
 import os
-import re
 import sys
-from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 from scipy.optimize import nnls
 
-from automcu.calibration import CodeObservation, Observed, chain, observe
-from automcu.cost.architecture_graph import architecture_graph
+from automcu.calibration import (
+    HELD_OUT,
+    CodeObservation,
+    Observed,
+    calibration_graphs,
+    latency_record,
+    network_errors,
+    observe_all,
+)
 from automcu.cost.code_size import SIZES_FILE, CodeSizes, RuntimeSize, code_units
-from automcu.cost.latency import Fit, fit, layer_cycles
+from automcu.cost.latency import Fit, fit
 from automcu.devices import all_devices, find_device
 from automcu.devices.profile import Device
+from automcu.devices.write import with_latency
 from automcu.errors import WrongInputError
 from automcu.records import write_atomically
 from automcu.resources import resource_folder
-from automcu.space import Architecture, Cell, Skeleton
 from automcu.toolchains import find_compiler
 
 CHAINS = 20
 NETWORKS = 6
-HELD_OUT = 4
-_SKELETONS = (
-    Skeleton(stem_channels=4, cells_per_stage=1, resolution=8, input_channels=1),
-    Skeleton(stem_channels=8, cells_per_stage=2, resolution=8, input_channels=1),
-    Skeleton(stem_channels=8, cells_per_stage=1, resolution=16, input_channels=3),
-    Skeleton(stem_channels=16, cells_per_stage=1, resolution=12, input_channels=3),
-    Skeleton(stem_channels=12, cells_per_stage=1, resolution=10, input_channels=1),
-)
 
 
 @dataclass(frozen=True)
@@ -55,80 +50,39 @@ class Row:
     median_network_percent: float
 
 
-def networks(count: int, seed: int) -> list[Architecture]:
-    """Random connected architectures, the skeletons in turn."""
-    generator = np.random.default_rng(seed)
-    found: list[Architecture] = []
-    while len(found) < count:
-        cell = Cell.from_index(int(generator.integers(15625)))
-        if cell.is_connected:
-            skeleton = _SKELETONS[len(found) % len(_SKELETONS)]
-            found.append(Architecture(cell=str(cell), skeleton=skeleton))
-    return found
-
-
 def observations(device: Device, chains: int, cells: int) -> tuple[list[Observed], list[Observed]]:
     """What was seen of the networks to fit, and of those that are held out."""
-    graphs = [chain(seed) for seed in range(chains)]
-    graphs += [architecture_graph(a) for a in networks(cells + HELD_OUT, seed=1)]
-    with ThreadPoolExecutor(2) as pool:
-        seen = list(
-            pool.map(lambda job: observe(job[1], device, "virtual", seed=job[0]), enumerate(graphs))
-        )
+    seen = observe_all(calibration_graphs(chains, cells), device, "virtual")
     return seen[:-HELD_OUT], seen[-HELD_OUT:]
 
 
 def fit_bytes(code: list[CodeObservation], whole: bool) -> dict[str, float]:
     """Bytes per part of kernels (`whole` False: of a layer around its kernel)."""
-    by_category: dict[str, list[CodeObservation]] = defaultdict(list)
-    for item in code:
-        by_category[item.kernel.category].append(item)
-    sizes: dict[str, float] = {}
-    for category, items in sorted(by_category.items()):
-        if not whole:
-            sizes[category] = round(float(np.mean([item.code_bytes for item in items])), 2)
-            continue
-        names = sorted({name for item in items for name in code_units(item.kernel)})
-        parts = np.array([[code_units(i.kernel).get(n, 0) for n in names] for i in items], float)
-        solution, _ = nnls(parts, np.array([float(item.code_bytes) for item in items]))
-        sizes.update(zip(names, (round(float(v), 2) for v in solution), strict=True))
-    return sizes
+    units = [code_units(i.kernel) if whole else {i.kernel.category: 1} for i in code]
+    names = sorted({name for parts in units for name in parts})
+    parts = np.array([[parts.get(name, 0) for name in names] for parts in units], float)
+    solution, _ = nnls(parts, np.array([float(item.code_bytes) for item in code]))
+    return dict(zip(names, (round(float(v), 2) for v in solution), strict=True))
 
 
 def row(device: Device, compiler: str, fitted: Fit, held_out: list[Observed]) -> Row:
     """How the fitted model does on networks that it has not seen."""
-    errors = []
-    for seen in held_out:
-        modelled = sum(layer_cycles(o.kernel, fitted.coefficients) for o in seen.cycles)
-        errors.append(100 * abs(modelled / sum(o.cycles for o in seen.cycles) - 1))
+    errors = network_errors(fitted.coefficients, held_out)
     return Row(
         device.id,
         compiler,
         sum(len(seen.cycles) for seen in held_out),
         round(fitted.residual_percent, 1),
-        round(max(errors), 2),
-        round(float(np.median(errors)), 2),
+        errors.worst_percent,
+        errors.median_percent,
     )
 
 
 def write_profile(device: Device, compiler: str, version: str, fitted: Fit) -> None:
     """Replace the profile's [[latency]] table of this compiler."""
     path = resource_folder("hw_profiles") / f"{device.id}.toml"
-    head, *tables = re.split(r"(?m)^(?=\[\[latency\]\]$)", path.read_text())
-    kept = [table.strip() for table in tables if f'compiler = "{compiler}"' not in table]
-    lines = [
-        "[[latency]]",
-        'source = "virtual"',
-        f'date = "{datetime.now(UTC).date().isoformat()}"',
-        f'compiler = "{compiler}"',
-        f'compiler_version = "{version}"',
-        f"residual_percent = {fitted.residual_percent:.1f}",
-        "",
-        "[latency.coefficients]",
-        *(f'"{name}" = {value:.4g}' for name, value in sorted(fitted.coefficients.items())),
-    ]
-    text = "\n\n".join([head.strip(), *kept, "\n".join(lines)]) + "\n"
-    write_atomically(path, text.encode())
+    latency = latency_record(fitted, compiler, version)
+    write_atomically(path, with_latency(path.read_text(), latency).encode())
 
 
 def write_sizes(device: Device, compiler: str, seen: list[Observed]) -> None:
@@ -142,8 +96,10 @@ def write_sizes(device: Device, compiler: str, seen: list[Observed]) -> None:
         flash_bytes=round(float(np.median([s.runtime.flash_bytes for s in seen]))),
         ram_bytes=round(float(np.median([s.runtime.ram_bytes for s in seen]))),
     )
+    shared = {f"shared/{name}": float(size) for s in seen for name, size in s.shared.items()}
+    kernels = fit_bytes([k for s in seen for k in s.kernels], True) | shared
     CodeSizes(
-        kernels={**known.kernels, core: fit_bytes([k for s in seen for k in s.kernels], True)},
+        kernels={**known.kernels, core: kernels},
         layers={**known.layers, core: fit_bytes([k for s in seen for k in s.layers], False)},
         runtimes={**known.runtimes, f"{device.family}/{core}": runtime},
     ).save(SIZES_FILE)

@@ -1,6 +1,31 @@
 """Fitting the cost models to what boards, virtual or real, take for networks made for it."""
 
+from automcu.calibration.calibrate import (
+    Calibration,
+    NetworkErrors,
+    calibrate,
+    latency_record,
+    network_errors,
+    observe_all,
+    save_to_own_profile,
+)
 from automcu.calibration.microbenchmarks import chain
+from automcu.calibration.networks import HELD_OUT, calibration_graphs, random_architectures
 from automcu.calibration.observe import CodeObservation, Observed, observe
 
-__all__ = ["CodeObservation", "Observed", "chain", "observe"]
+__all__ = [
+    "HELD_OUT",
+    "Calibration",
+    "CodeObservation",
+    "NetworkErrors",
+    "Observed",
+    "calibrate",
+    "calibration_graphs",
+    "chain",
+    "latency_record",
+    "network_errors",
+    "observe",
+    "observe_all",
+    "random_architectures",
+    "save_to_own_profile",
+]

@@ -5,11 +5,12 @@ the networks that users design.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
+from automcu.compiler.narrow_weights import WIDTHS
 from automcu.compiler.operators import (
     Add,
     Attributes,
@@ -34,6 +35,7 @@ _LAYERS = 24
 _MOST_MACS = 300_000  # of one layer, so that a chain runs quickly on a virtual board
 _MOST_VALUES = 2000  # of a tensor that a layer may enlarge
 _RESIDUAL_CHANCE = 0.35
+_NARROW_CHANCE = 0.3
 
 
 @dataclass
@@ -63,7 +65,21 @@ def chain(seed: int) -> Graph:
     result.append(AveragePool(Window(height, width)))
     for channels in (generator.choice(_CHANNELS), generator.choice((2, 3, 5, 10))):
         result.append(Convolution(Window(1, 1), channels))
-    return Graph(result.tensors, tuple(result.operators), "input", result.last)
+    # Widths are drawn apart, so that they do not change the shapes.
+    widths = random.Random(f"widths of {seed}")
+    operators = tuple(_sometimes_narrow(operator, widths) for operator in result.operators)
+    return Graph(result.tensors, operators, "input", result.last)
+
+
+def _sometimes_narrow(operator: Operator, generator: random.Random) -> Operator:
+    attributes = operator.attributes
+    if not isinstance(attributes, Convolution) or attributes.groups > 1:
+        return operator
+    if generator.random() >= _NARROW_CHANCE:
+        return operator
+    return replace(
+        operator, attributes=replace(attributes, weight_bits=generator.choice(WIDTHS[1:]))
+    )
 
 
 def _append_random_layer(result: _Chain, generator: random.Random) -> None:

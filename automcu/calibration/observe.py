@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from elftools.elf.elffile import ELFFile
@@ -32,12 +33,17 @@ class CodeObservation:
 
 @dataclass(frozen=True)
 class Observed:
-    """One network on one board: cycles by layer, code by kernel and layer, and the rest."""
+    """One network on one board: cycles by layer, code by kernel and layer, and the rest.
+
+    `shared` are the bytes of functions that several kernels call, by name.
+    """
 
     cycles: tuple[Observation, ...]
     kernels: tuple[CodeObservation, ...]
     layers: tuple[CodeObservation, ...]
+    shared: Mapping[str, int]
     runtime: RuntimeSize
+    source: Literal["virtual", "measured"]
 
 
 def observe(graph: Graph, device: Device, board: str, seed: int) -> Observed:
@@ -62,7 +68,10 @@ def observe(graph: Graph, device: Device, board: str, seed: int) -> Observed:
         )
     kernels = [program.kernels[operator.name] for operator in program.graph.operators]
     cycles = [layer.cycles for layer in measurement.layers]
-    return _observed(kernels, cycles, symbols, program, build)
+    source: Literal["virtual", "measured"] = (
+        "measured" if measurement.latency_source == "measured" else "virtual"
+    )
+    return _observed(kernels, cycles, symbols, program, build, source)
 
 
 def _observed(
@@ -71,6 +80,7 @@ def _observed(
     symbols: Mapping[str, int],
     program: Program,
     build: Build,
+    source: Literal["virtual", "measured"],
 ) -> Observed:
     owners = {kernel.function: kernel for kernel in kernels}
     functions = dict.fromkeys(owners, 0)
@@ -82,15 +92,19 @@ def _observed(
         symbols.get(f"layer_{index}", 0) + symbols[f"run_layer_{index}"] + _TABLE_ENTRY_BYTES
         for index in range(len(kernels))
     ]
-    rest = build.flash_bytes - program.weight_bytes - sum(functions.values()) - sum(layers)
+    shared = {k.shared_function: symbols[k.shared_function] for k in kernels if k.shared_function}
+    code = sum(functions.values()) + sum(layers) + sum(shared.values())
+    rest = build.flash_bytes - program.weight_bytes - code
     return Observed(
         cycles=tuple(Observation(k, c) for k, c in zip(kernels, cycles, strict=True)),
         kernels=tuple(CodeObservation(owners[name], size) for name, size in functions.items()),
         layers=tuple(CodeObservation(k, size) for k, size in zip(kernels, layers, strict=True)),
+        shared=shared,
         runtime=RuntimeSize(
             flash_bytes=rest,
             ram_bytes=build.ram_bytes - build.arena_bytes - DEFAULT_STACK_BYTES,
         ),
+        source=source,
     )
 
 

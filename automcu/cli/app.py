@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from automcu import __version__
-from automcu.cli import bench, build, check, compile, design, devices, doctor, report, space
+from automcu.cli import (
+    bench,
+    build,
+    calibrate,
+    check,
+    compile,
+    design,
+    devices,
+    doctor,
+    report,
+    space,
+)
 
 app = typer.Typer(
     name="automcu",
@@ -23,6 +34,7 @@ app.command("check")(check.check)
 app.command("compile")(compile.compile)
 app.command("build")(build.build)
 app.command("bench")(bench.bench)
+app.command("calibrate")(calibrate.calibrate)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 

@@ -1,12 +1,13 @@
 """Writing a profile: a `Device` to the TOML that `load_profile` reads back."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from automcu.devices.load import load_profile
-from automcu.devices.profile import Device
+from automcu.devices.profile import Device, Latency
 from automcu.records import write_atomically
 
 _HEXADECIMAL = {"address", "vendor", "product", "bootloader_device_id", "bootloader_address"}
@@ -36,7 +37,7 @@ def write_profile(device: Device, folder: Path, comment: str) -> Path:
 def render_profile(device: Device, comment: str) -> str:
     """Return the profile as TOML; `[[latency]]` comes last, as the fits expect it."""
     values = device.model_dump(exclude_none=True)
-    latency = values.pop("latency")
+    del values["latency"]
     scalars = {key: value for key, value in values.items() if not _is_table(value)}
     blocks = ["\n".join(f"# {line}".rstrip() for line in comment.splitlines()), _lines(scalars)]
     for key, value in values.items():
@@ -44,11 +45,21 @@ def render_profile(device: Device, comment: str) -> str:
             blocks.append(f"[{key}]\n{_lines(value)}")
         elif _is_table(value):
             blocks.extend(f"[[{key}]]\n{_lines(item)}" for item in value)
-    for fitted in latency:
-        coefficients = dict(sorted(fitted.pop("coefficients").items()))
-        blocks.append(f"[[latency]]\n{_lines(fitted)}")
-        blocks.append(f"[latency.coefficients]\n{_lines(coefficients)}")
+    blocks.extend(_latency_table(fitted) for fitted in device.latency)
     return "\n\n".join(blocks) + "\n"
+
+
+def with_latency(profile: str, latency: Latency) -> str:
+    """Replace the `[[latency]]` table of this compiler in a profile's text; the rest stays."""
+    head, *tables = re.split(r"(?m)^(?=\[\[latency\]\]$)", profile)
+    kept = [table.strip() for table in tables if f'compiler = "{latency.compiler}"' not in table]
+    return "\n\n".join([head.strip(), *kept, _latency_table(latency)]) + "\n"
+
+
+def _latency_table(latency: Latency) -> str:
+    values = latency.model_dump()
+    coefficients = dict(sorted(values.pop("coefficients").items()))
+    return f"[[latency]]\n{_lines(values)}\n\n[latency.coefficients]\n{_lines(coefficients)}"
 
 
 def _is_table(value: object) -> bool:

@@ -1,0 +1,141 @@
+"""Fitting a profile's latency figures to the board at hand, and what that gains."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from automcu.boards.bench import VIRTUAL
+from automcu.calibration.networks import HELD_OUT, calibration_graphs
+from automcu.calibration.observe import Observed, observe
+from automcu.compiler.graph import Graph
+from automcu.cost.latency import Fit, fit, layer_cycles
+from automcu.devices import user_folder
+from automcu.devices.load import load_profile
+from automcu.devices.profile import Device, Latency
+from automcu.devices.write import with_latency, write_profile
+from automcu.records import Record, write_atomically
+from automcu.resources import resource_folder
+from automcu.toolchains import find_compiler
+
+_THREADS = 2  # virtual boards at a time; a real one can only run one network
+
+Progress = Callable[[int, int], None]
+
+
+class NetworkErrors(Record):
+    """How far modelled latency is from the board's on networks kept out of the fit, in percent."""
+
+    median_percent: float
+    worst_percent: float
+
+
+class Calibration(Record):
+    """Latency figures fitted to a board; `before` is None where the profile had none."""
+
+    device: str
+    board: str
+    networks: int
+    before: NetworkErrors | None
+    after: NetworkErrors
+    latency: Latency
+
+
+def calibrate(
+    device: Device, board: str, chains: int, networks: int, progress: Progress | None = None
+) -> Calibration:
+    """Run microbenchmarks on `board` ("virtual" or a port) and fit the latency model to them.
+
+    Figures of kernels that no microbenchmark has stay as they are.
+
+    Raises:
+        BoardError: the board fails, or computes something else than the integer reference.
+        ToolError: there is no compiler.
+    """
+    graphs = calibration_graphs(chains, networks)
+    seen = observe_all(graphs, device, board, progress)
+    fitted_to, held_out = seen[:-HELD_OUT], seen[-HELD_OUT:]
+    compiler = find_compiler(device.core)
+    fitted = fit([layer for network in fitted_to for layer in network.cycles])
+    old = next((one for one in device.latency if one.compiler == compiler.kind), None)
+    known = dict(old.coefficients) if old else {}
+    latency = Latency(
+        source=seen[0].source,
+        date=_today(),
+        compiler=compiler.kind,
+        compiler_version=compiler.version,
+        residual_percent=round(fitted.residual_percent, 1),
+        coefficients={**known, **fitted.coefficients},
+    )
+    return Calibration(
+        device=device.id,
+        board=board,
+        networks=len(graphs),
+        before=network_errors(known, held_out) if known else None,
+        after=network_errors(latency.coefficients, held_out),
+        latency=latency,
+    )
+
+
+def observe_all(
+    graphs: Sequence[Graph], device: Device, board: str, progress: Progress | None = None
+) -> list[Observed]:
+    """Build and run each graph; its position is the seed of its weights."""
+    seen: list[Observed] = []
+    with ThreadPoolExecutor(_THREADS if board == VIRTUAL else 1) as pool:
+        runs = pool.map(lambda job: observe(job[1], device, board, seed=job[0]), enumerate(graphs))
+        for one in runs:
+            seen.append(one)
+            if progress:
+                progress(len(seen), len(graphs))
+    return seen
+
+
+def network_errors(
+    coefficients: Mapping[str, float], networks: Sequence[Observed]
+) -> NetworkErrors:
+    """Compare modelled with observed cycles of whole networks."""
+    errors = []
+    for network in networks:
+        modelled = sum(layer_cycles(layer.kernel, coefficients) for layer in network.cycles)
+        errors.append(100 * abs(modelled / sum(layer.cycles for layer in network.cycles) - 1))
+    return NetworkErrors(
+        median_percent=round(float(np.median(errors)), 2), worst_percent=round(max(errors), 2)
+    )
+
+
+def latency_record(fitted: Fit, compiler_kind: str, compiler_version: str) -> Latency:
+    """The fit as a profile's table, for figures that come from virtual boards."""
+    return Latency.model_validate(
+        {
+            "source": "virtual",
+            "date": _today(),
+            "compiler": compiler_kind,
+            "compiler_version": compiler_version,
+            "residual_percent": round(fitted.residual_percent, 1),
+            "coefficients": fitted.coefficients,
+        }
+    )
+
+
+def save_to_own_profile(device: Device, latency: Latency) -> Path:
+    """Put the figures into the user's own profile of the device, made from the shipped one.
+
+    Raises:
+        WrongInputError: the folder cannot be written to.
+    """
+    own = user_folder() / f"{device.id}.toml"
+    source = own if own.is_file() else resource_folder("hw_profiles") / own.name
+    if not source.is_file():
+        others = tuple(one for one in device.latency if one.compiler != latency.compiler)
+        fitted = device.model_copy(update={"latency": (*others, latency)})
+        return write_profile(fitted, own.parent, "Written by automcu calibrate.")
+    write_atomically(own, with_latency(source.read_text(encoding="utf-8"), latency).encode())
+    load_profile(own)
+    return own
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()

@@ -1,0 +1,44 @@
+"""Which networks the cost models are fitted to, and which they are judged by."""
+
+import numpy as np
+
+from automcu.calibration.microbenchmarks import chain
+from automcu.compiler.graph import Graph
+from automcu.cost.architecture_graph import architecture_graph
+from automcu.space import Architecture, Skeleton, all_cells
+
+HELD_OUT = 4
+"""How many networks are run but kept out of the fit, to judge it by."""
+
+_SEED = 1
+_SKELETONS = (
+    Skeleton(stem_channels=4, cells_per_stage=1, resolution=8, input_channels=1),
+    Skeleton(stem_channels=8, cells_per_stage=2, resolution=8, input_channels=1),
+    Skeleton(stem_channels=8, cells_per_stage=1, resolution=16, input_channels=3),
+    Skeleton(stem_channels=16, cells_per_stage=1, resolution=12, input_channels=3),
+    Skeleton(stem_channels=12, cells_per_stage=1, resolution=10, input_channels=1),
+)
+
+
+def calibration_graphs(chains: int, networks: int) -> list[Graph]:
+    """Chains of layers, then networks of the space; the last `HELD_OUT` are to judge the fit by."""
+    architectures = random_architectures(networks + HELD_OUT, _SEED)
+    return [
+        *(chain(seed) for seed in range(chains)),
+        *(architecture_graph(architecture) for architecture in architectures),
+    ]
+
+
+def random_architectures(
+    count: int, seed: int, skeletons: tuple[Skeleton, ...] = _SKELETONS
+) -> list[Architecture]:
+    """Random connected architectures, the skeletons in turn; equal seeds give equal ones."""
+    generator = np.random.default_rng(seed)
+    cells = all_cells()
+    found: list[Architecture] = []
+    while len(found) < count:
+        cell = cells[int(generator.integers(len(cells)))]
+        if cell.is_connected:
+            skeleton = skeletons[len(found) % len(skeletons)]
+            found.append(Architecture(cell=str(cell), skeleton=skeleton))
+    return found

@@ -1,0 +1,90 @@
+"""Calibration against a virtual board, and where its figures go."""
+
+from pathlib import Path
+
+import pytest
+
+from automcu.calibration import (
+    HELD_OUT,
+    Calibration,
+    calibrate,
+    calibration_graphs,
+    random_architectures,
+    save_to_own_profile,
+)
+from automcu.devices import Device, find_device, load_profile
+from automcu.devices.write import with_latency
+from automcu.resources import resource_folder
+
+ID = "stm32f407g-disc1"
+
+
+@pytest.fixture(scope="module")
+def wrong_device() -> Device:
+    """A profile whose figures are three times too high."""
+    device = find_device(ID)
+    latency = tuple(
+        one.model_copy(
+            update={"coefficients": {name: 3 * c for name, c in one.coefficients.items()}}
+        )
+        for one in device.latency
+    )
+    return device.model_copy(update={"latency": latency})
+
+
+@pytest.fixture(scope="module")
+def calibration(wrong_device: Device) -> Calibration:
+    return calibrate(wrong_device, "virtual", chains=2, networks=1)
+
+
+def test_calibrating_brings_wrong_figures_near_the_board(calibration: Calibration) -> None:
+    assert calibration.before is not None
+    assert calibration.before.median_percent > 100
+    assert calibration.after.median_percent < 25
+    assert calibration.networks == 2 + 1 + HELD_OUT
+
+
+def test_figures_from_a_virtual_board_are_never_called_measured(calibration: Calibration) -> None:
+    assert calibration.latency.source == "virtual"
+
+
+def test_kernels_that_were_not_run_keep_their_figures(
+    calibration: Calibration, wrong_device: Device
+) -> None:
+    (before,) = [
+        one for one in wrong_device.latency if one.compiler == calibration.latency.compiler
+    ]
+    assert set(before.coefficients) <= set(calibration.latency.coefficients)
+
+
+def test_the_users_own_profile_gets_the_figures_and_the_shipped_one_stays(
+    calibration: Calibration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOMCU_PROFILES", str(tmp_path))
+    shipped = resource_folder("hw_profiles") / f"{ID}.toml"
+    text = shipped.read_text()
+    path = save_to_own_profile(find_device(ID), calibration.latency)
+    assert path == tmp_path / f"{ID}.toml"
+    assert shipped.read_text() == text
+    assert find_device(ID).latency[-1].date == calibration.latency.date
+    known = {one.compiler: one for one in find_device(ID).latency}
+    fitted = known[calibration.latency.compiler]
+    assert fitted.residual_percent == calibration.latency.residual_percent
+    assert "# " in path.read_text()  # comments of the shipped profile stay
+
+
+def test_a_replaced_table_leaves_the_other_compilers(tmp_path: Path) -> None:
+    text = (resource_folder("hw_profiles") / f"{ID}.toml").read_text()
+    device = load_profile(resource_folder("hw_profiles") / f"{ID}.toml")
+    changed = device.latency[0].model_copy(update={"date": "2030-01-01"})
+    path = tmp_path / f"{ID}.toml"
+    path.write_text(with_latency(text, changed))
+    again = load_profile(path)
+    assert {one.compiler for one in again.latency} == {one.compiler for one in device.latency}
+    assert [one.date for one in again.latency if one.compiler == changed.compiler] == ["2030-01-01"]
+
+
+def test_equal_seeds_give_equal_networks() -> None:
+    assert random_architectures(7, seed=3) == random_architectures(7, seed=3)
+    assert random_architectures(7, seed=3) != random_architectures(7, seed=4)
+    assert len(calibration_graphs(2, 1)) == 2 + 1 + HELD_OUT
