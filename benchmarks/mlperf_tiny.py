@@ -111,7 +111,8 @@ def published(data: Path, device_id: str, model: str) -> list[str]:
     rows = table[table.system.str.contains(_PEER_SYSTEMS[device_id], case=False)]
     rows = rows[rows[f"{model}_ms"].notna()].sort_values(f"{model}_ms")
     return [
-        f"{r[f'{model}_ms']:.2f} ({r.org} v{r.ver}, {r.system})" for _, r in rows.head(3).iterrows()
+        f"{r[f'{model}_ms']:.2f} ms at {r.MHz_assumed} MHz ({r.org} v{r.ver}, {r.system})"
+        for _, r in rows.head(3).iterrows()
     ]
 
 
