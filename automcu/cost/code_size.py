@@ -41,7 +41,7 @@ def code_sizes() -> CodeSizes:
 
 def code_units(kernel: Kernel) -> dict[str, int]:
     """What a kernel's code is made of, by name of figure: the function, and parts of it."""
-    parts = {f"{kernel.category}/{unit}": amount for unit, amount in kernel.code.items()}
+    parts = {kernel.unit_name(unit): amount for unit, amount in kernel.code.items()}
     return {kernel.category: 1} | parts
 
 
@@ -73,7 +73,9 @@ def program_code_bytes(program: Program, device: Device, compiler: str) -> int:
     distinct = {kernel.function: kernel for kernel in program.kernels.values()}
     code = sum(function_bytes(kernel, device, compiler) for kernel in distinct.values())
     calls = sum(layer_bytes(kernel, device, compiler) for kernel in program.kernels.values())
-    return round(code + calls)
+    figures = _figures(code_sizes().kernels, device, compiler)
+    shared = {kernel.shared_function for kernel in program.kernels.values()} - {None}
+    return round(code + calls + sum(_figure(figures, f"shared/{name}") for name in shared))
 
 
 def _figures(

@@ -37,7 +37,7 @@ class Fit:
 def work_of(kernel: Kernel) -> dict[str, int]:
     """Units of work by coefficient name; every call counts as one unit."""
     return {
-        f"{kernel.category}/{unit}": amount
+        kernel.unit_name(unit): amount
         for unit, amount in {**kernel.work, _CALL: 1}.items()
         if amount
     }
@@ -76,17 +76,16 @@ def _coefficient(name: str, coefficients: Mapping[str, float]) -> float:
 
 
 def fit(observations: Sequence[Observation]) -> Fit:
-    """Fit non-negative coefficients, per kernel category, to the smallest relative error."""
-    coefficients: dict[str, float] = {}
-    errors: list[float] = []
-    for category in sorted({o.kernel.category for o in observations}):
-        members = [o for o in observations if o.kernel.category == category]
-        names = sorted({name for member in members for name in work_of(member.kernel)})
-        amounts = np.array(
-            [[work_of(m.kernel).get(name, 0) for name in names] for m in members], np.float64
-        )
-        cycles = np.array([m.cycles for m in members], np.float64)
-        solution, _ = nnls(amounts / cycles[:, None], np.ones(len(members)))
-        coefficients.update(zip(names, (float(value) for value in solution), strict=True))
-        errors.extend(np.abs(amounts @ solution / cycles - 1).tolist())
-    return Fit(coefficients, 100 * max(errors, default=0.0))
+    """Fit non-negative coefficients to the smallest relative error.
+
+    Categories of kernels have units of their own, and those of the code that they share.
+    """
+    work = [work_of(observation.kernel) for observation in observations]
+    names = sorted({name for units in work for name in units})
+    if not names:
+        return Fit({}, 0.0)
+    amounts = np.array([[units.get(name, 0) for name in names] for units in work], np.float64)
+    cycles = np.array([observation.cycles for observation in observations], np.float64)
+    solution, _ = nnls(amounts / cycles[:, None], np.ones(len(cycles)))
+    errors = np.abs(amounts @ solution / cycles - 1)
+    return Fit(dict(zip(names, solution.tolist(), strict=True)), 100 * float(errors.max()))

@@ -73,6 +73,19 @@ class Kernel:
             )
         return name
 
+    def unit_name(self, unit: str) -> str:
+        """What a unit of `work` or `code` is called among those of all kernels.
+
+        One with a slash is done by code that kernels share, and costs the same in each.
+        """
+        return unit if "/" in unit else f"{self.category}/{unit}"
+
+    @property
+    def shared_function(self) -> str | None:
+        """The C function beside its own that the kernel calls; a program has it once."""
+        name = self.settings.get("unpack")
+        return None if name is None else str(name)
+
     @property
     def weight_bytes(self) -> int:
         """Flash that the layer's arrays take."""
