@@ -14,6 +14,7 @@ from automcu.compiler import Program, compile_graph, write_project
 from automcu.compiler.graph import Graph
 from automcu.compiler.kernels import Kernel
 from automcu.cost.code_size import RuntimeSize
+from automcu.cost.estimate import RAM_BYTES_PER_LAYER
 from automcu.cost.latency import Observation
 from automcu.cost.random_weights import with_random_weights
 from automcu.devices.profile import Device
@@ -102,7 +103,10 @@ def _observed(
         shared=shared,
         runtime=RuntimeSize(
             flash_bytes=rest,
-            ram_bytes=build.ram_bytes - build.arena_bytes - DEFAULT_STACK_BYTES,
+            ram_bytes=build.ram_bytes
+            - build.arena_bytes
+            - RAM_BYTES_PER_LAYER * len(kernels)
+            - DEFAULT_STACK_BYTES,
         ),
         source=source,
     )

@@ -10,6 +10,8 @@ from automcu.devices.profile import Device
 from automcu.space import Architecture
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 
+RAM_BYTES_PER_LAYER = 4  # the firmware keeps a cycle count for each
+
 
 def estimate(architecture: Architecture, device: Device) -> Estimate:
     """Cost of an architecture, from the compiler's own passes on its graph without weights.
@@ -46,7 +48,10 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         flash_bytes=program.weight_bytes + code,
         weight_bytes=program.weight_bytes,
         code_bytes=code,
-        ram_bytes=program.arena.size + runtime.ram_bytes + DEFAULT_STACK_BYTES,
+        ram_bytes=program.arena.size
+        + runtime.ram_bytes
+        + RAM_BYTES_PER_LAYER * len(layers)
+        + DEFAULT_STACK_BYTES,
         arena_bytes=program.arena.size,
         stack_bytes=DEFAULT_STACK_BYTES,
         cycles=cycles,

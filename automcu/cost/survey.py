@@ -16,7 +16,7 @@ from automcu.compiler import compile_graph
 from automcu.cost.architecture_graph import LAST_NORMALISATION, architecture_graph
 from automcu.cost.cell_structure import cell_structures
 from automcu.cost.code_size import function_bytes, layer_bytes
-from automcu.cost.estimate import estimate_program
+from automcu.cost.estimate import RAM_BYTES_PER_LAYER, estimate_program
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.cost.records import FeasibleCell, Survey
 from automcu.cost.stage_costs import StageCosts, stage_costs
@@ -107,13 +107,16 @@ def space_costs(device: Device, skeleton: Skeleton) -> SpaceCosts:
     cycles = np.full(len(counts), base.cycles, np.int64)
     flash = np.full(len(counts), float(base.flash_bytes))
     arena = np.full(len(counts), base.arena_bytes, np.int64)
+    layers = np.zeros(len(counts), np.int64)
     for stage in stage_costs(skeleton, device, compiler):
+        layers += skeleton.cells_per_stage * counts.sum(axis=1)
         new = np.array([function not in known for function in stage.functions])
         flash += (counts > 0) @ (stage.function_bytes * new)
         flash += skeleton.cells_per_stage * (counts @ stage.layer_bytes)
         cycles += skeleton.cells_per_stage * (counts @ stage.cycles)
         np.maximum(arena, _peaks(stage), out=arena)
     folded = cell_structures("portable").folds
+    layers -= folded
     head = around.kernels[LAST_NORMALISATION]
     cycles -= folded * layer_cycles(head, latency_of(device, compiler).coefficients)
     flash -= folded * (
@@ -124,7 +127,7 @@ def space_costs(device: Device, skeleton: Skeleton) -> SpaceCosts:
     return SpaceCosts(
         latency_ms=1e3 * cycles / device.clock_hz,
         flash_bytes=np.rint(flash).astype(np.int64),
-        ram_bytes=arena + (base.ram_bytes - base.arena_bytes),
+        ram_bytes=arena + (base.ram_bytes - base.arena_bytes) + RAM_BYTES_PER_LAYER * layers,
         arena_bytes=arena,
     )
 
