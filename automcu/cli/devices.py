@@ -70,19 +70,22 @@ def _all() -> Answer:
 
     known = list(all_devices().values())
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("id", "board", "MCU", "core"):
+    for heading in ("id", "MCU", "core"):
         table.add_column(heading, no_wrap=True)
     for heading in ("MHz", "RAM KB", "flash KB"):
         table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("flashed by", "latency"):
+        table.add_column(heading, no_wrap=True)
     for one in known:
         table.add_row(
             one.id,
-            one.name,
             one.mcu,
             one.core,
             f"{one.clock_hz / 1e6:g}",
             f"{one.ram_bytes / 1024:g}",
             f"{one.flash_bytes / 1024:g}",
+            one.flashing.methods[0] if one.flashing.methods else "–",
+            _figures(one),
         )
     return Answer({"devices": [_summary(one) for one in known]}, table)
 
@@ -97,7 +100,17 @@ def _summary(device: "Device") -> dict[str, object]:
         "ram_bytes": device.ram_bytes,
         "flash_bytes": device.flash_bytes,
         "aliases": list(device.aliases),
+        "flashing": list(device.flashing.methods),
+        "latency": [
+            {"source": one.source, "date": one.date, "compiler": one.compiler}
+            for one in device.latency
+        ],
     }
+
+
+def _figures(device: "Device") -> str:
+    """Where the latency figures come from, in a word or two."""
+    return ", ".join(sorted({one.source for one in device.latency})) or "none yet"
 
 
 def _one(name: str) -> Answer:

@@ -41,7 +41,7 @@ def write_parquet(found: Survey, path: Path) -> None:
         pd.DataFrame(columns).to_parquet(buffer, index=False)
     except ImportError as error:
         raise ToolError(
-            "Parquet files need the package pyarrow. Install it with pip install pyarrow, "
+            "Parquet files need the package pyarrow. Install it with pip install automcu[parquet], "
             "or write --csv."
         ) from error
     write_atomically(path, buffer.getvalue())
@@ -85,9 +85,9 @@ def write_plot(found: Survey, path: Path, max_latency_ms: float | None) -> None:
     if max_latency_ms is not None:
         axes.axvline(max_latency_ms, color="#c92a2a", linestyle="--", linewidth=1, label="limit")
     axes.set_xlabel("modelled latency in ms")
-    axes.set_ylabel("prior: CIFAR-10 test accuracy in %")
+    axes.set_ylabel("prior: the cell's CIFAR-10 accuracy\nin the benchmark's own skeleton in %")
     axes.set_title(f"{found.device}, {skeleton_name(found.skeleton)}", fontsize=10)
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="lower right", framealpha=1, edgecolor="none")
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=_DOTS_PER_INCH)
     write_atomically(path, buffer.getvalue())

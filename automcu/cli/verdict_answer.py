@@ -30,6 +30,7 @@ def verdict_answer(verdict: Verdict, more: dict[str, Any] | None = None) -> Answ
         "cycles": needed.cycles,
         "latency_ms": needed.latency_ms,
         "latency_source": "modelled",
+        "energy_millijoule": needed.energy_millijoule,
         "macs": needed.macs,
         "layers": [
             layer.model_dump(include={"name", "op", "variant", "macs", "cycles"})
@@ -74,5 +75,6 @@ def _shown(verdict: Verdict) -> RenderableType:
         f"{'Fits' if verdict.fits else 'Does not fit'} {verdict.device} (all modelled): "
         f"flash {kilobytes(needed.flash_bytes)}, RAM {kilobytes(needed.ram_bytes)} "
         f"(arena {kilobytes(needed.arena_bytes)}), {milliseconds(needed.latency_ms)}, "
+        f"about {needed.energy_millijoule:.3g} mJ (an estimate from the datasheet's current), "
         f"{needed.cycles:,} cycles, {needed.macs:,} MACs",
     )
