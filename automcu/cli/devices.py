@@ -69,7 +69,7 @@ def _all() -> Answer:
     from automcu.devices import all_devices
 
     known = list(all_devices().values())
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for heading in ("id", "MCU", "core"):
         table.add_column(heading, no_wrap=True)
     for heading in ("MHz", "RAM KB", "flash KB"):
@@ -110,7 +110,7 @@ def _summary(device: "Device") -> dict[str, object]:
 
 def _figures(device: "Device") -> str:
     """Where the latency figures come from, in a word or two."""
-    return ", ".join(sorted({one.source for one in device.latency})) or "none yet"
+    return ", ".join(sorted({one.source for one in device.latency})) or "none"
 
 
 def _one(name: str) -> Answer:
