@@ -250,8 +250,9 @@ def _joined(memories: list[PartMemory]) -> list[PartMemory]:
 
 
 def _sectors(flash_bytes: int, sector_kb: tuple[int, ...]) -> Iterator[SectorRun]:
-    """Sectors from the flash's start; a second megabyte of an F4 begins anew (RM0090, table 6)."""
-    bank = min(flash_bytes, 1024 * _KB) if sector_kb == _F4_SECTORS else flash_bytes
+    """Sectors from the flash's start; of two megabytes each begins anew on an F4 (RM0090, 3.3)."""
+    two_banks = sector_kb == _F4_SECTORS and flash_bytes == 2048 * _KB
+    bank = flash_bytes // 2 if two_banks else flash_bytes
     for start in range(0, flash_bytes, bank):
         rest = min(bank, flash_bytes - start)
         sizes = [_KB * kb for kb in sector_kb]

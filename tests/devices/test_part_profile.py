@@ -69,6 +69,22 @@ def test_a_written_profile_reads_back(part: str, tmp_path: Path) -> None:
     assert load_profile(write_profile(device, tmp_path, "A comment\nof two lines")) == device
 
 
+@pytest.mark.parametrize(
+    "part, sectors",
+    [
+        ("STM32F429ZIT6", [(4, 16), (1, 64), (7, 128)] * 2),
+        ("STM32F413ZHT6", [(4, 16), (1, 64), (11, 128)]),
+        ("STM32F401CBU6", [(4, 16), (1, 64)]),
+        ("STM32F767ZIT6", [(4, 32), (1, 128), (7, 256)]),
+        ("STM32H750VBT6", [(1, 128)]),
+        ("STM32L476RGT6", [(512, 2)]),
+    ],
+)
+def test_sectors_are_the_reference_manuals(part: str, sectors: list[tuple[int, int]]) -> None:
+    runs = profile(part).flashing.flash_sectors
+    assert [(run.count, run.bytes // 1024) for run in runs] == sectors
+
+
 def test_latency_figures_are_a_relatives_and_say_so() -> None:
     device = profile("STM32F429ZIT6")
     assert device.latency
