@@ -196,7 +196,8 @@ def _convolution(
     ratios = [source.scale * float(s) / direct.scale for s in attributes.weight_scales]
     offsets = [0] * len(bias)
     if attributes.weight_offsets is None:
-        weights, bias, ratios = _fitted(weights, bias, ratios)
+        step = 2 ** (8 - attributes.weight_bits)
+        weights, bias, ratios = _fitted(weights, bias, ratios, step)
     else:
         offsets = [int(o) for o in attributes.weight_offsets]
     taps = weights[0].size
@@ -228,7 +229,7 @@ def _convolution(
 
 
 def _fitted(
-    weights: np.ndarray, bias: list[int], ratios: list[float]
+    weights: np.ndarray, bias: list[int], ratios: list[float], step: int
 ) -> tuple[np.ndarray, list[int], list[float]]:
     for k, kernel in enumerate(weights):
         if not kernel.any():
@@ -242,7 +243,7 @@ def _fitted(
         if size >= 2**31:
             room = ceil(log2(2.0 ** (shift - 1) / ratios[k])) - 1 if ratios[k] else inf
             divisor = 2.0 ** min(ceil(log2(size)) - 30, room)
-            weights[k] = np.rint(kernel / divisor)
+            weights[k] = step * np.rint(kernel / (divisor * step))
             bias[k], ratios[k] = round(bias[k] / divisor), ratios[k] * divisor
     return weights, bias, ratios
 

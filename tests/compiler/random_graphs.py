@@ -27,6 +27,7 @@ from automcu.compiler.shapes import output_shape
 
 _CLAMPS: tuple[Clamp, ...] = (NO_CLAMP, (0.0, inf), (0.0, 6.0), (-1.0, 1.0), (100.0, inf))
 _BIAS_LIMIT = 1 << 18
+NARROW = (6, 4, 3, 2)  # bits of weights that are stored more tightly
 
 
 def quantisations() -> st.SearchStrategy[Quantisation]:
@@ -146,9 +147,14 @@ class _Growing:
             bias=self.weights.integers(-_BIAS_LIMIT, _BIAS_LIMIT, channels, dtype=np.int32),
             clamp=self.draw(clamps()),
         )
-        if self.draw(st.integers(0, 7)) == 0:  # asymmetric weights
+        kind = self.draw(st.integers(0, 7))
+        if kind == 0:  # asymmetric weights
             offsets = self.weights.integers(-128, 129, channels, dtype=np.int32)
             attributes = replace(attributes, weight_offsets=offsets)
+        elif kind == 1:
+            bits = self.draw(st.sampled_from(NARROW))
+            low = np.int8(-(1 << (8 - bits)))  # clears the bits that are not stored
+            attributes = replace(attributes, weights=attributes.weights & low, weight_bits=bits)
         return self.add_with_clamp(attributes, source)
 
 
