@@ -8,6 +8,7 @@ import typer
 from automcu.cli.answer import Answer, Debug, Json, respond
 from automcu.cli.limits import Limits, read_limits
 from automcu.cli.options import (
+    AccuracyData,
     CellsPerStage,
     Classes,
     DeviceId,
@@ -17,11 +18,14 @@ from automcu.cli.options import (
     MaxRam,
     Resolution,
     StemChannels,
+    Weights,
 )
 
 if TYPE_CHECKING:
+    from automcu.compiler import Graph
     from automcu.cost import Estimate, Remedy
     from automcu.devices import Device
+    from automcu.pipeline import Narrowing
     from automcu.space import Architecture, Skeleton
 
 
@@ -39,12 +43,15 @@ def check(
     max_latency_ms: MaxLatency = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
+    weights: Weights = "8",
+    data: AccuracyData = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Say whether a model fits a board; a cell is judged in the skeleton that the options give."""
 
     def command() -> Answer:
+        from automcu.cli.narrowing_answer import with_narrowing
         from automcu.cli.verdict_answer import verdict_answer
         from automcu.cost import check as compare
         from automcu.cost import with_remedies
@@ -60,51 +67,61 @@ def check(
         )
         board = find_device(device)
         limits = read_limits(max_latency_ms, max_ram, max_flash)
-        architecture = _architecture(model, skeleton)
-        needed = _estimate(model, architecture, board)
-        verdict = compare(needed, board, **limits)
+        judged, narrowing = _judged(model, skeleton, board, weights, limits, data)
+        verdict = compare(_estimate(judged, board), board, **limits)
         if verdict.fits:
-            return verdict_answer(verdict)
-        found = _remedies(model, architecture, board, limits)
-        return verdict_answer(
+            return with_narrowing(verdict_answer(verdict), narrowing)
+        found = _remedies(judged, board, limits)
+        answer = verdict_answer(
             with_remedies(verdict, found), {"remedies": [one.model_dump() for one in found]}
         )
+        return with_narrowing(answer, narrowing)
 
     respond(command, json, debug)
 
 
-def _architecture(model: str, skeleton: "Skeleton") -> "Architecture | None":
-    """The cell in its skeleton; None where `model` is a file."""
+def _judged(
+    model: str,
+    skeleton: "Skeleton",
+    device: "Device",
+    weights: str,
+    limits: Limits,
+    data: str | None,
+) -> "tuple[Architecture | Graph, Narrowing | None]":
+    """The cell in its skeleton, or the file's network with the weights that are asked for."""
+    from automcu.errors import WrongInputError
     from automcu.space import Architecture, Cell
 
-    if model.strip().isdigit():
-        return Architecture(cell=str(Cell.from_index(int(model))), skeleton=skeleton)
-    if model.lstrip().startswith("|"):
-        return Architecture(cell=model, skeleton=skeleton)
-    return None
+    cell = str(Cell.from_index(int(model))) if model.strip().isdigit() else model
+    if cell.lstrip().startswith("|"):
+        if weights != "8" or data is not None:
+            raise WrongInputError(
+                "A cell has no weights yet. Give --weights and --data with a model file."
+            )
+        return Architecture(cell=cell, skeleton=skeleton), None
+    from automcu.pipeline import narrow_model_file
+
+    return narrow_model_file(Path(model), device, weights, limits["max_flash_bytes"], data)
 
 
-def _estimate(model: str, architecture: "Architecture | None", device: "Device") -> "Estimate":
+def _estimate(judged: "Architecture | Graph", device: "Device") -> "Estimate":
+    from automcu.compiler import compile_graph
     from automcu.cost import estimate, estimate_program
+    from automcu.space import Architecture
 
-    if architecture is not None:
-        return estimate(architecture, device)
-    from automcu.pipeline import compile_model_file
-
-    return estimate_program(compile_model_file(Path(model), device), device)
+    if isinstance(judged, Architecture):
+        return estimate(judged, device)
+    return estimate_program(compile_graph(judged, device), device)
 
 
 def _remedies(
-    model: str, architecture: "Architecture | None", device: "Device", limits: Limits
+    judged: "Architecture | Graph", device: "Device", limits: Limits
 ) -> "tuple[Remedy, ...]":
     from automcu.cost import architecture_remedies, board_remedies
     from automcu.devices import all_devices
+    from automcu.space import Architecture
 
     boards = all_devices().values()
-    if architecture is not None:
-        return architecture_remedies(architecture, device, boards, **limits)
-
-    def estimate_on(board: "Device") -> "Estimate":
-        return _estimate(model, None, board)
-
-    return board_remedies(estimate_on, device, boards, **limits)
+    if isinstance(judged, Architecture):
+        return architecture_remedies(judged, device, boards, **limits)
+    return board_remedies(lambda board: _estimate(judged, board), device, boards, **limits)

@@ -16,6 +16,22 @@ MaxRam = Annotated[
 MaxFlash = Annotated[
     str | None, typer.Option("--max-flash", metavar="SIZE", help='Flash limit, as in "256 KB".')
 ]
+Weights = Annotated[
+    str,
+    typer.Option(
+        "--weights",
+        metavar="auto|8|6|4|3|2",
+        help="Bits of a model file's weights; auto: fewer where flash asks for it.",
+    ),
+]
+AccuracyData = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="Data that tells what narrow weights cost: a data set, or .npz of int8 x and y.",
+    ),
+]
 StemChannels = Annotated[
     int,
     typer.Option("--stem-channels", "--stem", metavar="N", min=1, help="Width of the skeleton."),

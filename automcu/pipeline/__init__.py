@@ -2,7 +2,13 @@
 
 from automcu.pipeline.design import design
 from automcu.pipeline.job import Job
-from automcu.pipeline.model_files import compile_model_file, project_folder, write_program
+from automcu.pipeline.model_files import (
+    compile_model_file,
+    import_model_file,
+    project_folder,
+    write_program,
+)
+from automcu.pipeline.narrowing import Narrowing, narrow_model_file
 from automcu.pipeline.progress import Progress, Silent
 from automcu.pipeline.records import Deployment, Run, Settings, TrainedCandidate
 from automcu.pipeline.run_folder import RunFolder
@@ -10,6 +16,7 @@ from automcu.pipeline.run_folder import RunFolder
 __all__ = [
     "Deployment",
     "Job",
+    "Narrowing",
     "Progress",
     "Run",
     "RunFolder",
@@ -18,6 +25,8 @@ __all__ = [
     "TrainedCandidate",
     "compile_model_file",
     "design",
+    "import_model_file",
+    "narrow_model_file",
     "project_folder",
     "write_program",
 ]

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from automcu.compiler import Project, compile_graph, import_model, quantise_inputs, write_project
+from automcu.compiler import (
+    Graph,
+    Project,
+    compile_graph,
+    import_model,
+    quantise_inputs,
+    write_project,
+)
 from automcu.compiler.program import Program
 from automcu.datasets import Split
 from automcu.devices.profile import Device
@@ -22,11 +29,21 @@ def compile_model_file(model: Path, device: Device) -> Program:
         WrongInputError: the file is missing.
         UnsupportedModelError: it is damaged, or holds what cannot be compiled.
     """
+    return compile_graph(import_model_file(model), device)
+
+
+def import_model_file(model: Path) -> Graph:
+    """Read a quantised model.
+
+    Raises:
+        WrongInputError: the file is missing.
+        UnsupportedModelError: it is damaged, or holds what cannot be compiled.
+    """
     if not model.is_file():
         raise WrongInputError(
             f"There is no model file {model}. Give a quantised .onnx or .tflite file."
         )
-    return compile_graph(import_model(model), device)
+    return import_model(model)
 
 
 def write_program(

@@ -1,0 +1,54 @@
+"""A model file with the weights that `--weights` asks for, and what that costs in accuracy."""
+
+from pathlib import Path
+
+from automcu.compiler import Graph
+from automcu.devices.profile import Device
+from automcu.errors import WrongInputError
+from automcu.pipeline.labelled_inputs import load_labelled_inputs
+from automcu.pipeline.model_files import import_model_file
+from automcu.pipeline.weight_widths import WEIGHTS, apply_weights, weight_widths
+from automcu.records import Record
+
+
+class Narrowing(Record):
+    """Bits of the layers with fewer than 8, and accuracies on `test_inputs` labelled inputs.
+
+    Both are those of the integer reference; None where no data was given.
+    """
+
+    widths: dict[str, int]
+    test_inputs: int = 0
+    accuracy_8_bits: float | None = None
+    accuracy: float | None = None
+
+
+def narrow_model_file(
+    model: Path,
+    device: Device,
+    weights: str = "8",
+    max_flash_bytes: int | None = None,
+    data: str | None = None,
+) -> tuple[Graph, Narrowing]:
+    """Read a model and narrow its weights; `data`, a data set, measures the error and the cost.
+
+    Raises:
+        WrongInputError: the file or the data are missing, or `weights` is none of the choices.
+        UnsupportedModelError: the model is damaged, or holds what cannot be compiled.
+    """
+    if weights not in WEIGHTS:
+        raise WrongInputError(f"Weights cannot be {weights!r}. Choose {', '.join(WEIGHTS)}.")
+    graph = import_model_file(model)
+    if data is None:
+        narrow = apply_weights(graph, weights, device, max_flash_bytes)
+        return narrow, Narrowing(widths=weight_widths(narrow))
+    inputs = load_labelled_inputs(data, graph)
+    narrow = apply_weights(graph, weights, device, max_flash_bytes, inputs.calibration)
+    before = inputs.accuracy(graph)
+    widths = weight_widths(narrow)
+    return narrow, Narrowing(
+        widths=widths,
+        test_inputs=len(inputs.test),
+        accuracy_8_bits=before,
+        accuracy=inputs.accuracy(narrow) if widths else before,
+    )
