@@ -93,7 +93,12 @@ def _observed(
         symbols.get(f"layer_{index}", 0) + symbols[f"run_layer_{index}"] + _TABLE_ENTRY_BYTES
         for index in range(len(kernels))
     ]
-    shared = {k.shared_function: symbols[k.shared_function] for k in kernels if k.shared_function}
+    # A compiler may have put a shared function into its only caller: then it has no symbol.
+    shared = {
+        k.shared_function: symbols[k.shared_function]
+        for k in kernels
+        if k.shared_function and k.shared_function in symbols
+    }
     code = sum(functions.values()) + sum(layers) + sum(shared.values())
     rest = build.flash_bytes - program.weight_bytes - code
     return Observed(
