@@ -48,7 +48,8 @@ def _calibrate(name: str, board: str, quick: bool) -> Answer:
             progress.count("networks", done, total)
 
         found = run(known, board, chains, networks, tell)
-    path = save_to_own_profile(known, found.latency)
+    better = found.before is None or found.after.median_percent <= found.before.median_percent
+    path = save_to_own_profile(known, found.latency) if better else None
     document = {
         "device": found.device,
         "board": found.board,
@@ -57,7 +58,7 @@ def _calibrate(name: str, board: str, quick: bool) -> Answer:
         "networks": found.networks,
         "before": found.before.model_dump() if found.before else None,
         "after": found.after.model_dump(),
-        "path": str(path),
+        "path": str(path) if path else None,
     }
     return Answer(
         document,
@@ -65,7 +66,11 @@ def _calibrate(name: str, board: str, quick: bool) -> Answer:
         "modelled against the board, on networks kept out of the fit:\n"
         f"  before: {_errors(found.before)}\n"
         f"  after:  {_errors(found.after)}\n"
-        f"The figures are in {path}, which now replaces the shipped profile.",
+        + (
+            f"The figures are in {path}, which now replaces the shipped profile."
+            if path
+            else "The old figures are nearer to this board: the profile stays as it was."
+        ),
     )
 
 

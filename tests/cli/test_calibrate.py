@@ -38,5 +38,26 @@ def test_before_and_after_are_told_and_the_profile_is_the_users(
     assert "median 1.50 % off" in shown
 
 
+def test_a_fit_that_is_worse_than_what_is_there_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worse(device: Device, board: str, *arguments: object) -> Calibration:
+        return Calibration(
+            device=device.id,
+            board=board,
+            networks=10,
+            before=NetworkErrors(median_percent=0.8, worst_percent=2.0),
+            after=NetworkErrors(median_percent=2.3, worst_percent=5.1),
+            latency=device.latency[0],
+        )
+
+    monkeypatch.setattr(automcu.calibration, "calibrate", worse)
+    monkeypatch.setenv("AUTOMCU_PROFILES", str(tmp_path))
+    result = CliRunner().invoke(app, ["calibrate", "-d", "f407", "--quick"])
+    assert result.exit_code == 0
+    assert "stays as it was" in result.stdout
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unknown_device_is_wrong_use() -> None:
     assert CliRunner().invoke(app, ["calibrate", "-d", "toaster"]).exit_code == 2
