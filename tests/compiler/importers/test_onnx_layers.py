@@ -6,8 +6,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper
 
 from automcu.compiler import compile_graph, import_onnx
+from automcu.compiler.operators import Convolution
 from automcu.devices import Device
 
 INPUTS = 5
@@ -234,3 +236,44 @@ def test_a_layer_of_uint8_is_within_one_step_of_onnxruntime(
 ) -> None:
     path = write(model_text(*LAYERS[name], kind="uint8"), tmp_path / "model.onnx")
     assert steps_apart(path, portable_device, "uint8").max() <= STEP
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "zero_points", "expected"),
+    [
+        (TensorProto.INT4, [-8, 7, 3, -1], None, [-8, 7, 3, -1]),
+        (TensorProto.INT2, [-2, 1, 0, -1], None, [-2, 1, 0, -1]),
+        (TensorProto.UINT4, [0, 15, 3, 8], [8, 7], [-8, 7, -4, 1]),
+    ],
+)
+def test_weights_of_few_bits_are_read_as_they_are(
+    kind: int, values: list[int], zero_points: list[int] | None, expected: list[int], tmp_path: Path
+) -> None:
+    arrays = [
+        helper.make_tensor("w", kind, [2, 2], values),
+        helper.make_tensor("ws", TensorProto.FLOAT, [2], [0.1, 0.2]),
+        helper.make_tensor("s", TensorProto.FLOAT, [], [0.1]),
+        helper.make_tensor("z", TensorProto.INT8, [], [3]),
+    ]
+    dequantised = ["w", "ws"]
+    if zero_points is not None:
+        arrays.append(helper.make_tensor("wz", kind, [2], zero_points))
+        dequantised.append("wz")
+    graph = helper.make_graph(
+        [
+            helper.make_node("DequantizeLinear", ["input", "s", "z"], ["x"]),
+            helper.make_node("DequantizeLinear", dequantised, ["weights"], axis=0),
+            helper.make_node("Gemm", ["x", "weights"], ["y"], transB=1),
+            helper.make_node("QuantizeLinear", ["y", "s", "z"], ["output"]),
+        ],
+        "narrow",
+        [helper.make_tensor_value_info("input", TensorProto.INT8, [1, 2])],
+        [helper.make_tensor_value_info("output", TensorProto.INT8, [1, 2])],
+        arrays,
+    )
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]), path)
+    (layer,) = import_onnx(path).operators
+    assert isinstance(layer.attributes, Convolution)
+    assert layer.attributes.weights is not None
+    assert layer.attributes.weights.reshape(-1).tolist() == expected

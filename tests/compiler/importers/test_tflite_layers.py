@@ -490,6 +490,17 @@ def _wide() -> bytes:
     return writer.content(x, y)
 
 
+@case("weights of four bits")
+def _nibbles() -> bytes:
+    writer = TfliteWriter()
+    x = writer.activation((1, 5, 5, 3), SCALE, ZERO)
+    w = writer.nibbles(NOISE.integers(-8, 8, (4, 3, 3, 3), dtype=np.int8), [0.05, 0.06, 0.07, 0.1])
+    bias = writer.constant(integers(100, -50, 0, 7), [2.5e-3, 3e-3, 3.5e-3, 5e-3])
+    y = writer.activation((1, 5, 5, 4), RESULT_SCALE * 5, RESULT_ZERO)
+    writer.layer("CONV_2D", (x, w, bias), y, "Conv2DOptions", **ONE_STEP)
+    return writer.content(x, y)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_layer_is_within_one_step_of_litert(
     name: str, tmp_path: Path, portable_device: Device

@@ -10,6 +10,7 @@ import tflite
 from numpy.typing import NDArray
 
 _TYPES = {
+    "int4": tflite.TensorType.INT4,
     "int8": tflite.TensorType.INT8,
     "uint8": tflite.TensorType.UINT8,
     "int32": tflite.TensorType.INT32,
@@ -70,6 +71,15 @@ class TfliteWriter:
             )
         )
         return len(self.tensors) - 1
+
+    def nibbles(self, values: NDArray[np.int8], scales: Sequence[float], axis: int = 0) -> int:
+        """Weights of 4 bits, two to a byte, the first in the low half."""
+        number = self.constant(values, scales, axis=axis)
+        flat = values.reshape(-1).astype(np.uint8) & 0xF
+        padded = np.append(flat, np.zeros(flat.size % 2, np.uint8))
+        packed = padded[::2] | padded[1::2] << 4
+        self.tensors[number].kind, self.tensors[number].data = "int4", packed.tobytes()
+        return number
 
     def layer(
         self,
