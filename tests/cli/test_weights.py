@@ -1,0 +1,66 @@
+"""`--weights` and `--data` of check and compile, on a model file of others."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from automcu.cli import app
+
+DATA = Path(os.environ.get("AUTOMCU_DATA", "../shared/data")) / "mlperf_tiny"
+MODEL = DATA / "kws_ref_model.tflite"
+BOARD = ("--device", "nucleo-l4r5zi")
+
+needs_data = pytest.mark.skipif(not MODEL.is_file(), reason="the MLPerf Tiny models are missing")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def document(*arguments: str) -> dict[str, Any]:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+@needs_data
+def test_a_compiled_model_has_narrow_kernels_and_says_what_they_cost(tmp_path: Path) -> None:
+    data = str(DATA / "kws01_mfcc_int8.npz")
+    whole = document("check", str(MODEL), *BOARD)
+    told = document(
+        "compile", str(MODEL), *BOARD, "--out", str(tmp_path), "--weights", "4", "--data", data
+    )
+    variants = [layer["variant"] for layer in told["layers"]]
+    assert variants.count("armv7e-m 4-bit") == len(told["weights"]["widths"]) == 4
+    assert told["flash_bytes"] < whole["flash_bytes"]
+    assert told["weights"]["accuracy_8_bits"] - 0.05 < told["weights"]["accuracy"]
+    assert told["weights"]["test_inputs"] == 875
+    assert "unpack_4_bits" in (tmp_path / "model" / "model.c").read_text()
+
+
+@needs_data
+def test_auto_narrows_for_a_flash_limit_only() -> None:
+    whole = document("check", str(MODEL), *BOARD, "--weights", "auto")
+    assert whole["weights"]["widths"] == {}
+    limit = whole["flash_bytes"] - 3000
+    told = document("check", str(MODEL), *BOARD, "--weights", "auto", "--max-flash", f"{limit} B")
+    assert told["weights"]["widths"] and told["flash_bytes"] <= limit
+
+
+@needs_data
+def test_a_width_that_is_none_is_refused() -> None:
+    result = run("check", str(MODEL), *BOARD, "--weights", "5")
+    assert result.exit_code == 2
+    assert "Choose auto, 8, 6, 4, 3, 2" in result.stderr
+
+
+def test_a_cell_has_no_weights_to_narrow() -> None:
+    result = run("check", "1234", *BOARD, "--weights", "4")
+    assert result.exit_code == 2
+    assert "a model file" in result.stderr
