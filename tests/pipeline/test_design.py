@@ -211,7 +211,7 @@ class _Listening(Silent):
 
 def test_an_interrupted_training_goes_on_after_its_last_epoch(brief: Brief, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    settings = Settings(budget=1, training_seconds=6.0)
+    settings = Settings(budget=1, training_seconds=20.0)
     with pytest.raises(KeyboardInterrupt):
         design(brief, folder, settings, progress=_Interrupting())
     assert RunFolder.open(folder).plan.is_file()
