@@ -16,6 +16,7 @@ STRICT = ("-Werror", "-O0")
 
 def write_sources(program: Program, folder: Path) -> list[Path]:
     """Write the model's files into `folder`; returns those to compile."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in render_model(program).items():
         (folder / name).write_text(text)
     return [folder / "model.c", folder / "model_weights.c"]

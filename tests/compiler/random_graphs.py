@@ -74,11 +74,12 @@ def windows(
 class _Growing:
     """A graph under construction, and the generator that its weights come from."""
 
-    def __init__(self, draw: st.DrawFn, all_quantised: bool) -> None:
+    def __init__(self, draw: st.DrawFn, all_quantised: bool, channel_step: int) -> None:
         self.draw = draw
         self.all_quantised = all_quantised
+        self.channel_step = channel_step
         self.weights = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-        shape = (draw(st.integers(1, 7)), draw(st.integers(1, 7)), draw(st.integers(1, 8)))
+        shape = (draw(st.integers(1, 7)), draw(st.integers(1, 7)), self.channels())
         image = Tensor("image", shape, draw(quantisations()))
         self.known = [image]
         self.unquantised: list[Tensor] = []
@@ -88,6 +89,10 @@ class _Growing:
         """The graph whose output is the newest tensor."""
         tensors = {tensor.name: tensor for tensor in (*self.known, *self.unquantised)}
         return Graph(tensors, tuple(self.operators), "image", self.operators[-1].output)
+
+    def channels(self) -> int:
+        """A number of channels."""
+        return self.channel_step * self.draw(st.integers(1, 8))
 
     def source(self) -> Tensor:
         """Mostly the newest tensor, so that long chains arise, sometimes an older one."""
@@ -160,24 +165,24 @@ class _Growing:
 
 def _plain(growing: _Growing) -> None:
     source = growing.source()
-    channels = growing.draw(st.integers(1, 8))
+    channels = growing.channels()
     growing.convolution(source, growing.draw(windows(*source.shape[:2])), channels, 1)
 
 
 def _pointwise(growing: _Growing) -> None:
-    growing.convolution(growing.source(), Window(1, 1), growing.draw(st.integers(1, 8)), 1)
+    growing.convolution(growing.source(), Window(1, 1), growing.channels(), 1)
 
 
 def _connected(growing: _Growing) -> None:
     source = growing.source()
-    channels = growing.draw(st.integers(1, 8))
+    channels = growing.channels()
     growing.convolution(source, Window(*source.shape[:2]), channels, 1)
 
 
 def _grouped(growing: _Growing) -> None:
     source = growing.source()
     groups = growing.draw(st.sampled_from([n for n in range(1, 9) if source.shape[2] % n == 0]))
-    channels = groups * growing.draw(st.integers(1, 3))
+    channels = groups * growing.channel_step * growing.draw(st.integers(1, 3))
     growing.convolution(source, growing.draw(windows(*source.shape[:2])), channels, groups)
 
 
@@ -293,12 +298,15 @@ _STEPS = (
 
 
 @st.composite
-def graphs(draw: st.DrawFn, most_steps: int = 8, all_quantised: bool = False) -> Graph:
+def graphs(
+    draw: st.DrawFn, most_steps: int = 8, all_quantised: bool = False, channel_step: int = 1
+) -> Graph:
     """A graph with weights that compiles; some of its operators may not reach the output.
 
     What only a clamp reads has no quantisation, as in most files, unless `all_quantised`.
+    Channels are multiples of `channel_step` but for where a transpose makes them of something else.
     """
-    growing = _Growing(draw, all_quantised)
+    growing = _Growing(draw, all_quantised, channel_step)
     for step in draw(st.lists(st.sampled_from(_STEPS), min_size=1, max_size=most_steps)):
         step(growing)
     return growing.graph()
