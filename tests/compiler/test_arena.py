@@ -13,7 +13,7 @@ from automcu.devices import Device
 from tests.compiler.random_graphs import graphs
 
 NOT_ITS_BUSINESS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-laws = settings(max_examples=100, deadline=None, suppress_health_check=NOT_ITS_BUSINESS)
+laws = settings(max_examples=60, deadline=None, suppress_health_check=NOT_ITS_BUSINESS)
 
 
 @pytest.fixture(params=["portable", "dsp"])

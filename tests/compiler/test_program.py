@@ -16,7 +16,7 @@ from tests.compiler.random_graphs import graphs
 _INPUTS = 3
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graph=graphs())
 def test_compiled_c_computes_the_reference_byte_for_byte(
     graph: Graph, portable_device: Device, tmp_path_factory: pytest.TempPathFactory
@@ -30,7 +30,7 @@ def test_compiled_c_computes_the_reference_byte_for_byte(
         assert np.array_equal(values, expected[name][0]), name
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graph=graphs(), seed=st.integers(0, 2**32 - 1))
 def test_neither_names_nor_the_order_of_the_file_change_the_program(
     graph: Graph, seed: int, portable_device: Device

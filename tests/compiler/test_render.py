@@ -45,7 +45,7 @@ COMPILERS = [
 ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graph=graphs())
 def test_one_graph_gives_the_same_bytes_every_time(graph: Graph, portable_device: Device) -> None:
     first, second = (render_model(compile_graph(graph, portable_device)) for _ in range(2))

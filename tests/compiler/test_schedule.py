@@ -18,7 +18,7 @@ from tests.compiler.random_graphs import graphs
 
 SCALE = Quantisation(1.0, 0)
 NOT_ITS_BUSINESS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-laws = settings(max_examples=100, deadline=None, suppress_health_check=NOT_ITS_BUSINESS)
+laws = settings(max_examples=60, deadline=None, suppress_health_check=NOT_ITS_BUSINESS)
 
 
 @st.composite

@@ -123,7 +123,7 @@ def _linked(sources: list[Path], device: Device, folder: Path) -> Path:
     return folder / "check.elf"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graph=graphs(most_steps=6, channel_step=2))
 def test_random_networks_compute_the_reference_byte_for_byte(
     graph: Graph, device: Device, tmp_path_factory: pytest.TempPathFactory

@@ -24,7 +24,7 @@ SAME = Convolution(
 
 
 @pytest.mark.parametrize("rewrite", PASSES)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graph=graphs(all_quantised=True))
 def test_no_pass_changes_a_byte(graph: Graph, rewrite: Callable[[Graph], Graph]) -> None:
     shape = graph.tensors[graph.input].shape
@@ -32,7 +32,7 @@ def test_no_pass_changes_a_byte(graph: Graph, rewrite: Callable[[Graph], Graph])
     assert np.array_equal(run_reference(rewrite(graph), inputs), run_reference(graph, inputs))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graph=graphs())
 def test_passes_leave_nothing_for_a_second_round(graph: Graph) -> None:
     once = optimise(graph)
