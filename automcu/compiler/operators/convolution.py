@@ -108,10 +108,11 @@ def _shifted_weights(
 
 
 def _title(attributes: Convolution, shape: Shape) -> str:
-    size = f"{attributes.window.height}x{attributes.window.width}"
+    window = attributes.window
+    size = f"{window.height}x{window.width}"
     if attributes.groups == shape[2] and attributes.groups > 1:
         name = f"depthwise {size}"
-    elif shape[:2] == (1, 1):
+    elif shape[:2] == (window.height, window.width) and not any(window.padding):
         name = "fully connected"
     else:
         name = f"conv {size}"

@@ -1,6 +1,7 @@
 """What each ONNX operator becomes; importing this registers them all."""
 
 from automcu.compiler.importers.onnx_operators import (
+    constants,
     elementwise,
     movement,
     quantisation,
@@ -12,6 +13,7 @@ __all__ = [
     "OPERATORS",
     "Node",
     "Reading",
+    "constants",
     "elementwise",
     "movement",
     "node_of",

@@ -1,14 +1,10 @@
 """Layers that move values; on constants they are carried out at once."""
 
 from dataclasses import replace
-from math import prod
-from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
 
 from automcu.compiler.importers.activation import Activation
-from automcu.compiler.importers.constant import Constant
 from automcu.compiler.importers.movement import (
     broadcast,
     concatenate,
@@ -21,12 +17,11 @@ from automcu.compiler.importers.movement import (
     transpose,
 )
 from automcu.compiler.importers.nearest import by_whole_factor
+from automcu.compiler.importers.onnx_operators.constants import LONGEST_CONSTANT
 from automcu.compiler.importers.onnx_operators.node import Node, Reading, operator, positive_axis
 from automcu.compiler.importers.onnx_operators.quantisation import quantisation_of
 from automcu.compiler.importers.onnx_operators.resize import source_indices
 from automcu.errors import UnsupportedModelError
-
-_LONGEST_CONSTANT = 1 << 16  # of those that a file computes: sizes, pads and the like
 
 
 @operator("Reshape")
@@ -53,7 +48,7 @@ def _flatten(node: Node, reading: Reading) -> None:
 
 @operator("Squeeze")
 def _squeeze(node: Node, reading: Reading) -> None:
-    shape = _shape(node, reading)
+    shape = reading.shape(node)
     given = reading.integers(node, 1, "axes")
     axes = [axis for axis, size in enumerate(shape) if size == 1]
     if given is not None:
@@ -63,7 +58,7 @@ def _squeeze(node: Node, reading: Reading) -> None:
 
 @operator("Unsqueeze")
 def _unsqueeze(node: Node, reading: Reading) -> None:
-    shape = list(_shape(node, reading))
+    shape = list(reading.shape(node))
     given = reading.integers(node, 1, "axes") or ()
     rank = len(shape) + len(given)
     for axis in sorted(positive_axis(axis, rank) for axis in given):
@@ -73,7 +68,7 @@ def _unsqueeze(node: Node, reading: Reading) -> None:
 
 @operator("Transpose")
 def _transpose(node: Node, reading: Reading) -> None:
-    rank = len(_shape(node, reading))
+    rank = len(reading.shape(node))
     order = tuple(int(axis) for axis in node.settings.get("perm", range(rank)[::-1]))
     if reading.is_constant(node, 0):
         constant = reading.constant(node, 0)
@@ -84,7 +79,7 @@ def _transpose(node: Node, reading: Reading) -> None:
 
 @operator("Slice")
 def _slice(node: Node, reading: Reading) -> None:
-    shape = _shape(node, reading)
+    shape = reading.shape(node)
     starts, ends = (
         reading.integers(node, i + 1, name) for i, name in enumerate(("starts", "ends"))
     )
@@ -131,7 +126,7 @@ def _split(node: Node, reading: Reading) -> None:
 @operator("Gather")
 def _gather(node: Node, reading: Reading) -> None:
     indices = np.asarray(reading.constant(node, 1).values).astype(np.int64)
-    shape = _shape(node, reading)
+    shape = reading.shape(node)
     axis = positive_axis(int(node.settings.get("axis", 0)), len(shape))
     if reading.is_constant(node, 0):
         constant = reading.constant(node, 0)
@@ -179,7 +174,7 @@ def _pad(node: Node, reading: Reading) -> None:
             f"layer {node.layer} pads by '{mode}'; only zeros and other constants are supported. "
             "Pad with zeros in the model."
         )
-    rank = len(_shape(node, reading))
+    rank = len(reading.shape(node))
     pads = reading.integers(node, 1, "pads") or ()
     axes = tuple(range(rank))
     if node.has_input(3):
@@ -242,46 +237,6 @@ def _space_to_depth(node: Node, reading: Reading) -> None:
     reading.bind(node, space_to_depth(reading.builder, node.layer, source, (2, 3, 1), block))
 
 
-@operator("Shape")
-def _shape_of(node: Node, reading: Reading) -> None:
-    shape = np.array(_shape(node, reading), np.int64)
-    start, end = (node.settings.get(name) for name in ("start", "end"))
-    constant = Constant(shape[slice(start, end)])
-    reading.builder.constants[node.outputs[0]] = constant
-
-
-@operator("ConstantOfShape")
-def _constant_of_shape(node: Node, reading: Reading) -> None:
-    shape = reading.integers(node, 0, "shape") or ()
-    if min(shape, default=1) < 0 or prod(shape) > _LONGEST_CONSTANT:
-        raise ValueError(f"a constant of shape {shape}")
-    value = np.zeros(1, np.float32)
-    if "value" in node.settings:
-        value = np.asarray(numpy_helper.to_array(node.settings["value"]))
-    reading.builder.constants[node.outputs[0]] = Constant(np.full(shape, value.reshape(-1)[0]))
-
-
-@operator("Constant")
-def _constant_node(node: Node, reading: Reading) -> None:
-    settings: dict[str, Any] = dict(node.settings)
-    if "value" in settings:
-        values = np.asarray(numpy_helper.to_array(settings["value"]))
-    else:
-        kinds = ("value_float", "value_floats", "value_int", "value_ints")
-        given = [settings[kind] for kind in kinds if kind in settings]
-        if not given:
-            raise ValueError("a constant without a value")
-        values = np.asarray(given[0])
-    reading.builder.constants[node.outputs[0]] = Constant(values)
-
-
-def _shape(node: Node, reading: Reading) -> tuple[int, ...]:
-    """The shape of the first input, computed or not."""
-    if reading.is_constant(node, 0):
-        return tuple(reading.constant(node, 0).values.shape)
-    return reading.activation(node).view.shape
-
-
 def _set_shape(node: Node, reading: Reading, shape: tuple[int, ...]) -> None:
     """The output is the first input with this shape."""
     if reading.is_constant(node, 0):
@@ -299,10 +254,10 @@ def _pad_constant(node: Node, reading: Reading, before: list[int], after: list[i
     """Pad a constant with zeros: a file computes the pads of another layer so."""
     constant = reading.constant(node, 0)
     widths = list(zip(before, after, strict=True))
-    if min((*before, *after)) < 0 or sum(before) + sum(after) > _LONGEST_CONSTANT:
+    if min((*before, *after)) < 0 or sum(before) + sum(after) > LONGEST_CONSTANT:
         raise ValueError(f"pads {widths} of a constant")
     values = np.pad(constant.values, widths)
-    if values.size > _LONGEST_CONSTANT:
+    if values.size > LONGEST_CONSTANT:
         raise ValueError(f"a constant of shape {values.shape}")
     reading.builder.constants[node.outputs[0]] = replace(constant, values=values)
 

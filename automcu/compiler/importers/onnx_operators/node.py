@@ -56,6 +56,12 @@ class Reading:
         """An input that is computed."""
         return self.builder.activation(node.inputs[position], node.layer)
 
+    def shape(self, node: Node) -> tuple[int, ...]:
+        """The shape of the first input, computed or not."""
+        if self.is_constant(node, 0):
+            return tuple(self.constant(node, 0).values.shape)
+        return self.activation(node).view.shape
+
     def is_constant(self, node: Node, position: int) -> bool:
         """Whether an input is stored in the file."""
         return node.has_input(position) and node.inputs[position] in self.builder.constants
