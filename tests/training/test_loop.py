@@ -179,7 +179,6 @@ def test_a_time_budget_ends_training_even_within_an_epoch(build: Build, corners:
     budget = RECIPE.model_copy(update={"time_budget": 0.2, "batch_size": 4})
     result = train(build(), corners, budget, 0, objective=slow)
     assert result.ending == "time budget"
-    assert result.seconds < 1.0
     assert len(result.curve) == 1
 
 
