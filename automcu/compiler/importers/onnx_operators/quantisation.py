@@ -142,6 +142,8 @@ def _dequantised_constant(node: Node, reading: Reading) -> Constant:
     integers = values.astype(np.int64)
     if node.has_input(2):
         zero_points = np.asarray(reading.constant(node, 2).values)
+        if zero_points.dtype.kind == "f":
+            raise ValueError(f"a zero point of type {zero_points.dtype}")
         integers = integers - _along_axis(zero_points, node, values.ndim).astype(np.int64)
     axis = 0
     if scales.size > 1:
