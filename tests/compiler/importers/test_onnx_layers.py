@@ -158,6 +158,14 @@ LAYERS: dict[str, tuple[str, str, str]] = {
         "a = Shape(x)\n b = Gather(a, zero)\n c = Unsqueeze(b, front)\n"
         "d = Concat<axis=0>(c, rest)\n y = Reshape(x, d)",
     ),
+    "clips between quantising and dequantising": (
+        "1,4,3,3",
+        "int8 low = {-60}, int8 high = {70}, int8[2,4,1,1] w = {-8,7,3,-1,0,5,2,9}, "
+        "int8 l = {-7}, int8 h = {7}, float ws = {0.1}, int8 wz = {0}",
+        "q = QuantizeLinear(x, sx, zx)\n c = Clip(q, low, high)\n"
+        "a = DequantizeLinear(c, sx, zx)\n wc = Clip(w, l, h)\n"
+        "wd = DequantizeLinear(wc, ws, wz)\n y = Conv(a, wd)",
+    ),
     "dropout": ("1,7", "", "y = Dropout(x)"),
 }
 

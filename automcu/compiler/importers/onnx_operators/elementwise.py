@@ -1,6 +1,7 @@
 """Sums, products, clamps, and functions of one value."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -85,10 +86,25 @@ def _relu(node: Node, reading: Reading) -> None:
 
 @operator("Clip")
 def _clip(node: Node, reading: Reading) -> None:
+    if reading.is_constant(node, 0):
+        _clip_constant(node, reading)
+        return
     low, high = reading.limit(node, 1, "min"), reading.limit(node, 2, "max")
     clamp = (-inf if low is None else low, inf if high is None else high)
     source = reading.activation(node)
     reading.bind(node, apply_clamp(reading.builder, node.layer, source, clamp, "clip"))
+
+
+def _clip_constant(node: Node, reading: Reading) -> None:
+    """Weights that are quantised to fewer bits than their type has (Brevitas' QCDQ)."""
+    constant = reading.constant(node, 0)
+    low, high = reading.reals(node, 1, "min"), reading.reals(node, 2, "max")
+    values = constant.values
+    if low is not None:
+        values = np.maximum(values, low.astype(values.dtype))
+    if high is not None:
+        values = np.minimum(values, high.astype(values.dtype))
+    reading.builder.constants[node.outputs[0]] = replace(constant, values=values)
 
 
 @operator("Min", "Max")
