@@ -92,12 +92,35 @@ def device() -> Device:
     return make_device()
 
 
+class _EndingLine(SerialLine):
+    """A serial line that ends its board's thread when it is told to."""
+
+    over = False
+
+    def wait(self, timeout_s: float | None) -> None:
+        super().wait(_LONGEST_WAIT_S if timeout_s is None else min(timeout_s, _LONGEST_WAIT_S))
+        if self.over:
+            raise SystemExit
+
+
+_LONGEST_WAIT_S = 0.1
+
+
 @contextmanager
 def board_in_a_thread(device: Device) -> Iterator[str]:
-    """A virtual board inside of this process; it is left behind blocked in its boot loader."""
-    line = SerialLine()
-    threading.Thread(target=run_board, args=(device, line), daemon=True).start()
-    yield line.url
+    """A virtual board inside of this process.
+
+    It ends with the block: a thread that is inside of Unicorn when Python ends brings the whole
+    process down.
+    """
+    line = _EndingLine()
+    board = threading.Thread(target=run_board, args=(device, line))
+    board.start()
+    try:
+        yield line.url
+    finally:
+        line.over = True
+        board.join()
 
 
 @pytest.fixture

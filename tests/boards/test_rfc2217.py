@@ -61,8 +61,13 @@ def _carry_back(
 @pytest.fixture
 def remote_url(board_url: str) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=_serve, args=(listener, board_url), daemon=True).start()
+        server = threading.Thread(target=_serve, args=(listener, board_url))
+        server.start()
         yield f"rfc2217://127.0.0.1:{listener.getsockname()[1]}"
+        # Closing alone does not wake a thread in accept(), and one that is still there when
+        # Python ends brings the whole process down.
+        listener.shutdown(socket.SHUT_RDWR)
+        server.join()
 
 
 def test_a_board_behind_rfc2217_is_flashed_and_answers(
