@@ -1,14 +1,12 @@
 import os
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from automcu.boards.virtual.board import run_board
-from automcu.boards.virtual.serial_line import SerialLine
+from automcu.boards import virtual_board
 from automcu.devices.profile import Device
 from automcu.toolchains import find_compiler
 from automcu.toolchains.elf import flash_image as image_of_elf
@@ -92,46 +90,15 @@ def device() -> Device:
     return make_device()
 
 
-class _EndingLine(SerialLine):
-    """A serial line that ends its board's thread when it is told to."""
-
-    over = False
-
-    def wait(self, timeout_s: float | None) -> None:
-        super().wait(_LONGEST_WAIT_S if timeout_s is None else min(timeout_s, _LONGEST_WAIT_S))
-        if self.over:
-            raise SystemExit
-
-
-_LONGEST_WAIT_S = 0.1
-
-
-@contextmanager
-def board_in_a_thread(device: Device) -> Iterator[str]:
-    """A virtual board inside of this process.
-
-    It ends with the block: a thread that is inside of Unicorn when Python ends brings the whole
-    process down.
-    """
-    line = _EndingLine()
-    board = threading.Thread(target=run_board, args=(device, line))
-    board.start()
-    try:
-        yield line.url
-    finally:
-        line.over = True
-        board.join()
-
-
 @pytest.fixture
 def board_url(device: Device) -> Iterator[str]:
-    with board_in_a_thread(device) as url:
+    with virtual_board(device) as url:
         yield url
 
 
 @pytest.fixture
 def start_board() -> Callable[[Device], AbstractContextManager[str]]:
-    return board_in_a_thread
+    return virtual_board
 
 
 _LINKER_SCRIPT = """

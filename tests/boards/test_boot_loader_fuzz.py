@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from automcu.boards import virtual_board
 from automcu.boards.flashing.stm32_bootloader import BootLoader
 from automcu.boards.port import open_port
 from automcu.devices import Device
-from tests.boards.conftest import board_in_a_thread
 
 
 def with_checksum(content: bytes) -> bytes:
@@ -31,7 +31,7 @@ pieces = st.lists(commands | addresses | st.binary(max_size=20), max_size=12).ma
 
 @pytest.fixture(scope="module")
 def url(device: Device) -> Iterator[str]:
-    with board_in_a_thread(device) as url:
+    with virtual_board(device) as url:
         yield url
 
 
