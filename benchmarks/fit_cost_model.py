@@ -1,9 +1,11 @@
 """Fit the cost model to networks run on virtual boards, and write what was fitted into the project.
 
-    python -m benchmarks.fit_cost_model [--device ID] [--compiler gcc|zig] [--quick] [--json]
+    python -m benchmarks.fit_cost_model [--device ID] [--compiler gcc|zig] [--quick|--check]
 
 Cycles per unit of work go into hw_profiles/ID.toml, code sizes into automcu/cost/code_sizes.json.
-Part of the networks is kept out of the fit; the table shows how far off the model is on those.
+Part of the networks is kept out of the fit; the table shows how far off the model is on those, and
+the profile keeps the largest of these errors as its error bar. --check fits nothing: it runs those
+networks against the figures as they are and writes the error bar alone.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from automcu.calibration import (
     observe_all,
 )
 from automcu.cost.code_size import SIZES_FILE, CodeSizes, RuntimeSize, code_units
-from automcu.cost.latency import Fit, fit
+from automcu.cost.latency import Fit, fit, latency_of
 from automcu.devices import all_devices, find_device
 from automcu.devices.profile import Device
 from automcu.devices.write import with_latency
@@ -56,6 +58,25 @@ def observations(device: Device, chains: int, cells: int) -> tuple[list[Observed
     return seen[:-HELD_OUT], seen[-HELD_OUT:]
 
 
+def checked(device: Device, kind: str) -> Row:
+    """Write the error bar of a profile's figures as they are."""
+    figures = latency_of(device, kind)
+    held_out = observe_all(calibration_graphs(0, NETWORKS)[-HELD_OUT:], device, "virtual")
+    errors = network_errors(figures.coefficients, held_out)
+    path = resource_folder("hw_profiles") / f"{device.id}.toml"
+    bar = figures.model_copy(update={"network_percent": round(errors.worst_percent, 1)})
+    write_atomically(path, with_latency(path.read_text(), bar).encode())
+    layers = sum(len(seen.cycles) for seen in held_out)
+    return Row(
+        device.id,
+        kind,
+        layers,
+        figures.residual_percent,
+        errors.worst_percent,
+        errors.median_percent,
+    )
+
+
 def fit_bytes(code: list[CodeObservation], whole: bool) -> dict[str, float]:
     """Bytes per part of kernels (`whole` False: of a layer around its kernel)."""
     units = [code_units(i.kernel) if whole else {i.kernel.category: 1} for i in code]
@@ -78,10 +99,12 @@ def row(device: Device, compiler: str, fitted: Fit, held_out: list[Observed]) ->
     )
 
 
-def write_profile(device: Device, compiler: str, version: str, fitted: Fit) -> None:
+def write_profile(
+    device: Device, compiler: str, version: str, fitted: Fit, held_out: list[Observed]
+) -> None:
     """Replace the profile's [[latency]] table of this compiler."""
     path = resource_folder("hw_profiles") / f"{device.id}.toml"
-    latency = latency_record(fitted, compiler, version)
+    latency = latency_record(fitted, compiler, version, held_out)
     write_atomically(path, with_latency(path.read_text(), latency).encode())
 
 
@@ -109,7 +132,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", action="append")
     parser.add_argument("--compiler", action="append", choices=("gcc", "zig"))
-    parser.add_argument("--quick", action="store_true", help="few networks; writes nothing")
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument("--quick", action="store_true", help="few networks; writes nothing")
+    amount.add_argument("--check", action="store_true", help="fit nothing, write the error bar")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     devices = (
@@ -123,12 +148,16 @@ def main() -> int:
             os.environ["AUTOMCU_COMPILER"] = kind
             compiler = find_compiler(device.core)
             print(f"{device.id}, {compiler}", file=sys.stderr)
+            if options.check:
+                if any(one.compiler == kind for one in device.latency):
+                    rows.append(checked(device, kind))
+                continue
             seen, held_out = observations(
                 device, 4 if options.quick else CHAINS, 2 if options.quick else NETWORKS
             )
             fitted = fit([o for s in seen for o in s.cycles])
             if not options.quick:
-                write_profile(device, kind, compiler.version, fitted)
+                write_profile(device, kind, compiler.version, fitted, held_out)
                 write_sizes(device, kind, seen)
             rows.append(row(device, kind, fitted, held_out))
     if options.json:

@@ -61,20 +61,23 @@ def calibrate(
     fitted = fit([layer for network in fitted_to for layer in network.cycles])
     old = next((one for one in device.latency if one.compiler == compiler.kind), None)
     known = dict(old.coefficients) if old else {}
+    coefficients = {**known, **fitted.coefficients}
+    after = network_errors(coefficients, held_out)
     latency = Latency(
         source=seen[0].source,
         date=_today(),
         compiler=compiler.kind,
         compiler_version=compiler.version,
         residual_percent=round(fitted.residual_percent, 1),
-        coefficients={**known, **fitted.coefficients},
+        network_percent=round(after.worst_percent, 1),
+        coefficients=coefficients,
     )
     return Calibration(
         device=device.id,
         board=board,
         networks=len(graphs),
         before=network_errors(known, held_out) if known else None,
-        after=network_errors(latency.coefficients, held_out),
+        after=after,
         latency=latency,
     )
 
@@ -106,8 +109,13 @@ def network_errors(
     )
 
 
-def latency_record(fitted: Fit, compiler_kind: str, compiler_version: str) -> Latency:
-    """The fit as a profile's table, for figures that come from virtual boards."""
+def latency_record(
+    fitted: Fit, compiler_kind: str, compiler_version: str, held_out: Sequence[Observed]
+) -> Latency:
+    """The fit as a profile's table, for figures that come from virtual boards.
+
+    `held_out` are networks that it has not seen: their largest error becomes the error bar.
+    """
     return Latency.model_validate(
         {
             "source": "virtual",
@@ -115,6 +123,9 @@ def latency_record(fitted: Fit, compiler_kind: str, compiler_version: str) -> La
             "compiler": compiler_kind,
             "compiler_version": compiler_version,
             "residual_percent": round(fitted.residual_percent, 1),
+            "network_percent": round(
+                network_errors(fitted.coefficients, held_out).worst_percent, 1
+            ),
             "coefficients": fitted.coefficients,
         }
     )

@@ -114,6 +114,7 @@ def _answer(found: "Survey", seconds: float) -> Answer:
         "disconnected": found.disconnected,
         "excluded": found.excluded,
         "seconds": seconds,
+        "latency_percent": found.smallest.estimate.latency_percent,
         "front": [cell.model_dump() for cell in found.front],
     }
     if found.feasible:
@@ -128,7 +129,7 @@ def _shown(found: "Survey", seconds: float) -> "RenderableType":
     from rich.console import Group
     from rich.table import Table
 
-    from automcu.report.wording import cell_name, skeleton_name
+    from automcu.report.wording import cell_name, error_bar, skeleton_name
 
     reasons = ", ".join(f"{count:,} break {limit}" for limit, count in found.excluded.items())
     lines = (
@@ -136,7 +137,9 @@ def _shown(found: "Survey", seconds: float) -> "RenderableType":
         f"{skeleton_name(found.skeleton)} ({found.disconnected:,} are not connected"
         f"{', ' + reasons if reasons else ''}), {seconds:.1f} s"
     )
-    table = Table(title="The front: no other cell is both better and faster", box=box.SIMPLE_HEAD)
+    off = error_bar(found.smallest.estimate.latency_percent)
+    title = "The front: no other cell is both better and faster"
+    table = Table(title=f"{title}{off and f' (ms{off})'}", box=box.SIMPLE_HEAD)
     for heading in ("index", "prior %", "ms", "flash KB", "RAM KB"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("cell", no_wrap=True)

@@ -9,7 +9,7 @@ from rich.table import Table
 from automcu.cli.answer import Answer
 from automcu.cost import Limit, Verdict
 from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED
-from automcu.report.wording import kilobytes, milliseconds
+from automcu.report.wording import kilobytes, modelled_milliseconds
 
 _MOST_LAYERS_SHOWN = 60
 
@@ -29,6 +29,7 @@ def verdict_answer(verdict: Verdict, more: dict[str, Any] | None = None) -> Answ
         "arena_bytes": needed.arena_bytes,
         "cycles": needed.cycles,
         "latency_ms": needed.latency_ms,
+        "latency_percent": needed.latency_percent,
         "latency_source": "modelled",
         "energy_millijoule": needed.energy_millijoule,
         "macs": needed.macs,
@@ -74,7 +75,8 @@ def _shown(verdict: Verdict) -> RenderableType:
         *more,
         f"{'Fits' if verdict.fits else 'Does not fit'} {verdict.device} (all modelled): "
         f"flash {kilobytes(needed.flash_bytes)}, RAM {kilobytes(needed.ram_bytes)} "
-        f"(arena {kilobytes(needed.arena_bytes)}), {milliseconds(needed.latency_ms)}, "
+        f"(arena {kilobytes(needed.arena_bytes)}), "
+        f"{modelled_milliseconds(needed.latency_ms, needed.latency_percent)}, "
         f"about {needed.energy_millijoule:.3g} mJ (an estimate from the datasheet's current), "
         f"{needed.cycles:,} cycles, {needed.macs:,} MACs",
     )

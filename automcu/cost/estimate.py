@@ -25,14 +25,14 @@ def estimate(architecture: Architecture, device: Device) -> Estimate:
 def estimate_program(program: Program, device: Device) -> Estimate:
     """Cost of a compiled program."""
     compiler = find_compiler(device.core).kind
-    coefficients = latency_of(device, compiler).coefficients
+    figures = latency_of(device, compiler)
     layers = tuple(
         LayerCost(
             name=operator.name,
             op=program.title(operator),
             variant=program.kernels[operator.name].variant,
             macs=operator_macs(operator, program.graph),
-            cycles=layer_cycles(program.kernels[operator.name], coefficients),
+            cycles=layer_cycles(program.kernels[operator.name], figures.coefficients),
             weight_bytes=program.kernels[operator.name].weight_bytes,
             output_shape=program.graph.tensors[operator.output].shape,
         )
@@ -59,4 +59,5 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         energy_millijoule=milliseconds * watt,
         macs=program.macs,
         layers=layers,
+        latency_percent=figures.network_percent,
     )

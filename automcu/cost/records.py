@@ -23,7 +23,9 @@ class Estimate(Record):
 
     `flash_bytes` is all of the image (weights, code, start-up and runtime); `ram_bytes` the
     arena, the stack and the runtime's own data; `energy_millijoule` is an estimate from the
-    profile's active current.
+    profile's active current. `latency_percent` is the error bar of the latency: the largest error
+    of the figures on whole networks kept out of their fit, against the board (virtual or real)
+    that they were fitted to. None: nobody checked.
     """
 
     device: str
@@ -38,6 +40,7 @@ class Estimate(Record):
     energy_millijoule: float
     macs: int
     layers: tuple[LayerCost, ...]
+    latency_percent: float | None = None
 
 
 class Limit(Record):
@@ -85,7 +88,8 @@ class Survey(Record):
 
     `excluded` counts the cells that each limit rules out (a cell may break several);
     `feasible_cells` is ordered by prior, best first; `smallest` is what the smallest connected
-    network of the skeleton needs, so that a miss can be stated in bytes and milliseconds.
+    network of the skeleton needs, so that a miss can be stated in bytes and milliseconds; its
+    `latency_percent` is the error bar of every latency here.
     """
 
     device: str

@@ -292,7 +292,9 @@ def _latency(relative: Device, shipped: Sequence[Device]) -> tuple[tuple[Latency
             one.id,
         ),
     )
-    return nearest.latency, (
+    # How far they are off on another part, nobody has checked.
+    copied = tuple(one.model_copy(update={"network_percent": None}) for one in nearest.latency)
+    return copied, (
         f"copied from {nearest.id}, the nearest {relative.core} with figures, whose "
         f"{nearest.flash_timing.wait_states} wait states they include; "
         "`automcu calibrate` fits them to this part"

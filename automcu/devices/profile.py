@@ -91,7 +91,8 @@ class Latency(Record):
     """Cycles of the kernels that one compiler makes: linear in the work of a layer.
 
     `coefficients` are cycles per unit of work, by "kernel category/unit"; `residual_percent` is
-    the largest error among the layers that they were fitted to.
+    the largest error among the layers that they were fitted to, `network_percent` the largest
+    among whole networks that were kept out of the fit: the error bar of estimates. None: unknown.
     """
 
     source: Literal["virtual", "measured"]
@@ -99,6 +100,7 @@ class Latency(Record):
     compiler: Literal["gcc", "zig"]
     compiler_version: str
     residual_percent: float
+    network_percent: float | None = None
     coefficients: dict[str, float]
 
 

@@ -57,7 +57,7 @@ def with_latency(profile: str, latency: Latency) -> str:
 
 
 def _latency_table(latency: Latency) -> str:
-    values = latency.model_dump()
+    values = latency.model_dump(exclude_none=True)
     coefficients = dict(sorted(values.pop("coefficients").items()))
     return f"[[latency]]\n{_lines(values)}\n\n[latency.coefficients]\n{_lines(coefficients)}"
 

@@ -35,6 +35,7 @@ def render_html(findings: Findings) -> str:
     environment.filters.update(
         kilobytes=wording.kilobytes,
         milliseconds=wording.milliseconds,
+        modelled_milliseconds=wording.modelled_milliseconds,
         percent=wording.percent,
         duration=wording.duration,
         skeleton_name=wording.skeleton_name,

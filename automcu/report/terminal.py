@@ -10,6 +10,7 @@ from automcu.report.record import CandidateFinding, Findings
 from automcu.report.wording import (
     board_name,
     cell_name,
+    error_bar,
     kilobytes,
     latency_word,
     milliseconds,
@@ -34,10 +35,10 @@ def summary(findings: Findings) -> RenderableType:
 
 
 def _candidates(findings: Findings) -> Table:
-    space = findings.space
+    space, off = findings.space, error_bar(findings.estimate.latency_percent)
     table = Table(
         title=f"{space.feasible:,} of {space.space:,} networks fit; {space.trained} were trained\n"
-        "(accuracy in % on validation data, cost modelled)",
+        f"(accuracy in % on validation data, cost modelled{off and f', ms{off}'})",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1),

@@ -22,6 +22,16 @@ def milliseconds(value: float) -> str:
     return f"{value:,.3g} ms" if value < 100 else f"{value:,.0f} ms"
 
 
+def modelled_milliseconds(value: float, error_percent: float | None) -> str:
+    """Write a modelled latency with its error bar, where one is known: "16.6 ms ± 2.3 %"."""
+    return milliseconds(value) + error_bar(error_percent)
+
+
+def error_bar(error_percent: float | None) -> str:
+    """Write the error bar of a modelled latency, or nothing where none is known."""
+    return "" if error_percent is None else f" ± {error_percent:.1f} %"
+
+
 def percent(fraction: float) -> str:
     """Write a fraction as a percentage with two decimals."""
     return f"{100 * fraction:.2f} %"

@@ -70,6 +70,7 @@ def test_the_users_own_profile_gets_the_figures_and_the_shipped_one_stays(
     known = {one.compiler: one for one in find_device(ID).latency}
     fitted = known[calibration.latency.compiler]
     assert fitted.residual_percent == calibration.latency.residual_percent
+    assert fitted.network_percent == round(calibration.after.worst_percent, 1)
     assert "# " in path.read_text()  # comments of the shipped profile stay
 
 

@@ -20,3 +20,11 @@ def test_a_cell_that_is_too_slow_brings_remedies_with_figures() -> None:
     first = document["remedies"][0]
     assert first["change"] == "stem of 6 channels"
     assert f"{first['latency_ms']:.3g} ms" in result.stderr
+
+
+def test_a_latency_is_printed_with_its_error_bar() -> None:
+    arguments = ("check", CELL, "--device", "stm32f407g-disc1", *SMALL)
+    document = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    percent = document["latency_percent"]
+    assert 0 < percent < 20
+    assert f" ms ± {percent:.1f} %" in CliRunner().invoke(app, arguments).stdout

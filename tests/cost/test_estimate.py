@@ -103,3 +103,15 @@ def test_a_device_without_figures_is_told_so(device: Device) -> None:
             device.model_copy(update={"core": "cortex-m33"}),
             "gcc",
         )
+
+
+def test_the_error_bar_is_that_of_the_figures_that_were_used(device: Device) -> None:
+    architecture = Architecture(cell=CELL, skeleton=SKELETON)
+    kind = find_compiler(device.core).kind
+    for percent in (7.5, None):
+        latency = tuple(
+            one.model_copy(update={"network_percent": percent if one.compiler == kind else 99.0})
+            for one in device.latency
+        )
+        other = device.model_copy(update={"latency": latency})
+        assert estimate(architecture, other).latency_percent == percent

@@ -99,6 +99,17 @@ def test_a_part_without_its_suffix_brings_the_parts_that_have_one() -> None:
         find_part("STM32F429ZI")
 
 
+def test_copied_latency_figures_have_no_error_bar_and_are_written_without_one(
+    tmp_path: Path,
+) -> None:
+    part = profile("STM32F429ZIT6")
+    assert part.latency
+    assert [one.network_percent for one in part.latency] == [None] * len(part.latency)
+    path = write_profile(part, tmp_path, "a part")
+    assert "network_percent" not in path.read_text()
+    assert load_profile(path) == part
+
+
 def test_a_misspelt_part_brings_the_nearest() -> None:
     with pytest.raises(WrongInputError, match=r"STM32F4[0-9]+ZIT6"):
         find_part("stm32f499zit6")

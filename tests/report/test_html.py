@@ -41,6 +41,13 @@ def test_the_page_says_every_figure_with_its_origin(findings: Findings) -> None:
     assert "every limit is kept" in page.text
 
 
+def test_the_estimate_has_its_error_bar(findings: Findings) -> None:
+    estimate = findings.estimate.model_copy(update={"latency_percent": 2.3})
+    page = render_html(findings.model_copy(update={"estimate": estimate}))
+    assert "ms ± 2.3 % (the largest error on networks kept out of the fit)" in page
+    assert "±" not in render_html(findings)
+
+
 def test_the_page_needs_nothing_but_itself(findings: Findings) -> None:
     page = _Page(render_html(findings))
     links = [value for name, value in page.attributes if name in ("href", "src", "xlink:href")]

@@ -3,7 +3,7 @@ import io
 from rich.console import Console
 
 from automcu.report import Findings, result_rows, summary, understood_table
-from automcu.report.wording import cell_name, duration, milliseconds
+from automcu.report.wording import cell_name, duration, milliseconds, modelled_milliseconds
 from automcu.space import Cell
 
 
@@ -44,3 +44,12 @@ def test_durations_and_latencies_read_well() -> None:
     assert [duration(s) for s in (0.42, 12.3, 59.9, 200)] == ["0.4 s", "12 s", "1 min 0 s",
                                                             "3 min 20 s"]  # fmt: skip
     assert [milliseconds(ms) for ms in (0.0123, 9.876, 123.4)] == ["0.0123 ms", "9.88 ms", "123 ms"]
+
+
+def test_a_modelled_latency_has_its_error_bar_where_one_is_known(findings: Findings) -> None:
+    assert modelled_milliseconds(16.62, 2.34) == "16.6 ms ± 2.3 %"
+    assert modelled_milliseconds(16.62, None) == "16.6 ms"
+    assert "ms ±" not in _printed(summary(findings))
+    estimate = findings.estimate.model_copy(update={"latency_percent": 2.3})
+    known = findings.model_copy(update={"estimate": estimate})
+    assert "cost modelled, ms ± 2.3 %" in _printed(summary(known))
