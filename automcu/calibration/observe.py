@@ -14,7 +14,7 @@ from automcu.compiler import Program, compile_graph, write_project
 from automcu.compiler.graph import Graph
 from automcu.compiler.kernels import Kernel
 from automcu.cost.code_size import RuntimeSize
-from automcu.cost.estimate import RAM_BYTES_PER_LAYER
+from automcu.cost.estimation import RAM_BYTES_PER_LAYER
 from automcu.cost.latency import Observation
 from automcu.cost.random_weights import with_random_weights
 from automcu.devices.profile import Device
@@ -47,13 +47,17 @@ class Observed:
     source: Literal["virtual", "measured"]
 
 
-def observe(graph: Graph, device: Device, board: str, seed: int) -> Observed:
+def observe(
+    graph: Graph, device: Device, board: str, seed: int, arena_limit_bytes: int | None = None
+) -> Observed:
     """Build `graph` with random weights, run it on `board`, read cycles and symbol sizes.
+
+    With a limit on the arena, layers run some rows at a time where that brings it nearer.
 
     Raises:
         BoardError: the board fails, or its outputs differ from the integer reference.
     """
-    program = compile_graph(with_random_weights(graph, seed), device)
+    program = compile_graph(with_random_weights(graph, seed), device, arena_limit_bytes)
     shape = program.graph.tensors[program.graph.input].shape
     inputs = np.random.default_rng(seed).integers(-128, 128, (1, *shape), dtype=np.int8)
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +87,7 @@ def _observed(
     build: Build,
     source: Literal["virtual", "measured"],
 ) -> Observed:
-    owners = {kernel.function: kernel for kernel in kernels}
+    owners = {kernel.function: kernel for kernel in program.functions}
     functions = dict.fromkeys(owners, 0)
     for symbol, size in symbols.items():
         owner = _owner(symbol, owners)
@@ -96,7 +100,7 @@ def _observed(
     # A compiler may have put a shared function into its only caller: then it has no symbol.
     shared = {
         k.shared_function: symbols[k.shared_function]
-        for k in kernels
+        for k in program.functions
         if k.shared_function and k.shared_function in symbols
     }
     code = sum(functions.values()) + sum(layers) + sum(shared.values())

@@ -75,7 +75,6 @@ def _survey(name: str, skeleton: "Skeleton", limits: Limits, fresh: bool) -> tup
     """The survey, and the seconds that it took now: few where the cache has it."""
     import time
 
-    from automcu.cost import cached_survey, survey
     from automcu.devices import find_device
     from automcu.resources import cache_folder
 
@@ -86,8 +85,12 @@ def _survey(name: str, skeleton: "Skeleton", limits: Limits, fresh: bool) -> tup
     except OSError:
         fresh = True
     if fresh:
+        from automcu.cost import survey
+
         found = survey(device, skeleton, **limits)
     else:
+        from automcu.cost import cached_survey  # which imports little where nothing is computed
+
         found = cached_survey(device, skeleton, folder, **limits)
     return found, time.perf_counter() - start
 

@@ -5,11 +5,11 @@ the cycles per unit are fitted, per device and compiler, to layers run on a virt
 and stored in the device's profile.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 
 from automcu.compiler.kernels import Kernel
 from automcu.devices.profile import Device, Latency
@@ -35,12 +35,18 @@ class Fit:
 
 
 def work_of(kernel: Kernel) -> dict[str, int]:
-    """Units of work by coefficient name; every call counts as one unit."""
-    return {
-        kernel.unit_name(unit): amount
-        for unit, amount in {**kernel.work, _CALL: 1}.items()
-        if amount
-    }
+    """Units of work by coefficient name, its parts' included; every call counts as one unit."""
+    work = Counter(
+        {
+            kernel.unit_name(unit): amount
+            for unit, amount in {**kernel.work, _CALL: 1}.items()
+            if amount
+        }
+    )
+    for part, calls in kernel.parts:
+        for name, amount in work_of(part).items():
+            work[name] += calls * amount
+    return dict(work)
 
 
 def latency_of(device: Device, compiler: str) -> Latency:
@@ -80,6 +86,8 @@ def fit(observations: Sequence[Observation]) -> Fit:
 
     Categories of kernels have units of their own, and those of the code that they share.
     """
+    from scipy.optimize import nnls  # takes longer to import than most estimates take
+
     work = [work_of(observation.kernel) for observation in observations]
     names = sorted({name for units in work for name in units})
     if not names:

@@ -6,7 +6,7 @@ resolution, the depth, or the board.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from automcu.cost.estimate import estimate
+from automcu.cost.estimation import estimate
 from automcu.cost.records import Estimate, Limit, Remedy, Verdict
 from automcu.cost.verdict import check
 from automcu.devices.profile import Device

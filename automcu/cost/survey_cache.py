@@ -13,7 +13,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from automcu.cost.records import Survey
-from automcu.cost.survey import survey
 from automcu.devices.profile import Device
 from automcu.errors import AutomcuError
 from automcu.records import write_atomically
@@ -48,6 +47,8 @@ def cached_survey(
     kept = _read(path)
     if kept is not None:
         return kept
+    from automcu.cost.space_survey import survey  # and with it the compiler: slow to import
+
     found = survey(device, skeleton, *limits)
     _keep(path, found)
     return found

@@ -1,12 +1,37 @@
 """Boards, from `hw_profiles/`: their records, and finding the one that a user means."""
 
-from automcu.devices.catalogue import all_devices, shipped_devices, user_folder
-from automcu.devices.find import find_device
-from automcu.devices.load import load_profile
-from automcu.devices.part_data import find_part
-from automcu.devices.part_profile import profile_of
-from automcu.devices.profile import Device, MemoryRegion
-from automcu.devices.write import write_profile
+from typing import TYPE_CHECKING
+
+from automcu.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from automcu.devices.catalogue import all_devices, shipped_devices, user_folder
+    from automcu.devices.find import find_device
+    from automcu.devices.load import load_profile
+    from automcu.devices.part_data import find_part
+    from automcu.devices.part_profile import profile_of
+    from automcu.devices.profile import Device, MemoryRegion
+    from automcu.devices.write import write_profile
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "catalogue": (
+                "all_devices",
+                "shipped_devices",
+                "user_folder",
+            ),
+            "find": ("find_device",),
+            "load": ("load_profile",),
+            "part_data": ("find_part",),
+            "part_profile": ("profile_of",),
+            "profile": (
+                "Device",
+                "MemoryRegion",
+            ),
+            "write": ("write_profile",),
+        },
+    )
 
 __all__ = [
     "Device",

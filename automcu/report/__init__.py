@@ -1,15 +1,43 @@
 """The result for people: tables in the terminal and a self-contained HTML page."""
 
-from automcu.report.html import render_html, write_html
-from automcu.report.record import (
-    AccuracyFinding,
-    ArenaTensor,
-    CandidateFinding,
-    Findings,
-    SkeletonFinding,
-    SpaceFinding,
-)
-from automcu.report.terminal import result_rows, summary, understood_table
+from typing import TYPE_CHECKING
+
+from automcu.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from automcu.report.html import render_html, write_html
+    from automcu.report.record import (
+        AccuracyFinding,
+        ArenaTensor,
+        CandidateFinding,
+        Findings,
+        SkeletonFinding,
+        SpaceFinding,
+    )
+    from automcu.report.terminal import result_rows, summary, understood_table
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "html": (
+                "render_html",
+                "write_html",
+            ),
+            "record": (
+                "AccuracyFinding",
+                "ArenaTensor",
+                "CandidateFinding",
+                "Findings",
+                "SkeletonFinding",
+                "SpaceFinding",
+            ),
+            "terminal": (
+                "result_rows",
+                "summary",
+                "understood_table",
+            ),
+        },
+    )
 
 __all__ = [
     "AccuracyFinding",

@@ -1,7 +1,11 @@
 """How figures are written, the same in the terminal and in HTML."""
 
-from automcu.report.record import Findings
+from typing import TYPE_CHECKING
+
 from automcu.space import Cell, Skeleton
+
+if TYPE_CHECKING:
+    from automcu.report.record import Findings
 
 _SHORT_OPERATIONS = {
     "none": "–",
@@ -58,13 +62,13 @@ def cell_name(cell: str) -> str:
     return " ".join(_SHORT_OPERATIONS[op] for op in Cell.parse(cell).without_dead_edges().edges)
 
 
-def board_name(findings: Findings) -> str:
+def board_name(findings: "Findings") -> str:
     """Say which board it was, and whether it was one."""
     board, name = findings.measurement.board, findings.device.name
     return f"a virtual {name}" if board == "virtual" else f"the {name} at {board}"
 
 
-def latency_word(findings: Findings) -> str:
+def latency_word(findings: "Findings") -> str:
     """Say how the board's latency came about."""
     if findings.measurement.latency_source == "measured":
         return "measured on the board"

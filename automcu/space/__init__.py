@@ -1,19 +1,60 @@
 """The space of architectures: NAS-Bench-201 cells in a skeleton that is scaled to the board."""
 
-from automcu.space.accuracy_table import AccuracyTable, accuracy_prior, read_accuracy_table
-from automcu.space.analog_nasbench import AccuracyKind
-from automcu.space.architecture import Architecture, Skeleton
-from automcu.space.cell import EDGES, OPERATIONS, Cell, Operation, all_cells
-from automcu.space.counting import (
-    STAGES,
-    Stage,
-    count_live_macs,
-    count_live_parameters,
-    count_macs,
-    count_parameters,
-    stages,
-)
-from automcu.space.isomorphism import canonical_form, isomorphism_classes
+from typing import TYPE_CHECKING
+
+from automcu.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from automcu.space.accuracy_table import AccuracyTable, accuracy_prior, read_accuracy_table
+    from automcu.space.analog_nasbench import AccuracyKind
+    from automcu.space.architecture import Architecture, Skeleton
+    from automcu.space.cell import EDGES, OPERATIONS, Cell, Operation, all_cells
+    from automcu.space.counting import (
+        STAGES,
+        Stage,
+        count_live_macs,
+        count_live_parameters,
+        count_macs,
+        count_parameters,
+        stages,
+    )
+    from automcu.space.isomorphism import canonical_form, isomorphism_classes
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "accuracy_table": (
+                "AccuracyTable",
+                "accuracy_prior",
+                "read_accuracy_table",
+            ),
+            "analog_nasbench": ("AccuracyKind",),
+            "architecture": (
+                "Architecture",
+                "Skeleton",
+            ),
+            "cell": (
+                "EDGES",
+                "OPERATIONS",
+                "Cell",
+                "Operation",
+                "all_cells",
+            ),
+            "counting": (
+                "STAGES",
+                "Stage",
+                "count_live_macs",
+                "count_live_parameters",
+                "count_macs",
+                "count_parameters",
+                "stages",
+            ),
+            "isomorphism": (
+                "canonical_form",
+                "isomorphism_classes",
+            ),
+        },
+    )
 
 __all__ = [
     "EDGES",

@@ -62,7 +62,7 @@ def test_the_second_call_surveys_nothing(cache: Path, monkeypatch: pytest.Monkey
     first = json.loads(run("--json").stdout)
     assert list((cache / "automcu" / "surveys").iterdir())
     surveys: list[object] = []
-    monkeypatch.setattr("automcu.cost.survey_cache.survey", lambda *given: surveys.append(given))
+    monkeypatch.setattr("automcu.cost.space_survey.survey", lambda *given: surveys.append(given))
     second = json.loads(run("--json").stdout)
     assert second["front"] == first["front"]
     assert surveys == []

@@ -13,7 +13,7 @@ from automcu.cost.cell_structure import (
     distinct_networks,
     fewest_tensors,
 )
-from automcu.cost.survey import space_costs
+from automcu.cost.space_survey import space_costs
 from automcu.devices import Device, find_device
 from automcu.space import Architecture, Cell, Skeleton, all_cells
 

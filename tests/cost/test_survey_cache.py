@@ -9,7 +9,7 @@ from automcu.devices import Device, find_device
 from automcu.space import Skeleton
 
 TINY = Skeleton(stem_channels=4, cells_per_stage=1, resolution=8)
-survey_module = __import__("automcu.cost.survey_cache", fromlist=["survey"])
+survey_module = __import__("automcu.cost.space_survey", fromlist=["survey"])
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from automcu.compiler import compile_graph
 from automcu.cost.architecture_graph import LAST_NORMALISATION, architecture_graph
 from automcu.cost.cell_structure import cell_structures
 from automcu.cost.code_size import function_bytes, layer_bytes
-from automcu.cost.estimate import RAM_BYTES_PER_LAYER, estimate_program
+from automcu.cost.estimation import RAM_BYTES_PER_LAYER, estimate_program
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.cost.records import FeasibleCell, Survey
 from automcu.cost.stage_costs import StageCosts, stage_costs
