@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from automcu.boards.bench import VIRTUAL
-from automcu.calibration.networks import HELD_OUT, calibration_graphs
+from automcu.calibration.networks import HELD_OUT, arena_limit_bytes, calibration_graphs
 from automcu.calibration.observe import Observed, observe
 from automcu.compiler.graph import Graph
 from automcu.cost.latency import Fit, fit, layer_cycles
@@ -88,7 +88,10 @@ def observe_all(
     """Build and run each graph; its position is the seed of its weights."""
     seen: list[Observed] = []
     with ThreadPoolExecutor(_THREADS if board == VIRTUAL else 1) as pool:
-        runs = pool.map(lambda job: observe(job[1], device, board, seed=job[0]), enumerate(graphs))
+        runs = pool.map(
+            lambda job: observe(job[1], device, board, job[0], arena_limit_bytes(job[0])),
+            enumerate(graphs),
+        )
         for one in runs:
             seen.append(one)
             if progress:

@@ -11,6 +11,7 @@ HELD_OUT = 4
 """How many networks are run but kept out of the fit, to judge it by."""
 
 _SEED = 1
+_SQUEEZED = 4  # one in so many networks
 _SKELETONS = (
     Skeleton(stem_channels=4, cells_per_stage=1, resolution=8, input_channels=1),
     Skeleton(stem_channels=8, cells_per_stage=2, resolution=8, input_channels=1),
@@ -27,6 +28,11 @@ def calibration_graphs(chains: int, networks: int) -> list[Graph]:
         *(chain(seed) for seed in range(chains)),
         *(architecture_graph(architecture) for architecture in architectures),
     ]
+
+
+def arena_limit_bytes(index: int) -> int | None:
+    """Every few networks are squeezed, so that layers run by rows are fitted too."""
+    return 1 if index % _SQUEEZED == _SQUEEZED - 1 else None
 
 
 def random_architectures(

@@ -1,8 +1,9 @@
 """Quantised model file → graph → passes → program → C, and the integer reference beside it."""
 
+from automcu.compiler.compile_graph import compile_graph
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.importers import import_model, import_onnx, import_tflite
-from automcu.compiler.program import Program, compile_graph
+from automcu.compiler.program import Program
 from automcu.compiler.project import Project, quantise_inputs, write_golden, write_project
 from automcu.compiler.reference import run_all_tensors, run_reference
 from automcu.compiler.render import model_hash, render_model

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.arena import Arena, plan_arena
+from automcu.compiler.arena import Arena
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.kernels import Kernel, choose_kernel
-from automcu.compiler.passes import optimise
+from automcu.compiler.kernels import Kernel
 from automcu.compiler.reference import run_reference
-from automcu.compiler.schedule import schedule
 from automcu.compiler.shapes import operator_macs, operator_title
-from automcu.devices.profile import Device
 
 
 @dataclass(frozen=True)
@@ -23,6 +20,17 @@ class Program:
     graph: Graph
     kernels: Mapping[str, Kernel]
     arena: Arena
+
+    @property
+    def functions(self) -> tuple[Kernel, ...]:
+        """One kernel for each C function, those that others call before them.
+
+        Layers of equal shape share one.
+        """
+        kernels = [self.kernels[operator.name] for operator in self.graph.operators]
+        return tuple(
+            {part.function: part for kernel in kernels for part in kernel.with_parts}.values()
+        )
 
     @property
     def macs(self) -> int:
@@ -41,16 +49,3 @@ class Program:
     def run(self, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
         """The integer reference: outputs int8 [n, features] for inputs int8 [n, h, w, c]."""
         return run_reference(self.graph, inputs)
-
-
-def compile_graph(graph: Graph, device: Device) -> Program:
-    """Optimise, choose kernels for the device's core, order the operators, plan the arena.
-
-    The graph needs no weights: a network can be costed before it is trained.
-    """
-    graph = optimise(graph)
-    kernels = {
-        operator.name: choose_kernel(operator, graph, device) for operator in graph.operators
-    }
-    graph = graph.with_operators(schedule(graph, kernels))
-    return Program(graph, kernels, plan_arena(graph, graph.operators, kernels))

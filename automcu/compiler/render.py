@@ -49,13 +49,15 @@ def render_model(program: Program) -> dict[str, str]:
     """
     layers = tuple(_layer(index, op, program) for index, op in enumerate(program.graph.operators))
     environment = _environment()
-    special = any(kernel.variant.startswith("armv7e-m") for kernel in program.kernels.values())
+    kernels = program.functions
+    special = any(kernel.variant.startswith("armv7e-m") for kernel in kernels)
     context = {
         "layers": layers,
         "kernels": tuple(_kernel_sources(program, environment)),
-        "parameter_types": sorted({k.parameters_type or "" for k in program.kernels.values()}),
-        "residual": any(k.settings.get("residual") for k in program.kernels.values()),
-        "weight_offsets": any(k.settings.get("offsets") for k in program.kernels.values()),
+        "parameter_types": sorted({kernel.parameters_type or "" for kernel in kernels}),
+        "residual": any(kernel.settings.get("residual") for kernel in kernels),
+        "weight_offsets": any(kernel.settings.get("offsets") for kernel in kernels),
+        "stripes": any(kernel.parts for kernel in kernels),
         "arena_bytes": program.arena.size,
         "input": program.graph.tensors[program.graph.input],
         "output": program.graph.tensors[program.graph.output],
@@ -103,7 +105,7 @@ def _kernel_file(name: str) -> str:
 
 def _unpack_source(program: Program, environment: jinja2.Environment) -> str:
     """One function for each width of narrow weights, which all kernels share."""
-    layouts = layouts_of(tuple(program.kernels.values()))
+    layouts = layouts_of(program.functions)
     return (
         environment.get_template("kernels/unpack.h.j2").render(layouts=layouts) if layouts else ""
     )
@@ -111,20 +113,16 @@ def _unpack_source(program: Program, environment: jinja2.Environment) -> str:
 
 def _kernel_sources(program: Program, environment: jinja2.Environment) -> Iterator[str]:
     """One function for each distinct shape; layers of equal shape share it."""
-    written: set[str] = set()
-    for operator in program.graph.operators:
-        kernel = program.kernels[operator.name]
-        if kernel.function not in written:
-            written.add(kernel.function)
-            template = environment.get_template(f"kernels/{kernel.template}")
-            yield template.render(k={**kernel.settings, "function": kernel.function}).strip()
+    for kernel in program.functions:
+        template = environment.get_template(f"kernels/{kernel.template}")
+        yield template.render(k={**kernel.settings, "function": kernel.function}).strip()
 
 
 def _layer(index: int, operator: Operator, program: Program) -> _Layer:
     graph, kernel = program.graph, program.kernels[operator.name]
     constants = kernel.pack(operator, graph, lower(operator, graph))
     arrays = tuple(_array(index, shape, constants) for shape in kernel.arrays)
-    fields = [(array.name, f"layer_{index}_{array.name}") for array in kernel.arrays]
+    fields = [(array.name, _symbol(index, array)) for array in kernel.arrays]
     return _Layer(
         index=index,
         title=program.title(operator),
@@ -151,6 +149,10 @@ def _arguments(index: int, operator: Operator, kernel: Kernel, program: Program)
     return tuple(arguments)
 
 
+def _symbol(index: int, array: ArrayShape) -> str:
+    return f"layer_{index}_{array.name.replace('.', '_')}"
+
+
 def _array(index: int, shape: ArrayShape, constants: LayerConstants) -> _Array:
     values = constants.arrays[shape.name]
     padding = (shape.size - values.nbytes) // values.itemsize
@@ -160,7 +162,7 @@ def _array(index: int, shape: ArrayShape, constants: LayerConstants) -> _Array:
         raise ValueError(f"{shape.name} holds {values.nbytes} bytes where {shape.size} are planned")
     element_type = _ELEMENT_TYPES.get(shape.c_type, shape.c_type)
     return _Array(
-        symbol=f"layer_{index}_{shape.name}",
+        symbol=_symbol(index, shape),
         c_type=shape.c_type,
         length=shape.size // (8 if element_type != shape.c_type else values.itemsize),
         size=shape.size,

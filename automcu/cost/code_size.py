@@ -70,11 +70,10 @@ def program_code_bytes(program: Program, device: Device, compiler: str) -> int:
     Raises:
         WrongInputError: there are no figures for this core and compiler.
     """
-    distinct = {kernel.function: kernel for kernel in program.kernels.values()}
-    code = sum(function_bytes(kernel, device, compiler) for kernel in distinct.values())
+    code = sum(function_bytes(kernel, device, compiler) for kernel in program.functions)
     calls = sum(layer_bytes(kernel, device, compiler) for kernel in program.kernels.values())
     figures = _figures(code_sizes().kernels, device, compiler)
-    shared = {kernel.shared_function for kernel in program.kernels.values()} - {None}
+    shared = {kernel.shared_function for kernel in program.functions} - {None}
     return round(code + calls + sum(_figure(figures, f"shared/{name}") for name in shared))
 
 

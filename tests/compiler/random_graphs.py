@@ -310,3 +310,21 @@ def graphs(
     for step in draw(st.lists(st.sampled_from(_STEPS), min_size=1, max_size=most_steps)):
         step(growing)
     return growing.graph()
+
+
+_CHAIN_STEPS = (_plain, _pointwise, _depthwise, _maximum, _rescale, _lookup)
+
+
+@st.composite
+def tall_chains(draw: st.DrawFn) -> Graph:
+    """Layers with windows, one after the other, on an image of many rows that are whole words."""
+    growing = _Growing(draw, all_quantised=True, channel_step=4)
+    image = replace(growing.known[0], shape=(draw(st.integers(8, 20)), draw(st.integers(1, 6)), 4))
+    growing.known = [image]
+    tensors = [image]
+    for step in draw(st.lists(st.sampled_from(_CHAIN_STEPS), min_size=2, max_size=5)):
+        step(growing)
+        tensors += growing.known[1:]
+        growing.known = growing.known[-1:]
+    growing.known = tensors
+    return growing.graph()

@@ -27,7 +27,7 @@ from automcu.compiler.operators import Rescale
 from automcu.devices import Device
 from automcu.errors import ToolError
 from automcu.toolchains import host_compiler
-from tests.compiler.random_graphs import graphs
+from tests.compiler.random_graphs import graphs, tall_chains
 
 # Variables in sections of their own get no guard bytes, so the model is built as on other systems.
 SANITISED = ("-U__ELF__", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -88,11 +88,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=NOT_ITS_BUSINESS)
-@given(batch=st.lists(graphs(), min_size=8, max_size=8))
+@given(
+    batch=st.lists(graphs(), min_size=6, max_size=6),
+    by_rows=st.lists(tall_chains(), min_size=3, max_size=3),
+)
 def test_layers_touch_only_their_inputs_output_and_scratch(
-    batch: list[Graph], portable_device: Device, folder: Path
+    batch: list[Graph], by_rows: list[Graph], portable_device: Device, folder: Path
 ) -> None:
     programs = [compile_graph(graph, portable_device) for graph in batch]
+    programs += [compile_graph(graph, portable_device, 1) for graph in by_rows]
+    batch = batch + by_rows
     noise = np.random.default_rng(0)
     images = [
         noise.integers(-128, 128, graph.tensors[graph.input].shape, dtype=np.int8)

@@ -40,7 +40,8 @@ class Kernel:
     `overwrites` are the inputs whose memory the output may take; `parameters_type` is the C type
     of the layer's parameter record, or None; `template` is a file of firmware/kernels; `work`
     counts what the kernel does, for the latency model; `code` what it is made of beyond its
-    category, for the code size model.
+    category, for the code size model. `parts` are kernels that it calls, and how often: work and
+    code of theirs are not in its own.
     """
 
     variant: str
@@ -54,6 +55,12 @@ class Kernel:
     overwrites: tuple[int, ...] = ()
     work: Mapping[str, int] = field(default_factory=dict)
     code: Mapping[str, int] = field(default_factory=dict)
+    parts: tuple[tuple["Kernel", int], ...] = ()
+
+    @property
+    def with_parts(self) -> tuple["Kernel", ...]:
+        """The kernels that it calls, then the kernel itself."""
+        return (*(part for part, _ in self.parts), self)
 
     @property
     def category(self) -> str:

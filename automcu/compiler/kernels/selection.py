@@ -1,6 +1,7 @@
 """Choosing the kernel that carries out an operator."""
 
 from collections.abc import Callable
+from functools import partial
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.armv7e_m.convolution import armv7e_m_convolution
@@ -25,6 +26,7 @@ from automcu.compiler.kernels.portable_elementwise import (
 )
 from automcu.compiler.kernels.portable_pool import portable_average_pool, portable_max_pool
 from automcu.compiler.kernels.portable_softmax import portable_softmax
+from automcu.compiler.kernels.stripes import stripes_kernel
 from automcu.compiler.operators import (
     Add,
     Attributes,
@@ -38,6 +40,7 @@ from automcu.compiler.operators import (
     Rearrange,
     Rescale,
     Softmax,
+    Stripes,
 )
 from automcu.devices.profile import Device
 
@@ -68,6 +71,8 @@ PORTABLE: dict[type[Attributes], Factory] = {
 
 def choose_kernel(operator: Operator, graph: Graph, device: Device) -> Kernel:
     """The kernel for one operator: the device's own where it has one of this shape."""
+    if isinstance(operator.attributes, Stripes):
+        return stripes_kernel(operator, graph, partial(choose_kernel, device=device))
     if "dsp" in device.isa:
         for factory in ARMV7E_M.get(type(operator.attributes), ()):
             kernel = factory(operator, graph)

@@ -10,6 +10,7 @@ from automcu.compiler.operators.pool import AveragePool, MaxPool
 from automcu.compiler.operators.rearrange import Rearrange
 from automcu.compiler.operators.rescale import Rescale
 from automcu.compiler.operators.softmax import Softmax
+from automcu.compiler.operators.stripes import Stage, Stripes
 from automcu.compiler.operators.table import Attributes, Integers, definition_of
 
 __all__ = [
@@ -26,5 +27,7 @@ __all__ = [
     "Rearrange",
     "Rescale",
     "Softmax",
+    "Stage",
+    "Stripes",
     "definition_of",
 ]

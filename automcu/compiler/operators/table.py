@@ -17,6 +17,7 @@ from automcu.compiler.operators import (
     rearrange,
     rescale,
     softmax,
+    stripes,
 )
 from automcu.compiler.operators.add import Add
 from automcu.compiler.operators.concatenate import Concatenate
@@ -29,6 +30,7 @@ from automcu.compiler.operators.pool import AveragePool, AveragePoolIntegers, Ma
 from automcu.compiler.operators.rearrange import Rearrange
 from automcu.compiler.operators.rescale import Rescale, RescaleIntegers
 from automcu.compiler.operators.softmax import Softmax, SoftmaxIntegers
+from automcu.compiler.operators.stripes import Stripes
 
 Attributes = (
     Add
@@ -42,6 +44,7 @@ Attributes = (
     | Rearrange
     | Rescale
     | Softmax
+    | Stripes
 )
 
 Integers = (
@@ -53,6 +56,7 @@ Integers = (
     | PadIntegers
     | RescaleIntegers
     | SoftmaxIntegers
+    | tuple[Any, ...]
     | None
 )
 
@@ -74,3 +78,6 @@ DEFINITIONS: dict[type[Attributes], Definition[Any, Any]] = {
 def definition_of(attributes: Attributes) -> Definition[Any, Any]:
     """The functions of the operator that has these attributes."""
     return DEFINITIONS[type(attributes)]
+
+
+DEFINITIONS[Stripes] = stripes.definition(definition_of)

@@ -1,0 +1,132 @@
+"""Chains that run some rows at a time: the same results from less memory."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from automcu.compiler import Graph, Operator, Program, Quantisation, Tensor, compile_graph
+from automcu.compiler.operators import Add, Convolution, MaxPool, Stripes
+from automcu.compiler.operators.windows import Window
+from automcu.compiler.shapes import output_shape
+from automcu.cost.random_weights import with_random_weights
+from automcu.devices import Device, find_device
+from tests.compiler.compiled_model import CompiledModel
+from tests.compiler.kernels.test_special_kernels import first_wrong_layer
+from tests.compiler.random_graphs import tall_chains
+
+_SAME = Window(3, 3, padding=(1, 1, 1, 1))
+_HALVING = Window(3, 3, (2, 2), (0, 0, 1, 1))
+_QUANTISATION = Quantisation(0.05, -3)
+
+
+def network(side: int, *layers: Convolution | MaxPool) -> Graph:
+    """A chain of layers on a square image of four channels, so that rows are whole words."""
+    shape = (side, side, 4)
+    tensors = {"image": Tensor("image", shape, _QUANTISATION)}
+    operators: list[Operator] = []
+    last = "image"
+    for index, layer in enumerate(layers):
+        shape = output_shape(layer, shape)
+        name = f"tensor{index}"
+        tensors[name] = Tensor(name, shape, _QUANTISATION)
+        operators.append(Operator(f"layer{index}", (last,), name, layer))
+        last = name
+    return with_random_weights(Graph(tensors, tuple(operators), "image", last), seed=0)
+
+
+@pytest.fixture(scope="module")
+def inverted_residuals() -> Graph:
+    """The start of a MobileNetV2: what is expanded at full resolution fills the memory."""
+    return network(
+        48,
+        Convolution(_HALVING, 16),
+        Convolution(_SAME, 16, groups=16),
+        Convolution(Window(1, 1), 8),
+        Convolution(Window(1, 1), 48),
+        Convolution(_HALVING, 48, groups=48),
+        Convolution(Window(1, 1), 12),
+        Convolution(Window(12, 12), 10),
+    )
+
+
+def striped(program: Program) -> list[Operator]:
+    return [op for op in program.graph.operators if isinstance(op.attributes, Stripes)]
+
+
+def test_what_does_not_fit_whole_fits_by_rows(inverted_residuals: Graph) -> None:
+    device = find_device("f407")
+    whole = compile_graph(inverted_residuals, device)
+    limit = 3 * whole.arena.size // 4
+    program = compile_graph(inverted_residuals, device, limit)
+    assert whole.arena.size > limit >= program.arena.size
+    assert len(striped(program)) == 1
+    assert program.macs == whole.macs
+
+
+def test_no_more_stripes_are_made_than_the_limit_asks_for(inverted_residuals: Graph) -> None:
+    device = find_device("f407")
+    whole = compile_graph(inverted_residuals, device)
+    assert not striped(compile_graph(inverted_residuals, device, whole.arena.size))
+    tight, loose = (
+        striped(compile_graph(inverted_residuals, device, share * whole.arena.size // 20))[0]
+        for share in (15, 18)
+    )
+    assert tight.attributes.rows <= loose.attributes.rows
+
+
+def test_weights_of_a_chain_are_there_once(inverted_residuals: Graph) -> None:
+    device = find_device("f407")
+    whole = compile_graph(inverted_residuals, device)
+    assert compile_graph(inverted_residuals, device, 1).weight_bytes == whole.weight_bytes
+
+
+def test_where_rows_gain_nothing_the_program_stays_as_it_is() -> None:
+    device = find_device("f407")
+    graph = network(1, Convolution(Window(1, 1), 8), Convolution(Window(1, 1), 4))
+    assert not striped(compile_graph(graph, device, 1))
+
+
+@pytest.mark.parametrize("share", [16, 12, 1])
+def test_machine_code_by_rows_computes_the_reference(
+    inverted_residuals: Graph, share: int, tmp_path: Path
+) -> None:
+    device = find_device("f407")
+    limit = share * compile_graph(inverted_residuals, device).arena.size // 20
+    program = compile_graph(inverted_residuals, device, limit)
+    assert striped(program)
+    assert first_wrong_layer(program, device, tmp_path) is None
+
+
+def test_pools_and_a_residual_at_the_end_run_by_rows_too(
+    portable_device: Device, tmp_path: Path
+) -> None:
+    graph = network(24, Convolution(_SAME, 16), MaxPool(_SAME), Convolution(_SAME, 4))
+    tensors = graph.tensors | {"sum": Tensor("sum", (24, 24, 4), _QUANTISATION)}
+    addition = Operator("addition", (graph.output, "image"), "sum", Add())
+    graph = Graph(tensors, (*graph.operators, addition), "image", "sum")
+    program = compile_graph(graph, portable_device, 1)
+    (chain,) = striped(program)
+    assert chain.inputs == ("image", "image")
+    images = np.random.default_rng(0).integers(-128, 128, (3, 24, 24, 4), dtype=np.int8)
+    expected = compile_graph(graph, portable_device).run(images)
+    assert np.array_equal(CompiledModel(program, tmp_path).run(images), expected)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(graph=tall_chains(), share=st.integers(0, 9))
+def test_random_networks_under_any_limit_compute_the_reference(
+    graph: Graph, share: int, portable_device: Device, tmp_path: Path
+) -> None:
+    whole = compile_graph(graph, portable_device)
+    program = compile_graph(graph, portable_device, share * whole.arena.size // 10)
+    assert program.arena.size <= whole.arena.size
+    shape = graph.tensors[graph.input].shape
+    images = np.random.default_rng(0).integers(-128, 128, (2, *shape), dtype=np.int8)
+    expected = whole.run(images)
+    assert np.array_equal(program.run(images), expected)
+    assert np.array_equal(CompiledModel(program, tmp_path).run(images), expected)
