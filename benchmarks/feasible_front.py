@@ -16,7 +16,6 @@ and 58.70 %. `benchmarks/feasible_front.csv` holds the rows.
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from automcu.devices import Device, all_devices, find_device
 from automcu.errors import AutomcuError, WrongInputError
 from automcu.space import Skeleton, accuracy_prior
 from automcu.toolchains import find_compiler
+from benchmarks.accuracies import benchmark_table
 
 AUTOMCU_PERCENT = {"CIFAR-10": 87.62, "CIFAR-100": 58.70}
 _TIER = "AutoMCU's strict tier"
@@ -74,7 +74,7 @@ def tables(classes: int) -> list[Accuracies]:
             Accuracies("CIFAR-10", kind, accuracy_prior(key).source, accuracy_prior(key).accuracies)
             for kind, key in (("int8", "int8"), ("int8, trained for it", "int8-trained"))
         ]
-    path = _benchmark_table()
+    path = benchmark_table()
     if path is None:
         print("nb201_core.csv.gz is not there: CIFAR-100 is left out", file=sys.stderr)
         return []
@@ -82,13 +82,6 @@ def tables(classes: int) -> list[Accuracies]:
     percent = np.full(_CELLS, np.nan)
     percent[known.idx.to_numpy()] = known.c100_test200.to_numpy()
     return [Accuracies("CIFAR-100", "float", "NAS-Bench-201, test set, 200 epochs", percent)]
-
-
-def _benchmark_table() -> Path | None:
-    for folder in (os.environ.get("AUTOMCU_DATA"), "../shared/data"):
-        if folder and (Path(folder) / "nb201_core.csv.gz").is_file():
-            return Path(folder) / "nb201_core.csv.gz"
-    return None
 
 
 def tier() -> Device:

@@ -4,8 +4,13 @@
 "Neural Architecture Search without Training", ICML 2021, section 3). `synflow` sums how much
 signal every weight carries (Tanaka et al., "Pruning neural networks without any data by
 iteratively conserving synaptic flow", NeurIPS 2020, algorithm 1; as a score for whole networks:
-Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021). Both only rank: their
-values mean nothing across skeletons, batches or seeds.
+Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021). `expressivity` asks over
+how many directions the features after each cell spread (Lee and Ham, "AZ-NAS: Assembling Zero-Cost
+Proxies for Network Architecture Search", CVPR 2024, section 3.2). All only rank: their values mean
+nothing across skeletons, batches or seeds.
+
+The third was chosen on NAS-Bench-201's table for what it adds to the other two, not for what it is
+alone: `python -m benchmarks.zero_cost` measures both.
 """
 
 import math
@@ -18,16 +23,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from automcu.errors import WrongInputError
-from automcu.models.nas_bench_201 import build_network
+from automcu.models.nas_bench_201 import CellModule, ReductionBlock, build_network
 from automcu.space import Architecture
 
 
 @dataclass(frozen=True, slots=True)
 class ZeroCostScore:
-    """Two ratings of one architecture, higher is better; −inf where the network is degenerate."""
+    """Ratings of one architecture, higher is better; −inf where the network is degenerate."""
 
     naswot: float
     synflow: float
+    expressivity: float
 
 
 def zero_cost_scores(
@@ -47,13 +53,18 @@ def zero_cost_scores(
 
 
 def mean_ranks(scores: Sequence[ZeroCostScore]) -> NDArray[np.float64]:
-    """Combine both ratings into one, float64 [n] in [0, 1]: the mean of the two relative ranks.
+    """Combine the ratings into one, float64 [n] in (0, 1]: geometric mean of the relative ranks.
 
-    Ties share their mean rank. The two have no common scale, so only their ranks can be combined.
+    They have no common scale, so only their ranks, 1/n to 1, can be combined; ties share their mean
+    rank. A geometric mean rates low what is bad in any respect, as AZ-NAS does.
     """
-    columns = ([score.naswot for score in scores], [score.synflow for score in scores])
-    first, second = (_relative_ranks(column) for column in columns)
-    return (first + second) / 2
+    columns = (
+        [score.naswot for score in scores],
+        [score.synflow for score in scores],
+        [score.expressivity for score in scores],
+    )
+    logarithms = np.array([np.log(_relative_ranks(column)) for column in columns])
+    return np.asarray(np.exp(logarithms.mean(axis=0)), dtype=np.float64)
 
 
 def _score(
@@ -63,30 +74,54 @@ def _score(
     torch.manual_seed(seed)
     network = build_network(architecture)
     images = torch.from_numpy(np.ascontiguousarray(input_batch.transpose(0, 3, 1, 2)))
-    return ZeroCostScore(naswot=_naswot(network, images), synflow=_synflow(network, images))
+    naswot, expressivity = _forward_ratings(network, images)
+    return ZeroCostScore(
+        naswot=naswot, synflow=_synflow(network, images), expressivity=expressivity
+    )
 
 
-def _naswot(network: nn.Module, images: Tensor) -> float:
-    """Return log |det K|, K[i, j] counting the ReLUs that inputs i and j switch alike."""
+def _forward_ratings(network: nn.Module, images: Tensor) -> tuple[float, float]:
+    """Return naswot and expressivity, from one forward pass.
+
+    naswot is log |det K|, K[i, j] counting the ReLUs that inputs i and j switch alike.
+    """
     count = len(images)
     kernel = torch.zeros(count, count, dtype=torch.float64)
+    spreads: list[float] = []
 
     def add_agreement(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         signs = torch.where(output > 0, 1.0, -1.0).flatten(1)
         # Of d units with signs ±1, (d + s·t) / 2 agree.
         kernel.add_((signs.shape[1] + signs @ signs.T).double() / 2)
 
+    def add_spread(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        spreads.append(_spread(output))
+
     hooks = [
-        module.register_forward_hook(add_agreement)
-        for module in network.modules()
-        if isinstance(module, nn.ReLU)
+        module.register_forward_hook(add_agreement if isinstance(module, nn.ReLU) else add_spread)
+        for name, module in network.named_modules()
+        if isinstance(module, nn.ReLU | CellModule | ReductionBlock) or name == "stem"
     ]
     network.train()  # an untrained network has no running statistics worth using
     with torch.no_grad():
         network(images)
     for hook in hooks:
         hook.remove()
-    return float(torch.linalg.slogdet(kernel).logabsdet)
+    return float(torch.linalg.slogdet(kernel).logabsdet), sum(spreads)
+
+
+def _spread(features: Tensor) -> float:
+    """Return the entropy of the features' principal components; −inf where nothing varies.
+
+    Features are [n, channels, height, width]: each position of each input is one observation.
+    """
+    columns = features.double().permute(0, 2, 3, 1).flatten(0, 2)
+    centred = columns - columns.mean(0)
+    variances = torch.linalg.eigvalsh(centred.T @ centred).clamp(min=0)
+    total = variances.sum()
+    if not total > 0:
+        return -math.inf
+    return float(torch.special.entr(variances / total).sum())
 
 
 def _synflow(network: nn.Module, images: Tensor) -> float:
@@ -124,7 +159,7 @@ def _relative_ranks(values: Sequence[float]) -> NDArray[np.float64]:
     column = np.asarray(values, dtype=np.float64)
     below = (column[None, :] < column[:, None]).sum(axis=1)
     alike = (column[None, :] == column[:, None]).sum(axis=1) - 1
-    return np.asarray((below + alike / 2) / max(len(column) - 1, 1), dtype=np.float64)
+    return np.asarray((below + alike / 2 + 1) / len(column), dtype=np.float64)
 
 
 def _check_batch(architecture: Architecture, input_batch: NDArray[np.float32]) -> None:

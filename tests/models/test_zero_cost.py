@@ -80,14 +80,16 @@ def test_scores_rank_cells_much_as_training_them_does():
     trained = [accuracy_prior().accuracy(cell) for cell in sample]
     assert spearmanr([score.naswot for score in scores], trained).statistic > 0.5
     assert spearmanr([score.synflow for score in scores], trained).statistic > 0.6
-    assert spearmanr(mean_ranks(scores), trained).statistic > 0.7
+    assert spearmanr([score.expressivity for score in scores], trained).statistic > 0.3
+    assert spearmanr(mean_ranks(scores), trained).statistic > 0.75
 
 
 def test_mean_ranks_lie_between_0_and_1_and_share_ties():
-    scores = [ZeroCostScore(n, s) for n, s in [(1, 9), (2, 9), (-np.inf, 3), (2, 11)]]
-    expected = rankdata([1, 2, -np.inf, 2]) + rankdata([9, 9, 3, 11])
-    np.testing.assert_allclose(mean_ranks(scores), (expected / 2 - 1) / 3)
-    assert mean_ranks(scores[:1]).tolist() == [0.0]
+    rows = [(1, 9, 3), (2, 9, 1), (-np.inf, 3, 2), (2, 11, 1)]
+    scores = [ZeroCostScore(*row) for row in rows]
+    product = rankdata([1, 2, -np.inf, 2]) * rankdata([9, 9, 3, 11]) * rankdata([3, 1, 2, 1])
+    np.testing.assert_allclose(mean_ranks(scores), np.cbrt(product) / 4)
+    assert mean_ranks(scores[:1]).tolist() == [1.0]
 
 
 @pytest.mark.parametrize("shape", [(6, 1, 4, 4), (6, 8, 8, 1), (4, 4, 1), (6, 4, 4, 3)])
@@ -104,3 +106,21 @@ def test_a_single_input_is_refused():
 def test_a_batch_of_equal_inputs_rates_lowest():
     alike = np.repeat(BATCH[:1], 6, axis=0)
     assert zero_cost_scores([RESNET], alike, seed=0)[0].naswot == -np.inf
+
+
+def test_expressivity_is_the_entropy_of_each_cells_principal_components():
+    network = seeded_network(RESNET, seed=3).train()
+    outputs = []
+    blocks = [network.stem, *(cell for stage in network.stages for cell in stage)]
+    for module in (*blocks, *network.reductions):
+        module.register_forward_hook(lambda m, i, output: outputs.append(output.detach().numpy()))
+    network(torch.from_numpy(BATCH.transpose(0, 3, 1, 2)))
+    assert len(outputs) == 6
+    expected = 0.0
+    for output in outputs:
+        columns = np.moveaxis(output, 1, -1).reshape(-1, output.shape[1]).astype(float)
+        lengths = np.linalg.svd(columns - columns.mean(axis=0), compute_uv=False) ** 2
+        shares = lengths[lengths > 0] / lengths.sum()
+        expected -= (shares * np.log(shares)).sum()
+    score = zero_cost_scores([RESNET], BATCH, seed=3)[0].expressivity
+    assert score == pytest.approx(expected, rel=1e-6)
