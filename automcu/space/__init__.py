@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING
 from automcu.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from automcu.space.accuracy_table import AccuracyTable, accuracy_prior, read_accuracy_table
+    from automcu.space.accuracy_table import (
+        AccuracyTable,
+        accuracy_prior,
+        read_accuracy_table,
+        unknown_accuracies,
+    )
     from automcu.space.analog_nasbench import AccuracyKind
     from automcu.space.architecture import Architecture, Skeleton
     from automcu.space.cell import EDGES, OPERATIONS, Cell, Operation, all_cells
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
         stages,
     )
     from automcu.space.isomorphism import canonical_form, isomorphism_classes
+    from automcu.space.nats_bench import ACCURACY_DATASETS, AccuracyDataset
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -27,6 +33,7 @@ else:
                 "AccuracyTable",
                 "accuracy_prior",
                 "read_accuracy_table",
+                "unknown_accuracies",
             ),
             "analog_nasbench": ("AccuracyKind",),
             "architecture": (
@@ -49,6 +56,7 @@ else:
                 "count_parameters",
                 "stages",
             ),
+            "nats_bench": ("ACCURACY_DATASETS", "AccuracyDataset"),
             "isomorphism": (
                 "canonical_form",
                 "isomorphism_classes",
@@ -57,9 +65,11 @@ else:
     )
 
 __all__ = [
+    "ACCURACY_DATASETS",
     "EDGES",
     "OPERATIONS",
     "STAGES",
+    "AccuracyDataset",
     "AccuracyKind",
     "AccuracyTable",
     "Architecture",
@@ -77,4 +87,5 @@ __all__ = [
     "isomorphism_classes",
     "read_accuracy_table",
     "stages",
+    "unknown_accuracies",
 ]

@@ -14,8 +14,11 @@ from automcu.errors import WrongInputError
 from automcu.space.analog_nasbench import AccuracyKind, read_accuracies
 from automcu.space.benchmark_order import CELL_COUNT
 from automcu.space.cell import Cell
+from automcu.space.nats_bench import SUFFIX, AccuracyDataset, read_nats_bench
 
-_COLUMNS = ("index", "accuracy")
+_ACCURACY = "accuracy"
+# What the column of cells may be called; its values are indices, or cells in their notation.
+_CELL_COLUMNS = ("index", "cell", "architecture")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,21 +57,30 @@ def accuracy_prior(kind: AccuracyKind = "float") -> AccuracyTable:
     return AccuracyTable(f"AnalogNAS-Bench, CIFAR-10, {kind}", read_accuracies(kind))
 
 
-def read_accuracy_table(path: Path) -> AccuracyTable:
-    """Read a CSV file with the columns `index` (0…15,624) and `accuracy` (percent).
+def unknown_accuracies() -> AccuracyTable:
+    """Return the table that knows nothing."""
+    return AccuracyTable("no accuracy table", np.full(CELL_COUNT, np.nan))
 
-    Further columns are ignored and cells may be missing.
+
+def read_accuracy_table(path: Path, dataset: AccuracyDataset = "cifar10") -> AccuracyTable:
+    """Read a user's table: a CSV file, or NATS-Bench's own file or folder.
+
+    A CSV file has the columns `accuracy` (percent) and `index`, `cell` or `architecture`: a number
+    from 0 to 15,624 or a cell in the benchmark's notation. Further columns are ignored and cells
+    may be missing. Of NATS-Bench's files, `dataset` chooses the accuracies.
 
     Raises:
         WrongInputError: the file cannot be read or a row is wrong; the message names the line.
     """
+    if path.is_dir() or path.name.endswith(SUFFIX):
+        return AccuracyTable(f"{path.name}, {dataset}", read_nats_bench(path, dataset))
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return AccuracyTable(path.name, _read_rows(path, file))
     except OSError as error:
         raise WrongInputError(
             f"{path} cannot be read ({error.strerror}). Give a CSV file with the columns "
-            "index,accuracy."
+            "index,accuracy, or a NATS-Bench file."
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise WrongInputError(
@@ -79,40 +91,50 @@ def read_accuracy_table(path: Path) -> AccuracyTable:
 
 def _read_rows(path: Path, lines: Iterable[str]) -> NDArray[np.float64]:
     reader = csv.DictReader(lines, skipinitialspace=True, strict=True)
-    missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-    if missing:
+    names = reader.fieldnames or ()
+    cells = next((name for name in _CELL_COLUMNS if name in names), None)
+    missing = ([] if cells else ["index"]) + ([] if _ACCURACY in names else [_ACCURACY])
+    if cells is None or missing:
         raise WrongInputError(
             f"{path} has no column {' and no column '.join(missing)}. "
-            "Its first line must name the columns index and accuracy."
+            "Its first line must name the columns index (or cell) and accuracy."
         )
     accuracies = np.full(CELL_COUNT, np.nan)
-    for index, accuracy in _checked_rows(path, reader):
+    for index, accuracy in _checked_rows(path, reader, cells):
         accuracies[index] = accuracy
     _refuse_fractions(path, accuracies)
     return accuracies
 
 
-def _checked_rows(path: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[int, float]]:
+def _checked_rows(
+    path: Path, reader: "csv.DictReader[str]", cells: str
+) -> Iterator[tuple[int, float]]:
     seen: dict[int, int] = {}
     for row in reader:
         where = f"{path}, line {reader.line_num}"
-        index = _index(where, row["index"])
+        index = _index(where, row[cells])
         if index in seen:
             raise WrongInputError(
                 f"{where}: cell {index} already stands on line {seen[index]}. Keep one of the two."
             )
         seen[index] = reader.line_num
-        yield index, _percentage(where, row["accuracy"])
+        yield index, _percentage(where, row[_ACCURACY])
 
 
 def _index(where: str, text: str | None) -> int:
+    if text is not None and text.lstrip().startswith("|"):
+        try:
+            return Cell.parse(text).index
+        except WrongInputError as error:
+            raise WrongInputError(f"{where}: {error}") from error
     try:
         index = int(text or "")
     except ValueError:
         index = -1
     if not 0 <= index < CELL_COUNT:
         raise WrongInputError(
-            f"{where}: {text!r} is not a cell index. Use whole numbers from 0 to {CELL_COUNT - 1}."
+            f"{where}: {text!r} is not a cell index. Use whole numbers from 0 to "
+            f"{CELL_COUNT - 1}, or cells in the benchmark's notation."
         )
     return index
 

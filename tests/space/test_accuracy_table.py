@@ -5,7 +5,13 @@ import pytest
 from scipy.stats import spearmanr
 
 from automcu.errors import WrongInputError
-from automcu.space import Cell, accuracy_prior, all_cells, read_accuracy_table
+from automcu.space import (
+    Cell,
+    accuracy_prior,
+    all_cells,
+    read_accuracy_table,
+    unknown_accuracies,
+)
 
 
 @pytest.fixture
@@ -91,8 +97,26 @@ def test_a_wrong_table_is_refused_with_the_place_and_the_remedy(write_table, tex
 def test_a_missing_table_is_refused(tmp_path):
     with pytest.raises(WrongInputError, match="cannot be read"):
         read_accuracy_table(tmp_path / "none.csv")
-    with pytest.raises(WrongInputError, match="cannot be read"):
+    with pytest.raises(WrongInputError, match=r"holds no files such as 000000\.pickle\.pbz2"):
         read_accuracy_table(tmp_path)
+
+
+@pytest.mark.parametrize("column", ["cell", "architecture"])
+def test_a_csv_table_may_name_cells_in_the_benchmarks_notation(write_table, column):
+    cell = Cell.from_index(11472)
+    table = read_accuracy_table(write_table(f"{column},accuracy\n{cell},93.91\n7,50\n"))
+    assert table.accuracy(cell) == 93.91
+    assert table.accuracy(Cell.from_index(7)) == 50
+
+
+def test_a_cell_that_cannot_be_parsed_is_refused_with_its_line(write_table):
+    with pytest.raises(WrongInputError, match=r"line 2: .* is not a NAS-Bench-201 cell"):
+        read_accuracy_table(write_table("cell,accuracy\n|conv~0|,50\n"))
+
+
+def test_a_table_that_knows_nothing_knows_nothing():
+    assert len(unknown_accuracies()) == 0
+    assert unknown_accuracies().accuracy(Cell.from_index(3)) is None
 
 
 def test_a_table_written_from_the_prior_reads_back_the_same(write_table):
