@@ -31,6 +31,7 @@ _PARITY = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN}
 _TICK_S = 0.05
 _BULK_BYTES = 4096
 _WRITE_TIMEOUT_S = 10.0
+_RESET_PULSE_S = 0.1
 _REFUSALS = (OSError, ValueError, serial.SerialException, *_TERMINAL_ERRORS)
 
 
@@ -95,6 +96,21 @@ class Port:
         """Switch to 8E1 or 8N1; a port that cannot do parity stays as it is."""
         if self._driver.parity != _PARITY[parity]:
             _set_parity_if_possible(self._driver, parity)
+
+    def reset_board(self, boot0: bool) -> None:
+        """Pulse the reset pin, with BOOT0 high or low when the board comes out of reset.
+
+        This needs the usual two transistors between DTR, RTS and the board's pins; without them,
+        or on a port without modem lines, nothing happens.
+        """
+        try:
+            for rts, dtr in ((True, False), (False, boot0), (False, False)):
+                # The line that keeps both from being set for a moment goes first.
+                self._driver.dtr = dtr
+                self._driver.rts = rts
+                time.sleep(_RESET_PULSE_S)
+        except _REFUSALS:
+            return
 
     def close(self) -> None:
         """Close the port; closing twice does no harm."""

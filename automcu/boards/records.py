@@ -20,6 +20,26 @@ class Identity(Record):
     layer_count: int
 
 
+class FoundBoard(Record):
+    """A board that is plugged in, or a virtual one that runs.
+
+    `known_by` says how `devices` (profile ids) came about: the firmware's own answer, the boot
+    loader's part id, the debug port's IDCODE, esptool's answer, or only the USB id, which names
+    the probe or bridge and not the chip. `chip` is what the chip said of itself.
+    """
+
+    url: str
+    description: str
+    usb_id: str | None = None
+    serial_number: str | None = None
+    virtual: bool = False
+    known_by: Literal["firmware", "boot loader", "IDCODE", "esptool", "USB id", "nothing"]
+    devices: tuple[str, ...] = ()
+    chip: str | None = None
+    identity: Identity | None = None
+    problem: str | None = None
+
+
 class LatencySpread(Record):
     """Milliseconds per inference over the timed runs."""
 

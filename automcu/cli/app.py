@@ -7,6 +7,8 @@ import typer
 from automcu import __version__
 from automcu.cli import (
     bench,
+    board,
+    boards,
     build,
     calibrate,
     check,
@@ -14,6 +16,7 @@ from automcu.cli import (
     design,
     devices,
     doctor,
+    flash,
     report,
     space,
 )
@@ -33,6 +36,9 @@ app.command("space")(space.space)
 app.command("check")(check.check)
 app.command("compile")(compile.compile)
 app.command("build")(build.build)
+app.command("boards")(boards.boards)
+app.add_typer(board.board, name="board")
+app.command("flash")(flash.flash)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("report")(report.report)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from automcu.records import Record
 
+FlashingMethod = Literal["usart-bootloader", "swd", "mass-storage", "esptool"]
 Core = Literal["cortex-m4", "cortex-m7", "cortex-m33", "xtensa-lx7"]
 Family = Literal["stm32f4", "stm32f7", "stm32l4", "stm32h7", "stm32u5", "nrf52", "nrf53", "esp32s3"]
 
@@ -76,7 +77,7 @@ class Flashing(Record):
     where its vector table is. `flash_sectors` are what can be erased, from the flash's start.
     """
 
-    methods: tuple[Literal["usart-bootloader", "swd", "mass-storage", "esptool"], ...]
+    methods: tuple[FlashingMethod, ...]
     bootloader_device_id: int | None = None
     bootloader_address: int | None = None
     flash_sectors: tuple[SectorRun, ...] = ()

@@ -224,10 +224,49 @@ def test_images_for_something_else_are_refused_before_anything_is_erased(
         flash_image(board_url, device, SLEEPING + bytes(512 * 1024))
 
 
-def test_a_device_without_a_known_method_says_what_to_do(device_of: DeviceOf) -> None:
+def test_a_device_whose_only_way_is_not_connected_says_what_to_plug_in(
+    device_of: DeviceOf,
+) -> None:
     device = device_of(flashing={"methods": ("mass-storage",)})
-    with pytest.raises(BoardError, match=r"flashed by mass-storage, which automcu cannot"):
+    with pytest.raises(BoardError, match=r"One drive of the Test stm32f4 is needed.*none"):
         flash_image("loop://", device, SLEEPING)
+
+
+def test_a_device_without_any_way_is_a_gap_in_its_profile(device_of: DeviceOf) -> None:
+    with pytest.raises(WrongInputError, match="names no way to flash it"):
+        flash_image("loop://", device_of(flashing={"methods": ()}), SLEEPING)
+
+
+def test_what_an_attempt_that_failed_has_written_is_kept(
+    board_url: str, device: Device, image: bytes
+) -> None:
+    with cut_cable(board_url, 15_000) as url, pytest.raises(BoardError):
+        flash_image(url, device, image)
+    written: list[int] = []
+    report = flash_image(
+        board_url,
+        device,
+        image,
+        lambda stage, done, total: written.append(total) if stage == "writing" else None,
+    )
+    assert 10_000 < report.kept_bytes < 15_000
+    assert report.written_bytes == len(image) - report.kept_bytes == written[0]
+
+
+@pytest.mark.parametrize("wrong_at", [0, 300, 20_000])
+def test_a_sector_that_holds_something_else_is_erased_and_only_that(
+    board_url: str, device: Device, image: bytes, wrong_at: int
+) -> None:
+    with open_port(board_url, 115_200) as port:
+        loader = BootLoader(port)
+        assert loader.synchronise()
+        before = image[:wrong_at] + bytes((image[wrong_at] ^ 1,)) + image[wrong_at + 1 :]
+        for offset in range(0, len(image), 256):
+            block = before[offset : offset + 256]
+            loader.write(START + offset, block + b"\xff" * (-len(block) % 32))
+    report = flash_image(board_url, device, image)
+    sector = 16 * 1024
+    assert report.kept_bytes == (len(image) - sector if wrong_at < sector else sector)
 
 
 def test_sectors_cover_the_image_and_no_more(device: Device) -> None:

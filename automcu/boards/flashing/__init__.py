@@ -1,6 +1,23 @@
 """Getting an image onto a board."""
 
-from automcu.boards.flashing.methods import FLASH_METHODS, FlashMethod, flash_image
+from automcu.boards.flashing.methods import (
+    FLASH_METHODS,
+    FlashMethod,
+    choose_method,
+    flash_image,
+    flashing_steps,
+)
+from automcu.boards.flashing.report import FlashReport
+from automcu.boards.flashing.stm32_bootloader import BootLoader
 from automcu.boards.flashing.usart import boot_loader_answers
 
-__all__ = ["FLASH_METHODS", "FlashMethod", "boot_loader_answers", "flash_image"]
+__all__ = [
+    "FLASH_METHODS",
+    "BootLoader",
+    "FlashMethod",
+    "FlashReport",
+    "boot_loader_answers",
+    "choose_method",
+    "flash_image",
+    "flashing_steps",
+]

@@ -57,3 +57,11 @@ def sectors_covering(device: Device, image_bytes: int) -> list[int]:
             f"{image_bytes}. Complete flash_sectors under [flashing]."
         )
     return sectors
+
+
+def first_difference(found: bytes, expected: bytes) -> int | None:
+    """The offset of the first byte that differs, or is missing; None when there is none."""
+    if found == expected:
+        return None
+    pairs = enumerate(zip(found, expected, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(found), len(expected)))

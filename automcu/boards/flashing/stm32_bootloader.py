@@ -20,10 +20,18 @@ EXTENDED_ERASE = 0x44
 MAX_BLOCK_BYTES = 256
 
 _ANSWER_TIMEOUT_S = 2.0
+# Write memory: number of bytes, the block, checksum.
+_LONGEST_COMMAND_BYTES = 1 + MAX_BLOCK_BYTES + 1
+_FILLER_BYTES = 64
+_FILLER_ANSWER_S = 0.2
 _SYNCHRONISE_TIMEOUT_S = 0.5
 # STM32F405 datasheet (DS8626), table "Flash memory programming": a 128 KiB sector takes up to 4 s
 # when it is erased byte-wise. Twice that, and the same again for the many small ones of others.
 _ERASE_TIMEOUT_S = 20.0
+
+
+class RefusedError(BoardError):
+    """The boot loader answered a command with its NACK."""
 
 
 class BootLoader:
@@ -44,6 +52,20 @@ class BootLoader:
             answer = self._port.read(1, _SYNCHRONISE_TIMEOUT_S)
             if answer and answer[0] in (ACKNOWLEDGE, REFUSE):
                 return True
+        return False
+
+    def finish_command(self) -> bool:
+        """End a command that an earlier host broke off in the middle; return whether it answered.
+
+        The boot loader still waits for the rest, with no time-out of its own: it gets bytes until
+        it refuses their checksum. Should that be right by chance, what it then writes is found to
+        be wrong like any other content.
+        """
+        for _ in range(_LONGEST_COMMAND_BYTES // _FILLER_BYTES + 1):
+            self._port.write(bytes((SYNCHRONISE,)) * _FILLER_BYTES)
+            if self._port.read(1, _FILLER_ANSWER_S):
+                self._port.read(_FILLER_BYTES, _FILLER_ANSWER_S)  # answers to the rest of them
+                return self.synchronise()
         return False
 
     def commands(self) -> frozenset[int]:
@@ -115,7 +137,7 @@ class BootLoader:
         if answer == ACKNOWLEDGE:
             return
         if answer == REFUSE:
-            raise BoardError(
+            raise RefusedError(
                 f"The boot loader at {self._port.url} refused to {name}. If the flash is "
                 "protected, unlock it with STM32CubeProgrammer; else reset the board and try again."
             )

@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 import threading
+from typing import get_args
 
 from automcu.boards.timing.native_library import native_library
 from automcu.boards.virtual.board import run_board
 from automcu.boards.virtual.registry import RunningBoard, register
 from automcu.boards.virtual.serial_line import SerialLine
+from automcu.boards.virtual.wire import WireProtocol
 from automcu.devices import find_device
 from automcu.devices.profile import Device
 from automcu.errors import AutomcuError
@@ -26,7 +28,7 @@ def main() -> int:
         arguments = _parse()
         device = _device(arguments.device)
         native_library()  # compiled now rather than when the first host waits for a measurement
-        line = SerialLine(arguments.port)
+        line = SerialLine(arguments.port, arguments.protocol)
         register(RunningBoard(url=line.url, device=device.id))
         print(line.url, flush=True)
         run_board(device, line)
@@ -48,6 +50,7 @@ def _parse() -> argparse.Namespace:
         "input; the board then ends when standard input is closed",
     )
     parser.add_argument("--port", type=int, default=0, help="TCP port (default: any free one)")
+    parser.add_argument("--protocol", choices=get_args(WireProtocol), default="socket")
     return parser.parse_args()
 
 

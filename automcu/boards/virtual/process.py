@@ -13,6 +13,7 @@ import automcu
 from automcu.boards.virtual.engine import check_core
 from automcu.boards.virtual.families import family_of
 from automcu.boards.virtual.registry import unregister
+from automcu.boards.virtual.wire import WireProtocol
 from automcu.devices.profile import Device
 from automcu.errors import BoardError
 
@@ -22,20 +23,29 @@ _END_TIMEOUT_S = 5.0
 
 
 @contextlib.contextmanager
-def virtual_board(device: Device) -> Iterator[str]:
+def virtual_board(
+    device: Device, port: int = 0, protocol: WireProtocol = "socket"
+) -> Iterator[str]:
     """Power up a virtual `device` with erased flash; yield the URL of its serial line.
+
+    `port` is a TCP port of this machine, 0 for any free one. RFC 2217 takes the modem lines along,
+    with which a host can reset the board; a bare socket is faster to open.
 
     The board ends with the block, and with this process however that ends: it watches its
     standard input, which closes with its parent. Faults of its program go to standard error.
 
     Raises:
-        BoardError: there is no virtual board for this device, or it does not start.
+        BoardError: there is no virtual board for this device, or it does not start; its standard
+            error has the reason.
     """
     family_of(device)
     check_core(device)
     # A session of its own keeps the terminal's Ctrl-C away from it; it is stopped below.
     process = subprocess.Popen(
-        [sys.executable, "-m", "automcu.boards.virtual", "--device", "-"],
+        [
+            *(sys.executable, "-m", "automcu.boards.virtual", "--device", "-"),
+            *("--port", str(port), "--protocol", protocol),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -9,14 +9,17 @@ import errno
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from automcu.errors import WrongInputError
 from automcu.records import Record
 from automcu.resources import cache_folder
 
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+
 
 class RunningBoard(Record):
-    """A virtual board that serves on `url` (socket://127.0.0.1:PORT)."""
+    """A virtual board that serves on `url` (socket:// or rfc2217://, 127.0.0.1:PORT)."""
 
     url: str
     device: str
@@ -46,8 +49,13 @@ def running_boards() -> tuple[RunningBoard, ...]:
 
 
 def is_virtual(url: str) -> bool:
-    """Whether a virtual board of this machine serves on `url`."""
-    return any(board.url == url for board in running_boards())
+    """Whether a virtual board of this machine serves on `url`, however that is written."""
+    try:
+        parts = urlsplit(url)
+        here = parts.hostname in _THIS_MACHINE and parts.port
+    except ValueError:
+        return False
+    return bool(here) and any(_port(board.url) == parts.port for board in running_boards())
 
 
 def _registered() -> Iterator[RunningBoard]:

@@ -1,12 +1,19 @@
-"""The board's end of its serial line, on a TCP port that pyserial opens as socket://."""
+"""The board's end of its serial line, on a TCP port that pyserial opens as a URL."""
 
 import contextlib
 import select
 import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Protocol
+
+from automcu.boards.virtual.wire import BareWire, ResetPins, Rfc2217Wire, Wire, WireProtocol
 
 _RECEIVE_BYTES = 65536
 _SEND_TIMEOUT_S = 10.0
+# A program that has not asked for input for so long may hang: the line looks after itself then.
+_UNATTENDED_S = 0.5
 
 
 class Line(Protocol):
@@ -33,6 +40,14 @@ class DisconnectedError(Exception):
     """The host hung up in the middle of something."""
 
 
+class PinResetError(Exception):
+    """The host pulled the reset pin; `boot0` is the level of BOOT0 when it let go."""
+
+    def __init__(self, boot0: bool) -> None:
+        super().__init__()
+        self.boot0 = boot0
+
+
 class SerialLine:
     """Serves one host at a time; a host that leaves and comes back finds the board as it was.
 
@@ -40,9 +55,14 @@ class SerialLine:
     sends while no host listens is lost, as on a wire.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, protocol: WireProtocol = "socket") -> None:
         self._listener = socket.create_server(("127.0.0.1", port))
+        self._protocol = protocol
         self._host: socket.socket | None = None
+        self._wire: Wire = BareWire()
+        self._reset: PinResetError | None = None
+        self._attending = threading.Lock()
+        self._attended = time.monotonic()
         self._received = bytearray()
         self._to_send = bytearray()
         self.connections = 0
@@ -50,7 +70,7 @@ class SerialLine:
     @property
     def url(self) -> str:
         """What to open the board with."""
-        return f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"{self._protocol}://127.0.0.1:{self._listener.getsockname()[1]}"
 
     @property
     def has_input(self) -> bool:
@@ -69,19 +89,56 @@ class SerialLine:
         """Send now what `put` has collected."""
         if self._to_send and self._host is not None:
             try:
-                self._host.sendall(self._to_send)
+                self._host.sendall(self._wire.encode(bytes(self._to_send)))
             except OSError:
                 self.hang_up()
         self._to_send.clear()
 
     def wait(self, timeout_s: float | None) -> None:
-        """Block until bytes arrive, a host comes or goes, or the time is over."""
-        sources = [self._listener] if self._host is None else [self._listener, self._host]
-        ready, _, _ = select.select(sources, [], [], timeout_s)
-        if self._host in ready:
-            self._receive()
-        if self._listener in ready:
-            self._accept()
+        """Block until bytes arrive, a host comes or goes, or the time is over.
+
+        Raises:
+            PinResetError: the host has reset the board.
+        """
+        with self._attending:
+            self._attend(timeout_s)
+            self._attended = time.monotonic()
+        self.obey_reset()
+
+    def obey_reset(self) -> None:
+        """Forget all bytes and raise PinResetError if the host has reset the board."""
+        if self._reset is not None:
+            reset, self._reset = self._reset, None
+            self._received.clear()
+            self._to_send.clear()
+            raise reset
+
+    @contextlib.contextmanager
+    def unattended(self, stop: Callable[[], None]) -> Iterator[None]:
+        """While a program runs, call `stop` when the host resets the board, even if it hangs.
+
+        Only RFC 2217 has a reset pin.
+        """
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(_UNATTENDED_S):
+                if time.monotonic() - self._attended < _UNATTENDED_S:
+                    continue
+                with self._attending:
+                    self._attend(0.0)
+                if self._reset is not None:
+                    stop()
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        if self._protocol == "rfc2217":
+            watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            if watcher.is_alive():
+                watcher.join()
 
     def read(self, count: int) -> bytes:
         """Wait for `count` bytes from one host.
@@ -108,6 +165,14 @@ class SerialLine:
         self._to_send.clear()
         self.connections += 1
 
+    def _attend(self, timeout_s: float | None) -> None:
+        sources = [self._listener] if self._host is None else [self._listener, self._host]
+        ready, _, _ = select.select(sources, [], [], timeout_s)
+        if self._host in ready:
+            self._receive()
+        if self._listener in ready:
+            self._accept()
+
     def _receive(self) -> None:
         assert self._host is not None
         try:
@@ -115,7 +180,7 @@ class SerialLine:
         except OSError:
             content = b""
         if content:
-            self._received += content
+            self._received += self._wire.decode(content)
         else:
             self.hang_up()
 
@@ -130,6 +195,17 @@ class SerialLine:
         newcomer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         newcomer.settimeout(_SEND_TIMEOUT_S)
         self._host = newcomer
+        if self._protocol == "rfc2217":
+            self._wire = Rfc2217Wire(self._answer, ResetPins(self._note_reset))
+
+    def _answer(self, content: bytes) -> None:
+        """Send what is not the line's but the protocol's."""
+        if self._host is not None:
+            with contextlib.suppress(OSError):  # the next receive notices
+                self._host.sendall(content)
+
+    def _note_reset(self, boot0: bool) -> None:
+        self._reset = PinResetError(boot0)
 
 
 def _has_left(host: socket.socket) -> bool:

@@ -1,0 +1,127 @@
+"""How the bytes of a serial line travel over TCP: bare, or with the line's settings beside them.
+
+RFC 2217 carries baud rate, parity and the modem lines as Telnet options. pyserial's own server
+side speaks it; here it stands in front of a port that exists only in software.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import serial
+from serial.rfc2217 import PortManager
+
+WireProtocol = Literal["socket", "rfc2217"]
+
+_TELNET_COMMAND = b"\xff"
+
+
+class Wire(Protocol):
+    """One host's connection, from its first byte to its last."""
+
+    def decode(self, received: bytes) -> bytes:
+        """The line's bytes in what came from the host."""
+
+    def encode(self, content: bytes) -> bytes:
+        """The line's bytes as the host wants them."""
+
+
+class BareWire:
+    """pyserial's socket://: nothing but the line's bytes."""
+
+    def decode(self, received: bytes) -> bytes:
+        """The bytes themselves."""
+        return received
+
+    def encode(self, content: bytes) -> bytes:
+        """The bytes themselves."""
+        return content
+
+
+class ResetPins:
+    """Reset and BOOT0 behind the modem lines, wired as two transistors do on many boards.
+
+    RTS without DTR holds the board in reset; when RTS lets go of it, DTR says whether BOOT0 is
+    high. Both lines set, as when a port is opened, or neither, leave the board alone. It is the
+    circuit of the ESP32 boards, which esptool's documentation shows ("Boot Mode Selection").
+    """
+
+    def __init__(self, on_reset: Callable[[bool], None]) -> None:
+        self._on_reset = on_reset
+        self._held = False
+        self._rts = False
+        self._dtr = False
+
+    def set(self, rts: bool | None = None, dtr: bool | None = None) -> None:
+        """Change modem lines; `on_reset(boot0)` is called when the board leaves reset."""
+        self._rts = self._rts if rts is None else rts
+        self._dtr = self._dtr if dtr is None else dtr
+        if self._rts and not self._dtr:
+            self._held = True
+        elif self._held and not self._rts:
+            self._held = False
+            self._on_reset(self._dtr)
+
+
+class Rfc2217Wire:
+    """pyserial's rfc2217://: settings and modem lines travel beside the bytes."""
+
+    def __init__(self, answer: Callable[[bytes], None], pins: ResetPins) -> None:
+        # Typed for a serial.Serial, of which it uses what these two have.
+        port: Any = _SoftwarePort(pins)
+        connection: Any = _Connection(answer)
+        self._manager = PortManager(port, connection)
+
+    def decode(self, received: bytes) -> bytes:
+        """Take the Telnet options out, and obey them."""
+        return b"".join(self._manager.filter(received))
+
+    def encode(self, content: bytes) -> bytes:
+        """Double the byte that would begin a Telnet command."""
+        return content.replace(_TELNET_COMMAND, _TELNET_COMMAND * 2)
+
+
+class _Connection:
+    """What PortManager writes its answers to."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self.write = write
+
+
+class _SoftwarePort:
+    """What PortManager takes for the serial port: all settings are taken, and only lines matter."""
+
+    def __init__(self, pins: ResetPins) -> None:
+        self._pins = pins
+        self.baudrate = 115_200
+        self.bytesize = serial.EIGHTBITS
+        self.parity = serial.PARITY_NONE
+        self.stopbits = serial.STOPBITS_ONE
+        self.xonxoff = False
+        self.rtscts = False
+        self.break_condition = False
+        self.cts = self.dsr = self.cd = True
+        self.ri = False
+
+    @property
+    def rts(self) -> bool:
+        """Set only: PortManager never reads it."""
+        return False
+
+    @rts.setter
+    def rts(self, state: bool) -> None:
+        self._pins.set(rts=state)
+
+    @property
+    def dtr(self) -> bool:
+        """Set only: PortManager never reads it."""
+        return False
+
+    @dtr.setter
+    def dtr(self, state: bool) -> None:
+        self._pins.set(dtr=state)
+
+    def reset_input_buffer(self) -> None:
+        """Nothing waits here: what the board sends goes on at once."""
+
+    def reset_output_buffer(self) -> None:
+        """Nothing waits here: what the host sends has arrived."""

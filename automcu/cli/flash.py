@@ -1,0 +1,83 @@
+"""`automcu flash`: a firmware onto a board."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from automcu.cli.answer import Answer, Debug, Json, respond
+
+
+def flash(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A built project, or a run that holds one.")
+    ],
+    board: Annotated[
+        str,
+        typer.Option("--board", metavar="PORT", help="Any pyserial URL; `automcu boards` lists."),
+    ],
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="usart-bootloader|swd|mass-storage|esptool",
+            help="How; by default the first of the board's ways that is connected.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the image and say what would be done.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a project's firmware to a board, verify it and start it."""
+    respond(
+        lambda: _flash(folder, board, method, dry_run),
+        json,
+        debug,
+        on_stop="Flash the board again: what it has already is kept.",
+    )
+
+
+def _flash(folder: Path, board: str, method: str | None, dry_run: bool) -> Answer:
+    from automcu.boards import choose_method, flash_image, flashing_steps
+    from automcu.boards.bench import VIRTUAL
+    from automcu.cli.progress import TerminalProgress
+    from automcu.compiler import Project
+    from automcu.devices import find_device
+    from automcu.errors import WrongInputError
+    from automcu.pipeline import project_folder
+
+    if board == VIRTUAL:
+        raise WrongInputError(
+            "A virtual board has to run before it can be flashed. Start one with "
+            "`automcu board run ID` and give its URL, or measure at once with `automcu bench`."
+        )
+    path = project_folder(folder)
+    device = find_device(Project.load(path / "project.json").device)
+    image = _image(path / "build" / "firmware.bin")
+    if dry_run:
+        steps = flashing_steps(board, device, image, method)
+        chosen = choose_method(board, device, method)
+        document = {"device": device.id, "board": board, "method": chosen, "steps": steps}
+        lines = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+        return Answer(document, f"By {chosen}, nothing done yet:\n{lines}")
+    with TerminalProgress() as progress:
+        progress.begin(f"flashing {device.id} at {board}")
+        report = flash_image(board, device, image, progress.count, method)
+    document = {"device": device.id, "board": board, **report.model_dump()}
+    return Answer(
+        document,
+        f"{device.name} at {board} runs the firmware: {report.written_bytes:,} bytes written by "
+        f"{report.method}, {report.kept_bytes:,} kept, {report.seconds:.1f} s",
+    )
+
+
+def _image(path: Path) -> bytes:
+    from automcu.errors import WrongInputError
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WrongInputError(
+            f"{path} is missing. Build the project first: automcu build."
+        ) from error
