@@ -23,7 +23,7 @@ from automcu.cli.options import (
 
 if TYPE_CHECKING:
     from automcu.compiler import Graph
-    from automcu.cost import Estimate, Remedy
+    from automcu.cost import ByRows, Estimate, Remedy
     from automcu.devices import Device
     from automcu.pipeline import Narrowing
     from automcu.space import Architecture, Skeleton
@@ -51,6 +51,7 @@ def check(
     """Say whether a model fits a board; a cell is judged in the skeleton that the options give."""
 
     def command() -> Answer:
+        from automcu.cli.by_rows_answer import with_by_rows
         from automcu.cli.narrowing_answer import with_narrowing
         from automcu.cli.verdict_answer import verdict_answer
         from automcu.cost import check as compare
@@ -68,14 +69,16 @@ def check(
         board = find_device(device)
         limits = read_limits(max_latency_ms, max_ram, max_flash)
         judged, narrowing = _judged(model, skeleton, board, weights, limits, data)
-        verdict = compare(_estimate(judged, board), board, **limits)
+        needed, rows = _cost(judged, board, limits["max_ram_bytes"])
+        verdict = compare(needed, board, **limits)
         if verdict.fits:
-            return with_narrowing(verdict_answer(verdict), narrowing)
-        found = _remedies(judged, board, limits)
-        answer = verdict_answer(
-            with_remedies(verdict, found), {"remedies": [one.model_dump() for one in found]}
-        )
-        return with_narrowing(answer, narrowing)
+            answer = verdict_answer(verdict)
+        else:
+            found = _remedies(judged, board, limits)
+            answer = verdict_answer(
+                with_remedies(verdict, found), {"remedies": [one.model_dump() for one in found]}
+            )
+        return with_by_rows(with_narrowing(answer, narrowing), rows, needed)
 
     respond(command, json, debug)
 
@@ -104,14 +107,17 @@ def _judged(
     return narrow_model_file(Path(model), device, weights, limits["max_flash_bytes"], data)
 
 
-def _estimate(judged: "Architecture | Graph", device: "Device") -> "Estimate":
-    from automcu.compiler import compile_graph
-    from automcu.cost import estimate, estimate_program
+def _cost(
+    judged: "Architecture | Graph", device: "Device", max_ram_bytes: int | None
+) -> "tuple[Estimate, ByRows | None]":
+    """What it needs; a file's network runs by rows where RAM asks for it."""
+    from automcu.cost import by_rows, compile_within, estimate, estimate_program
     from automcu.space import Architecture
 
     if isinstance(judged, Architecture):
-        return estimate(judged, device)
-    return estimate_program(compile_graph(judged, device), device)
+        return estimate(judged, device), None
+    program = compile_within(judged, device, max_ram_bytes)
+    return estimate_program(program, device), by_rows(program, judged, device)
 
 
 def _remedies(
@@ -124,4 +130,5 @@ def _remedies(
     boards = all_devices().values()
     if isinstance(judged, Architecture):
         return architecture_remedies(judged, device, boards, **limits)
-    return board_remedies(lambda board: _estimate(judged, board), device, boards, **limits)
+    ram = limits["max_ram_bytes"]
+    return board_remedies(lambda board: _cost(judged, board, ram)[0], device, boards, **limits)

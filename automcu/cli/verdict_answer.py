@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from automcu.cli.answer import Answer
-from automcu.cost import Limit, Verdict
+from automcu.cost import Estimate, Limit, Verdict
 from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED
 from automcu.report.wording import kilobytes, modelled_milliseconds
 
@@ -27,6 +27,7 @@ def verdict_answer(verdict: Verdict, more: dict[str, Any] | None = None) -> Answ
         "flash_bytes": needed.flash_bytes,
         "ram_bytes": needed.ram_bytes,
         "arena_bytes": needed.arena_bytes,
+        "arena_lower_bound_bytes": needed.arena_lower_bound_bytes,
         "cycles": needed.cycles,
         "latency_ms": needed.latency_ms,
         "latency_percent": needed.latency_percent,
@@ -56,6 +57,13 @@ def _sentence(limit: Limit) -> str:
     return f"It does not fit: of {limit.limit}, {amounts}.{remedy}"
 
 
+def _arena(needed: Estimate) -> str:
+    arena = f"arena {kilobytes(needed.arena_bytes)}"
+    if needed.arena_lower_bound_bytes is None:
+        return arena
+    return f"{arena}, lower bound {kilobytes(needed.arena_lower_bound_bytes)}"
+
+
 def _shown(verdict: Verdict) -> RenderableType:
     needed = verdict.estimate
     layers = Table(box=box.SIMPLE_HEAD)
@@ -75,7 +83,7 @@ def _shown(verdict: Verdict) -> RenderableType:
         *more,
         f"{'Fits' if verdict.fits else 'Does not fit'} {verdict.device} (all modelled): "
         f"flash {kilobytes(needed.flash_bytes)}, RAM {kilobytes(needed.ram_bytes)} "
-        f"(arena {kilobytes(needed.arena_bytes)}), "
+        f"({_arena(needed)}), "
         f"{modelled_milliseconds(needed.latency_ms, needed.latency_percent)}, "
         f"about {needed.energy_millijoule:.3g} mJ (an estimate from the datasheet's current), "
         f"{needed.cycles:,} cycles, {needed.macs:,} MACs",

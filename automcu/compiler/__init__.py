@@ -1,6 +1,6 @@
 """Quantised model file → graph → passes → program → C, and the integer reference beside it."""
 
-from automcu.compiler.compile_graph import compile_graph
+from automcu.compiler.compilation import compile_graph
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.importers import import_model, import_onnx, import_tflite
 from automcu.compiler.program import Program

@@ -7,6 +7,7 @@ from automcu.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from automcu.cost.estimation import estimate, estimate_program
     from automcu.cost.records import (
+        ByRows,
         Estimate,
         FeasibleCell,
         LayerCost,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from automcu.cost.space_survey import survey
     from automcu.cost.survey_cache import cached_survey
     from automcu.cost.verdict import check
+    from automcu.cost.within_ram import by_rows, compile_within
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -28,6 +30,7 @@ else:
                 "estimate_program",
             ),
             "records": (
+                "ByRows",
                 "Estimate",
                 "FeasibleCell",
                 "LayerCost",
@@ -44,10 +47,12 @@ else:
             "space_survey": ("survey",),
             "survey_cache": ("cached_survey",),
             "verdict": ("check",),
+            "within_ram": ("by_rows", "compile_within"),
         },
     )
 
 __all__ = [
+    "ByRows",
     "Estimate",
     "FeasibleCell",
     "LayerCost",
@@ -57,8 +62,10 @@ __all__ = [
     "Verdict",
     "architecture_remedies",
     "board_remedies",
+    "by_rows",
     "cached_survey",
     "check",
+    "compile_within",
     "estimate",
     "estimate_program",
     "survey",

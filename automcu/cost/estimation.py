@@ -60,4 +60,5 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         macs=program.macs,
         layers=layers,
         latency_percent=figures.network_percent,
+        arena_lower_bound_bytes=program.arena.lower_bound,
     )

@@ -25,7 +25,8 @@ class Estimate(Record):
     arena, the stack and the runtime's own data; `energy_millijoule` is an estimate from the
     profile's active current. `latency_percent` is the error bar of the latency: the largest error
     of the figures on whole networks kept out of their fit, against the board (virtual or real)
-    that they were fitted to. None: nobody checked.
+    that they were fitted to. None: nobody checked. `arena_lower_bound_bytes` is what no packing
+    of the tensors can go below; None for a cell of a survey.
     """
 
     device: str
@@ -41,6 +42,16 @@ class Estimate(Record):
     macs: int
     layers: tuple[LayerCost, ...]
     latency_percent: float | None = None
+    arena_lower_bound_bytes: int | None = None
+
+
+class ByRows(Record):
+    """Layers that run some rows at a time, and what the network would need if none did."""
+
+    layers: tuple[str, ...]
+    arena_bytes_whole: int
+    cycles_whole: int
+    flash_bytes_whole: int
 
 
 class Limit(Record):

@@ -312,7 +312,16 @@ def graphs(
     return growing.graph()
 
 
-_CHAIN_STEPS = (_plain, _pointwise, _depthwise, _maximum, _rescale, _lookup)
+def _residual_block(growing: _Growing) -> None:
+    """Two convolutions that keep the shape, added to what went into the first."""
+    source = growing.source()
+    same = Window(3, 3, padding=(1, 1, 1, 1))
+    inside = growing.convolution(source, same, growing.channels(), 1)
+    branch = growing.convolution(inside, same, source.shape[2], 1)
+    growing.add(Add(growing.draw(clamps())), branch, source)
+
+
+_CHAIN_STEPS = (_plain, _pointwise, _depthwise, _maximum, _rescale, _lookup, _residual_block)
 
 
 @st.composite

@@ -109,10 +109,27 @@ def test_pools_and_a_residual_at_the_end_run_by_rows_too(
     graph = Graph(tensors, (*graph.operators, addition), "image", "sum")
     program = compile_graph(graph, portable_device, 1)
     (chain,) = striped(program)
-    assert chain.inputs == ("image", "image")
+    assert chain.inputs == ("image",)
     images = np.random.default_rng(0).integers(-128, 128, (3, 24, 24, 4), dtype=np.int8)
     expected = compile_graph(graph, portable_device).run(images)
     assert np.array_equal(CompiledModel(program, tmp_path).run(images), expected)
+
+
+def test_a_residual_block_by_rows_writes_over_its_own_input(
+    portable_device: Device, tmp_path: Path
+) -> None:
+    """What a whole block needs twice, and a ring of rows, is there once."""
+    device = find_device("f407")
+    graph = network(24, Convolution(_SAME, 16), Convolution(_SAME, 16), Convolution(_SAME, 16))
+    tensors = graph.tensors | {"sum": Tensor("sum", (24, 24, 16), _QUANTISATION)}
+    addition = Operator("addition", (graph.output, "tensor0"), "sum", Add())
+    graph = Graph(tensors, (*graph.operators, addition), "image", "sum")
+    program = compile_graph(graph, device, 1)
+    (chain,) = striped(program)
+    offsets = program.arena.tensor_offsets
+    assert offsets[chain.output] == offsets[chain.inputs[0]]
+    assert program.arena.size < 2 * 24 * 24 * 16 < compile_graph(graph, device).arena.size
+    assert first_wrong_layer(program, device, tmp_path) is None
 
 
 @settings(

@@ -67,9 +67,12 @@ def stripe_steps(
     stripes: Sequence[Stripe],
     shapes: Sequence[Shape],
     functions: Mapping[tuple[int, StageRows], str],
-    residual: bool,
+    residual: str | None,
 ) -> tuple[Step, ...]:
-    """What each stripe does; `functions` are the kernels by stage and rows."""
+    """What each stripe does; `functions` are the kernels by stage and rows.
+
+    `residual` is the buffer that the last stage adds.
+    """
     before = [Rows(0, 0)] * (len(shapes) - 2)
     steps = []
     for stripe in stripes:
@@ -142,7 +145,7 @@ def _moves(stripe: Stripe, before: Sequence[Rows], shapes: Sequence[Shape]) -> t
 
 
 def _places(
-    stripe: Stripe, index: int, rows: StageRows, shapes: Sequence[Shape], residual: bool
+    stripe: Stripe, index: int, rows: StageRows, shapes: Sequence[Shape], residual: str | None
 ) -> tuple[Place, ...]:
     source = Place("input", _bytes(rows.read.first, shapes[0]))
     if index:
@@ -152,7 +155,7 @@ def _places(
         row = rows.made.first - stripe.held[index].first
         return source, Place(buffer_name(index + 1), _bytes(row, shapes[index + 1]))
     offset = _bytes(rows.made.first, shapes[-1])
-    operand = (Place("residual", offset),) if residual else ()
+    operand = (Place(residual, offset),) if residual else ()
     return source, *operand, Place("output", offset)
 
 

@@ -79,7 +79,7 @@ def stripes_kernel(operator: Operator, graph: Graph, choose: _Choose) -> Kernel:
     buffers = _buffers(shapes, stripes)
     kernels = {part.kernel.function: part.kernel for part in parts.values()}
     functions = {place: part.kernel.function for place, part in parts.items()}
-    steps = stripe_steps(stripes, shapes, functions, residual=len(operator.inputs) > 1)
+    steps = stripe_steps(stripes, shapes, functions, _residual(operator, attributes))
     calls = Counter(call.function for step in steps for call in step.calls)
     loops = loops_of(steps)
     representatives = [
@@ -116,8 +116,46 @@ def stripes_kernel(operator: Operator, graph: Graph, choose: _Choose) -> Kernel:
             "moved": sum(move.size for step in steps for move in step.moves),
         },
         code={"calls": sum(len(loop.step.calls) for loop in loops)},
+        overwrites=_overwrites(operator, attributes, shapes, stripes, parts),
         parts=tuple((kernels[name], count) for name, count in calls.items()),
     )
+
+
+def _residual(operator: Operator, attributes: Stripes) -> str | None:
+    """The C name of what the last stage adds."""
+    if attributes.adds_input:
+        return "input"
+    return "residual" if len(operator.inputs) > 1 else None
+
+
+def _overwrites(
+    operator: Operator,
+    attributes: Stripes,
+    shapes: Sequence[Shape],
+    stripes: Sequence[Stripe],
+    parts: dict[tuple[int, StageRows], _Part],
+) -> tuple[int, ...]:
+    """The inputs whose memory the result may take, as far as rows are read before they are lost."""
+    last = len(attributes.stages) - 1
+    sums_in_place = all(
+        1 in part.kernel.overwrites for (stage, _), part in parts.items() if stage == last
+    )
+    if len(operator.inputs) > 1:
+        return (1,) if sums_in_place else ()
+    if attributes.adds_input and not sums_in_place:
+        return ()
+    return (0,) if _is_behind_reads(shapes, stripes) else ()
+
+
+def _is_behind_reads(shapes: Sequence[Shape], stripes: Sequence[Stripe]) -> bool:
+    """Whether each stripe writes only over rows of the input that no later stripe reads."""
+    in_row, out_row = (shape[1] * shape[2] for shape in (shapes[0], shapes[-1]))
+    for stripe, *later in (stripes[index:] for index in range(len(stripes))):
+        made = stripe.stages[-1]
+        reads = [s.stages[0].read.first for s in later if s.stages[0] is not None]
+        if made is not None and reads and made.made.end * out_row > min(reads) * in_row:
+            return False
+    return True
 
 
 def _window(stage: Stage) -> Window:
@@ -182,8 +220,8 @@ def _part_graph(
         Tensor("result", result, quantisations[index + 1]),
     ]
     inputs: tuple[str, ...] = ("source",)
-    if index == len(attributes.stages) - 1 and len(operator.inputs) > 1:
-        other = graph.tensors[operator.inputs[1]].quantisation
+    if index == len(attributes.stages) - 1 and _residual(operator, attributes):
+        other = graph.tensors[operator.inputs[-1]].quantisation
         tensors.append(Tensor("residual", result, other))
         inputs = ("source", "residual")
     part = Operator(stage.name, inputs, "result", _with_padding(stage, rows))

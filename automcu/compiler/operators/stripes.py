@@ -28,11 +28,13 @@ class Stage:
 class Stripes:
     """The chain, and how many rows of its result are computed at a time.
 
-    Only the last stage may have a second input: the operator's own second input.
+    Only the last stage may have a second input: the operator's own second input, or, with
+    `adds_input`, that of the whole chain, as in a residual block.
     """
 
     stages: tuple[Stage, ...]
     rows: int
+    adds_input: bool = False
 
 
 _DefinitionOf = Callable[[Any], Definition[Any, Any]]
@@ -71,6 +73,7 @@ def definition(definition_of: _DefinitionOf) -> Definition[Stripes, tuple[Any, .
     ) -> tuple[Any, ...]:
         integers = []
         source, *others = sources
+        others += [source] if attributes.adds_input else []
         for stage, target, operands in _with_operands(attributes, result, tuple(others)):
             lowered = definition_of(stage.attributes).lower(
                 stage.attributes, (source, *operands), target
@@ -83,6 +86,7 @@ def definition(definition_of: _DefinitionOf) -> Definition[Stripes, tuple[Any, .
         inputs: tuple[Values, ...], attributes: Stripes, integers: tuple[Any, ...]
     ) -> Values:
         values, *others = inputs
+        others += [values] if attributes.adds_input else []
         last = attributes.stages[-1]
         for stage, numbers in zip(attributes.stages, integers, strict=True):
             operands = (values, *others) if stage is last else (values,)

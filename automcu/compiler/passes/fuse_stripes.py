@@ -23,11 +23,13 @@ def fuse_stripes(graph: Graph, chain: Chain) -> Graph:
     stages = tuple(
         Stage(op.name, op.attributes, graph.tensors[op.output].quantisation) for op in members
     )
+    source, others = first.inputs[0], last.inputs[1:]
+    adds_input = others == (source,)
     fused = Operator(
         name=f"{first.name} to {last.name}",
-        inputs=(first.inputs[0], *last.inputs[1:]),
+        inputs=(source,) if adds_input else (source, *others),
         output=last.output,
-        attributes=Stripes(stages, chain.rows),
+        attributes=Stripes(stages, chain.rows, adds_input),
     )
     inside = set(chain.operators)
     return graph.with_operators(

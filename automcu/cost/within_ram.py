@@ -1,0 +1,44 @@
+"""Compiling a network for the RAM that there is; where it is short, chains run by rows."""
+
+from automcu.compiler import Graph, Program, compile_graph
+from automcu.compiler.operators import Stripes
+from automcu.cost.code_size import runtime_size
+from automcu.cost.estimation import RAM_BYTES_PER_LAYER, estimate_program
+from automcu.cost.records import ByRows
+from automcu.devices.profile import Device
+from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
+
+
+def compile_within(graph: Graph, device: Device, max_ram_bytes: int | None = None) -> Program:
+    """Compile for the device's RAM, or less of it; the result may still be too large.
+
+    Raises:
+        WrongInputError: there is no firmware for the device yet.
+    """
+    return compile_graph(graph, device, _arena_limit(graph, device, max_ram_bytes))
+
+
+def by_rows(program: Program, graph: Graph, device: Device) -> ByRows | None:
+    """What running by rows gains and costs in a program of `graph`; None where nothing does."""
+    layers = tuple(
+        operator.name
+        for operator in program.graph.operators
+        if isinstance(operator.attributes, Stripes)
+    )
+    if not layers:
+        return None
+    whole = estimate_program(compile_graph(graph, device), device)
+    return ByRows(
+        layers=layers,
+        arena_bytes_whole=whole.arena_bytes,
+        cycles_whole=whole.cycles,
+        flash_bytes_whole=whole.flash_bytes,
+    )
+
+
+def _arena_limit(graph: Graph, device: Device, max_ram_bytes: int | None) -> int:
+    """RAM but for what the firmware itself takes, and no more than the arena's region."""
+    ram = device.ram_bytes if max_ram_bytes is None else min(device.ram_bytes, max_ram_bytes)
+    runtime = runtime_size(device, find_compiler(device.core).kind).ram_bytes
+    layers = RAM_BYTES_PER_LAYER * len(graph.operators)
+    return min(ram - runtime - layers - DEFAULT_STACK_BYTES, device.region_for("arena").size)
