@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
-from automcu.cli.options import MaxFlash, MaxLatency, MaxRam
+from automcu.cli.options import (
+    AccuracyDatasetName,
+    AccuracyTablePath,
+    MaxFlash,
+    MaxLatency,
+    MaxRam,
+)
 
 if TYPE_CHECKING:
     from automcu.brief import Brief, Draft
@@ -48,6 +54,8 @@ def design(
         str | None,
         typer.Option("--board", metavar="virtual|PORT", help="Virtual (default), or a port."),
     ] = None,
+    accuracy_table: AccuracyTablePath = None,
+    accuracy_dataset: AccuracyDatasetName = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run.")
     ] = None,
@@ -72,6 +80,8 @@ def design(
         "seed": seed,
         "training_seconds": training_time,
         "board": board,
+        "accuracy_table": str(accuracy_table.absolute()) if accuracy_table else None,
+        "accuracy_dataset": accuracy_dataset,
     }
     if resume and out is None and sentence:
         out, sentence = Path(sentence), ""
@@ -153,9 +163,12 @@ def _draft(settings: dict[str, Any]) -> "Draft":
 
 
 def _settings(given: dict[str, Any]) -> "Settings | None":
+    from automcu.cli.accuracies import accuracy_dataset_named
     from automcu.pipeline import Settings
 
     named = {key: value for key, value in given.items() if value is not None}
+    if "accuracy_dataset" in named:
+        named["accuracy_dataset"] = accuracy_dataset_named(named["accuracy_dataset"])
     return Settings(**named) if named else None
 
 

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,22 @@ AccuracyData = Annotated[
         "--data",
         metavar="DATA",
         help="Data that tells what narrow weights cost: a data set, or .npz of int8 x and y.",
+    ),
+]
+AccuracyTablePath = Annotated[
+    Path | None,
+    typer.Option(
+        "--accuracy-table",
+        metavar="PATH",
+        help="Known accuracies to rank cells by: CSV, or NATS-Bench's file or folder.",
+    ),
+]
+AccuracyDatasetName = Annotated[
+    str | None,
+    typer.Option(
+        "--accuracy-dataset",
+        metavar="cifar10|cifar100|ImageNet16-120",
+        help="Which of NATS-Bench's accuracies (cifar10).",
     ),
 ]
 StemChannels = Annotated[

@@ -8,6 +8,8 @@ import typer
 from automcu.cli.answer import Answer, Debug, Json, respond
 from automcu.cli.limits import Limits, read_limits
 from automcu.cli.options import (
+    AccuracyDatasetName,
+    AccuracyTablePath,
     CellsPerStage,
     Classes,
     DeviceId,
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from automcu.cost.records import Survey
-    from automcu.space import Skeleton
+    from automcu.space import AccuracyTable, Skeleton
 
 
 def space(
@@ -36,6 +38,8 @@ def space(
     max_latency_ms: MaxLatency = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
+    accuracy_table: AccuracyTablePath = None,
+    accuracy_dataset: AccuracyDatasetName = None,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the cells that fit as CSV.")
     ] = None,
@@ -54,6 +58,7 @@ def space(
     """Judge all 15,625 cells in one skeleton: how many fit, and which are the best."""
 
     def command() -> Answer:
+        from automcu.cli.accuracies import EMBEDDED_PRIOR, named_table
         from automcu.space import Skeleton
 
         skeleton = Skeleton(
@@ -64,14 +69,18 @@ def space(
             classes=classes,
         )
         limits = read_limits(max_latency_ms, max_ram, max_flash)
-        found, seconds = _survey(device, skeleton, limits, fresh)
-        _write_files(found, limits, csv, parquet, plot)
-        return _answer(found, seconds)
+        prior = named_table(accuracy_table, accuracy_dataset)
+        found, seconds = _survey(device, skeleton, limits, fresh, prior)
+        source = prior.source if prior else EMBEDDED_PRIOR
+        _write_files(found, limits, source, csv, parquet, plot)
+        return _answer(found, seconds, source)
 
     respond(command, json, debug)
 
 
-def _survey(name: str, skeleton: "Skeleton", limits: Limits, fresh: bool) -> tuple["Survey", float]:
+def _survey(
+    name: str, skeleton: "Skeleton", limits: Limits, fresh: bool, prior: "AccuracyTable | None"
+) -> tuple["Survey", float]:
     """The survey, and the seconds that it took now: few where the cache has it."""
     import time
 
@@ -87,16 +96,21 @@ def _survey(name: str, skeleton: "Skeleton", limits: Limits, fresh: bool) -> tup
     if fresh:
         from automcu.cost import survey
 
-        found = survey(device, skeleton, **limits)
+        found = survey(device, skeleton, **limits, prior=prior)
     else:
         from automcu.cost import cached_survey  # which imports little where nothing is computed
 
-        found = cached_survey(device, skeleton, folder, **limits)
+        found = cached_survey(device, skeleton, folder, **limits, prior=prior)
     return found, time.perf_counter() - start
 
 
 def _write_files(
-    found: "Survey", limits: Limits, csv: Path | None, parquet: Path | None, plot: Path | None
+    found: "Survey",
+    limits: Limits,
+    source: str,
+    csv: Path | None,
+    parquet: Path | None,
+    plot: Path | None,
 ) -> None:
     from automcu.cli.space_files import write_csv, write_parquet, write_plot
 
@@ -105,10 +119,10 @@ def _write_files(
     if parquet:
         write_parquet(found, parquet)
     if plot:
-        write_plot(found, plot, limits["max_latency_ms"])
+        write_plot(found, plot, limits["max_latency_ms"], source)
 
 
-def _answer(found: "Survey", seconds: float) -> Answer:
+def _answer(found: "Survey", seconds: float, source: str) -> Answer:
     document = {
         "device": found.device,
         "skeleton": found.skeleton.model_dump(),
@@ -117,17 +131,21 @@ def _answer(found: "Survey", seconds: float) -> Answer:
         "disconnected": found.disconnected,
         "excluded": found.excluded,
         "seconds": seconds,
+        "prior": source,
         "latency_percent": found.smallest.estimate.latency_percent,
         "front": [cell.model_dump() for cell in found.front],
     }
     if found.feasible:
-        return Answer(document, _shown(found, seconds))
+        return Answer(document, _shown(found, seconds, source))
     return Answer(
-        document, _shown(found, seconds), 1, "No cell fits; raise a limit or shrink the skeleton."
+        document,
+        _shown(found, seconds, source),
+        1,
+        "No cell fits; raise a limit or shrink the skeleton.",
     )
 
 
-def _shown(found: "Survey", seconds: float) -> "RenderableType":
+def _shown(found: "Survey", seconds: float, source: str) -> "RenderableType":
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -155,4 +173,4 @@ def _shown(found: "Survey", seconds: float) -> "RenderableType":
             f"{cell.ram_bytes / 1024:.1f}",
             cell_name(cell.architecture),
         )
-    return Group(lines, table)
+    return Group(lines, table, f"prior: {source}")

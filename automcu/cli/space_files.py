@@ -47,8 +47,10 @@ def write_parquet(found: Survey, path: Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def write_plot(found: Survey, path: Path, max_latency_ms: float | None) -> None:
+def write_plot(found: Survey, path: Path, max_latency_ms: float | None, source: str) -> None:
     """Draw prior against modelled latency: every cell that fits, and the front.
+
+    `source` says whose accuracies the prior is.
 
     Raises:
         WrongInputError: the file's name does not end in a picture's suffix, or no cell fits.
@@ -85,7 +87,7 @@ def write_plot(found: Survey, path: Path, max_latency_ms: float | None) -> None:
     if max_latency_ms is not None:
         axes.axvline(max_latency_ms, color="#c92a2a", linestyle="--", linewidth=1, label="limit")
     axes.set_xlabel("modelled latency in ms")
-    axes.set_ylabel("prior: the cell's CIFAR-10 accuracy\nin the benchmark's own skeleton in %")
+    axes.set_ylabel(f"prior in %: the cell in the benchmark's own skeleton\n({source})")
     axes.set_title(f"{found.device}, {skeleton_name(found.skeleton)}", fontsize=10)
     axes.legend(loc="lower right", framealpha=1, edgecolor="none")
     buffer = io.BytesIO()

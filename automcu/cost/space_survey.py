@@ -22,7 +22,14 @@ from automcu.cost.records import FeasibleCell, Survey
 from automcu.cost.stage_costs import StageCosts, stage_costs
 from automcu.cost.verdict import check
 from automcu.devices.profile import Device
-from automcu.space import Architecture, Cell, Skeleton, accuracy_prior, all_cells
+from automcu.space import (
+    AccuracyTable,
+    Architecture,
+    Cell,
+    Skeleton,
+    accuracy_prior,
+    all_cells,
+)
 from automcu.toolchains import find_compiler
 
 LIGHTEST = Cell(("none", "none", "none", "skip_connect", "none", "none"))
@@ -44,13 +51,16 @@ def survey(
     max_latency_ms: float | None = None,
     max_ram_bytes: int | None = None,
     max_flash_bytes: int | None = None,
+    prior: AccuracyTable | None = None,
 ) -> Survey:
-    """Judge every cell of the space in `skeleton`.
+    """Judge every cell of the space in `skeleton`; `prior` defaults to the embedded table.
 
     Raises:
         WrongInputError: there are no latency figures or code sizes for the device.
+        ToolError: the embedded table is missing.
     """
     start = time.perf_counter()
+    prior = accuracy_prior() if prior is None else prior
     costs = space_costs(device, skeleton)
     broken = {
         "flash": costs.flash_bytes > min(device.flash_bytes, max_flash_bytes or np.inf),
@@ -69,7 +79,7 @@ def survey(
         connected += 1
         row = networks[cell.without_dead_edges().edges]
         if fits[row]:
-            feasible.append(_feasible_cell(index, cell, row, costs))
+            feasible.append(_feasible_cell(index, cell, row, costs, prior))
         else:
             excluded.update(name for name, rows in broken.items() if rows[row])
     feasible.sort(key=lambda cell: (-(cell.prior or 0.0), cell.latency_ms, cell.index))
@@ -139,11 +149,13 @@ def _peaks(stage: StageCosts) -> NDArray[np.int64]:
     return np.asarray(needed.max(axis=2).min(axis=1))
 
 
-def _feasible_cell(index: int, cell: Cell, row: int, costs: SpaceCosts) -> FeasibleCell:
+def _feasible_cell(
+    index: int, cell: Cell, row: int, costs: SpaceCosts, prior: AccuracyTable
+) -> FeasibleCell:
     return FeasibleCell.model_construct(
         index=index,
         architecture=str(cell),
-        prior=accuracy_prior().accuracy(cell),
+        prior=prior.accuracy(cell),
         latency_ms=float(costs.latency_ms[row]),
         flash_bytes=int(costs.flash_bytes[row]),
         ram_bytes=int(costs.ram_bytes[row]),

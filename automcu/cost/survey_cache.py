@@ -9,6 +9,7 @@ import json
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -19,6 +20,9 @@ from automcu.records import write_atomically
 from automcu.resources import resource_folder
 from automcu.space import Skeleton
 from automcu.toolchains import find_compiler
+
+if TYPE_CHECKING:
+    from automcu.space import AccuracyTable
 
 _PACKAGE = Path(__file__).parents[1]
 # What decides about a cell's cost: nothing else in the package does.
@@ -36,31 +40,39 @@ def cached_survey(
     max_latency_ms: float | None = None,
     max_ram_bytes: int | None = None,
     max_flash_bytes: int | None = None,
+    prior: "AccuracyTable | None" = None,
 ) -> Survey:
     """Return `survey` of the same arguments, from `folder` where it is there and undamaged.
 
     Raises:
         WrongInputError: there are no latency figures or code sizes for the device.
+        ToolError: the embedded accuracy table is missing.
     """
     limits = (max_latency_ms, max_ram_bytes, max_flash_bytes)
-    path = folder / f"{_key(device, skeleton, limits)}.survey"
+    path = folder / f"{_key(device, skeleton, limits, prior)}.survey"
     kept = _read(path)
     if kept is not None:
         return kept
     from automcu.cost.space_survey import survey  # and with it the compiler: slow to import
 
-    found = survey(device, skeleton, *limits)
+    found = survey(device, skeleton, *limits, prior=prior)
     _keep(path, found)
     return found
 
 
-def _key(device: Device, skeleton: Skeleton, limits: tuple[float | None, ...]) -> str:
+def _key(
+    device: Device,
+    skeleton: Skeleton,
+    limits: tuple[float | None, ...],
+    prior: "AccuracyTable | None",
+) -> str:
     asked = {
         "sources": _sources_digest(),
         "compiler": find_compiler(device.core).kind,
         "device": device.model_dump(mode="json"),
         "skeleton": skeleton.model_dump(),
         "limits": limits,
+        "prior": hashlib.sha256(prior.accuracies.tobytes()).hexdigest() if prior else None,
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 

@@ -64,7 +64,7 @@ def resume_job(
     if settings not in (None, job.settings):
         raise WrongInputError(
             f"{path} holds a run with other settings. Resume it without --budget, --seed, "
-            "--board and --training-time, or choose another folder with --out."
+            "--board, --training-time and --accuracy-table, or choose another folder with --out."
         )
     folder.log("resumed", version=automcu.__version__)
     return job

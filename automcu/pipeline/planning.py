@@ -1,6 +1,7 @@
 """From the board and the limits to proposals: what fits, and which of it is worth training."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,19 @@ from automcu.errors import ToolError
 from automcu.models import mean_ranks, zero_cost_scores
 from automcu.pipeline.job import Job
 from automcu.pipeline.progress import Progress
+from automcu.pipeline.records import Settings
 from automcu.pipeline.run_folder import RunFolder, load_if_valid
 from automcu.planner import Plan, search, skeleton_grid
 from automcu.planner.plan import SURVEYS, Rating
 from automcu.records import write_atomically
-from automcu.space import AccuracyTable, Architecture, Skeleton, accuracy_prior
+from automcu.space import (
+    AccuracyTable,
+    Architecture,
+    Skeleton,
+    accuracy_prior,
+    read_accuracy_table,
+    unknown_accuracies,
+)
 
 _PROXY_BATCH = 32
 
@@ -43,14 +52,16 @@ def make_plan(job: Job, dataset: Dataset) -> Plan:
     if found:
         folder.log("plan reused")
         return found
+    prior = _prior(dataset, settings, folder)
+    table = prior if isinstance(prior, AccuracyTable) else unknown_accuracies()
     with folder.timed("feasible space and plan"):
         plan, surveys = search(
             skeleton_grid(dataset.input_shape, len(dataset.class_names)),
-            _prior(dataset, settings.seed, folder),
+            prior,
             probe=lambda cell, skeleton: judge(
                 job, Architecture(cell=str(cell), skeleton=skeleton)
             ),
-            survey=_told(lambda skeleton: _survey(job, skeleton), job.progress),
+            survey=_told(lambda skeleton: _survey(job, skeleton, table), job.progress),
             latency_limit_ms=job.brief.max_latency_ms,
             budget=settings.budget,
             seed=settings.seed,
@@ -63,13 +74,14 @@ def make_plan(job: Job, dataset: Dataset) -> Plan:
     return plan
 
 
-def _survey(job: Job, skeleton: Skeleton) -> Survey:
+def _survey(job: Job, skeleton: Skeleton, prior: AccuracyTable) -> Survey:
     return survey(
         job.device,
         skeleton,
         max_latency_ms=job.brief.max_latency_ms,
         max_ram_bytes=job.brief.max_ram_bytes,
         max_flash_bytes=job.brief.max_flash_bytes,
+        prior=prior,
     )
 
 
@@ -89,8 +101,14 @@ def _told(
     return survey_and_tell
 
 
-def _prior(dataset: Dataset, seed: int, folder: RunFolder) -> AccuracyTable | Rating:
-    """Return the accuracy table, or where it cannot be had a rating of untrained networks."""
+def _prior(dataset: Dataset, settings: Settings, folder: RunFolder) -> AccuracyTable | Rating:
+    """Return the accuracy table, or where it cannot be had a rating of untrained networks.
+
+    Raises:
+        WrongInputError: the settings name a table that cannot be read.
+    """
+    if settings.accuracy_table is not None:
+        return read_accuracy_table(Path(settings.accuracy_table), settings.accuracy_dataset)
     try:
         return accuracy_prior()
     except ToolError as error:
@@ -99,6 +117,6 @@ def _prior(dataset: Dataset, seed: int, folder: RunFolder) -> AccuracyTable | Ra
     def rate(architectures: Sequence[Architecture]) -> NDArray[np.float64]:
         side = architectures[0].skeleton.resolution
         batch = resized(dataset, side).train.inputs[:_PROXY_BATCH]
-        return mean_ranks(zero_cost_scores(architectures, batch, seed))
+        return mean_ranks(zero_cost_scores(architectures, batch, settings.seed))
 
     return rate

@@ -8,17 +8,24 @@ from automcu.devices.profile import Device
 from automcu.planner import Counts, Plan, Proposal, Review
 from automcu.records import Record
 from automcu.report import Findings
+from automcu.space import AccuracyDataset
 from automcu.toolchains.records import Build
 from automcu.training import Recipe, TrainingResult
 
 
 class Settings(Record):
-    """How a run is carried out, beside what is wanted. `training_seconds` is per candidate."""
+    """How a run is carried out, beside what is wanted. `training_seconds` is per candidate.
+
+    `accuracy_table` is the path of a table to use instead of the embedded one, `accuracy_dataset`
+    the data set to take from NATS-Bench's files.
+    """
 
     budget: int = 3
     seed: int = 0
     board: str = "virtual"
     training_seconds: float | None = None
+    accuracy_table: str | None = None
+    accuracy_dataset: AccuracyDataset = "cifar10"
 
 
 class TrainedCandidate(Record):

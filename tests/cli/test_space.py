@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from automcu.cli import app
+from automcu.cli.accuracies import EMBEDDED_PRIOR
+from automcu.space import Cell, accuracy_prior
 
 TINY = ("--device", "stm32f407g-disc1", "--stem", "4", "--cells", "1", "--resolution", "8")
 
@@ -72,3 +74,29 @@ def test_nothing_that_fits_is_exit_code_1_with_the_limit() -> None:
     result = run("--max-latency-ms", "0.001", "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["excluded"] == {"latency": 15284}
+
+
+def test_a_users_own_table_ranks_and_is_named(tmp_path: Path) -> None:
+    assert json.loads(run("--json").stdout)["prior"] == EMBEDDED_PRIOR == accuracy_prior().source
+    best, second = Cell.from_index(11472), Cell.from_index(6111)
+    table = tmp_path / "mine.csv"
+    table.write_text(f"cell,accuracy\n{best},77\n{second},66\n")
+    document = json.loads(run("--json", "--accuracy-table", str(table)).stdout)
+    assert document["prior"] == "mine.csv"
+    assert [cell["prior"] for cell in document["front"][:1]] == [77.0]
+    table.write_text(f"cell,accuracy\n{best},55\n{second},66\n")
+    document = json.loads(run("--json", "--accuracy-table", str(table)).stdout)
+    assert document["front"][0]["index"] == 6111
+
+
+def test_accuracies_that_are_not_there_are_wrong_use(tmp_path: Path) -> None:
+    missing = run("--accuracy-table", str(tmp_path / "none.csv"))
+    assert missing.exit_code == 2
+    assert "none.csv cannot be read" in missing.stderr
+    alone = run("--accuracy-dataset", "cifar100")
+    assert alone.exit_code == 2
+    assert "--accuracy-table" in alone.stderr
+    (tmp_path / "t.csv").write_text("index,accuracy\n1,50\n")
+    other = run("--accuracy-table", str(tmp_path / "t.csv"), "--accuracy-dataset", "mnist")
+    assert other.exit_code == 2
+    assert "ImageNet16-120" in other.stderr

@@ -6,7 +6,7 @@ import pytest
 
 from automcu.cost import cached_survey, survey
 from automcu.devices import Device, find_device
-from automcu.space import Skeleton
+from automcu.space import Skeleton, accuracy_prior, unknown_accuracies
 
 TINY = Skeleton(stem_channels=4, cells_per_stage=1, resolution=8)
 survey_module = __import__("automcu.cost.space_survey", fromlist=["survey"])
@@ -22,9 +22,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[Skeleton]:
     """The skeletons that were surveyed rather than read."""
     asked: list[Skeleton] = []
 
-    def counting(device: Device, skeleton: Skeleton, *limits: float | None):  # type: ignore[no-untyped-def]
+    def counting(device: Device, skeleton: Skeleton, *limits: float | None, **prior: object):  # type: ignore[no-untyped-def]
         asked.append(skeleton)
-        return survey(device, skeleton, *limits)  # type: ignore[arg-type]
+        return survey(device, skeleton, *limits, **prior)  # type: ignore[arg-type]
 
     monkeypatch.setattr(survey_module, "survey", counting)
     return asked
@@ -76,3 +76,14 @@ def test_a_folder_that_cannot_be_written_to_only_keeps_nothing(
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     assert cached_survey(device, TINY, blocked / "surveys").cells == 15625
+
+
+def test_another_accuracy_table_is_another_question(
+    device: Device, computed: list[Skeleton], tmp_path: Path
+) -> None:
+    cached_survey(device, TINY, tmp_path, prior=accuracy_prior("int8"))
+    unknown = cached_survey(device, TINY, tmp_path, prior=unknown_accuracies())
+    again = cached_survey(device, TINY, tmp_path, prior=unknown_accuracies())
+    assert len(computed) == 2
+    assert again == unknown
+    assert {cell.prior for cell in unknown.feasible_cells} == {None}
