@@ -5,17 +5,15 @@ the cycles per unit are fitted, per device and compiler, to layers run on a virt
 and stored in the device's profile.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from automcu.compiler.kernels import Kernel
+from automcu.compiler.kernels.cycles import layer_cycles, work_of
 from automcu.devices.profile import Device, Latency
 from automcu.errors import WrongInputError
-
-_CALL = "call"
 
 
 @dataclass(frozen=True)
@@ -34,21 +32,6 @@ class Fit:
     residual_percent: float
 
 
-def work_of(kernel: Kernel) -> dict[str, int]:
-    """Units of work by coefficient name, its parts' included; every call counts as one unit."""
-    work = Counter(
-        {
-            kernel.unit_name(unit): amount
-            for unit, amount in {**kernel.work, _CALL: 1}.items()
-            if amount
-        }
-    )
-    for part, calls in kernel.parts:
-        for name, amount in work_of(part).items():
-            work[name] += calls * amount
-    return dict(work)
-
-
 def latency_of(device: Device, compiler: str) -> Latency:
     """The device's figures for code of `compiler` ("gcc" or "zig").
 
@@ -62,23 +45,6 @@ def latency_of(device: Device, compiler: str) -> Latency:
         f"The profile of {device.id} has no latency figures for code of {compiler}. "
         "Choose a device that `automcu devices` lists with latency figures."
     )
-
-
-def layer_cycles(kernel: Kernel, coefficients: Mapping[str, float]) -> int:
-    """Modelled cycles of one layer.
-
-    A unit of work that was never fitted costs what the dearest unit of its name does, so that a
-    rare kernel is priced with caution rather than refused.
-    """
-    return round(sum(_coefficient(name, coefficients) * n for name, n in work_of(kernel).items()))
-
-
-def _coefficient(name: str, coefficients: Mapping[str, float]) -> float:
-    if name in coefficients:
-        return coefficients[name]
-    unit = name.rpartition("/")[2]
-    alike = [value for other, value in coefficients.items() if other.endswith(f"/{unit}")]
-    return max(alike or coefficients.values())
 
 
 def fit(observations: Sequence[Observation]) -> Fit:
@@ -97,3 +63,6 @@ def fit(observations: Sequence[Observation]) -> Fit:
     solution, _ = nnls(amounts / cycles[:, None], np.ones(len(cycles)))
     errors = np.abs(amounts @ solution / cycles - 1)
     return Fit(dict(zip(names, solution.tolist(), strict=True)), 100 * float(errors.max()))
+
+
+__all__ = ["Fit", "Observation", "fit", "latency_of", "layer_cycles", "work_of"]

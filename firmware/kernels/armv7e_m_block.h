@@ -13,14 +13,14 @@ typedef struct {
     const int16_t *const *rows;
 } block_job;
 
-/* The same for two channels, two apart, of a depthwise convolution. */
+/* One row of output pixels of a depthwise convolution. */
 typedef struct {
     const int8_t *weights;
     const channel_constants *channels;
     int8_t *output;
-    uint32_t blocks;
+    uint32_t pairs; /* of channels */
     int32_t zero_point;
-    uint32_t column;
+    uint32_t column; /* as above */
     const int16_t *const *rows;
 } depthwise_job;
 

@@ -1,16 +1,17 @@
 """Choosing the kernel that carries out an operator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.kernels.armv7e_m.convolution import armv7e_m_convolution
+from automcu.compiler.kernels.armv7e_m.convolution import armv7e_m_convolutions
 from automcu.compiler.kernels.armv7e_m.depthwise import armv7e_m_depthwise
 from automcu.compiler.kernels.armv7e_m.elementwise import (
     armv7e_m_add,
     armv7e_m_average_pool,
     armv7e_m_rescale,
 )
+from automcu.compiler.kernels.cycles import cheapest
 from automcu.compiler.kernels.kernel import Kernel
 from automcu.compiler.kernels.portable_convolution import portable_convolution
 from automcu.compiler.kernels.portable_copies import (
@@ -42,14 +43,16 @@ from automcu.compiler.operators import (
     Softmax,
     Stripes,
 )
-from automcu.devices.profile import Device
+from automcu.devices.profile import Core, Device
 
 Factory = Callable[[Operator, Graph], Kernel]
 
-SpecialFactory = Callable[[Operator, Graph], Kernel | None]
+SpecialFactory = Callable[[Operator, Graph, Core], tuple[Kernel, ...]]
+
+Choose = Callable[[Operator, Graph, Device], Kernel]
 
 ARMV7E_M: dict[type[Attributes], tuple[SpecialFactory, ...]] = {
-    Convolution: (armv7e_m_convolution, armv7e_m_depthwise),
+    Convolution: (armv7e_m_convolutions, armv7e_m_depthwise),
     Add: (armv7e_m_add,),
     AveragePool: (armv7e_m_average_pool,),
     Rescale: (armv7e_m_rescale,),
@@ -69,13 +72,32 @@ PORTABLE: dict[type[Attributes], Factory] = {
 }
 
 
+_COMPILERS = ("gcc", "zig")  # whose figures decide, the first of them that the profile has
+
+
 def choose_kernel(operator: Operator, graph: Graph, device: Device) -> Kernel:
-    """The kernel for one operator: the device's own where it has one of this shape."""
+    """The kernel for one operator: of those that can carry it out the one of fewest cycles.
+
+    Cycles are modelled with the profile's figures, the same whatever compiler is installed here.
+    """
     if isinstance(operator.attributes, Stripes):
         return stripes_kernel(operator, graph, partial(choose_kernel, device=device))
+    return cheapest(candidates(operator, graph, device), figures_of_choice(device))
+
+
+def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel, ...]:
+    """The kernels that can carry out an operator, the one that usually wins first."""
+    special: tuple[Kernel, ...] = ()
     if "dsp" in device.isa:
-        for factory in ARMV7E_M.get(type(operator.attributes), ()):
-            kernel = factory(operator, graph)
-            if kernel is not None:
-                return kernel
-    return PORTABLE[type(operator.attributes)](operator, graph)
+        special = tuple(
+            kernel
+            for factory in ARMV7E_M.get(type(operator.attributes), ())
+            for kernel in factory(operator, graph, device.core)
+        )
+    return (*special, PORTABLE[type(operator.attributes)](operator, graph))
+
+
+def figures_of_choice(device: Device) -> Mapping[str, float]:
+    """The coefficients that choices go by; empty where the profile has none."""
+    known = {latency.compiler: latency.coefficients for latency in device.latency}
+    return next((known[compiler] for compiler in _COMPILERS if compiler in known), {})

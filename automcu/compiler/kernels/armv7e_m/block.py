@@ -9,13 +9,14 @@ cycle), and addresses advance by post-indexing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-ACCUMULATORS = ("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11")
-# Steps in a pass of the loop. 8 x 60 bytes stay inside a 1 KiB instruction cache; several kernel
-# rows make long loops anyway, where half the code costs 3 % of the time.
-_MOST_UNROLLED = {"one segment": 8, "several segments": 4}
-_LARGEST_OFFSET = 4095  # of LDR with a 12-bit immediate
+from automcu.compiler.kernels.armv7e_m.block_shape import ACCUMULATORS, Block
+from automcu.compiler.kernels.armv7e_m.dual_issue import order_for_dual_issue
+from automcu.compiler.kernels.armv7e_m.paired_steps import (
+    LOOP_END,
+    paired_steps,
+    register_pool,
+)
 
 # The stack frame, in bytes from sp. The first part is the caller's block_job, copied.
 _WEIGHTS, _CHANNELS, _OUTPUT, _RESIDUAL, _BLOCKS, _ZERO_POINT = range(0, 24, 4)
@@ -27,48 +28,14 @@ _LAST_ROW = _SEGMENT_END + 4
 _FRAME = _LAST_ROW + 8  # with the nine registers pushed above it a multiple of 8
 
 
-@dataclass(frozen=True)
-class Block:
-    """The shape of an inner loop: everything in it is a constant of the generated code.
-
-    `steps` are pairs of depth in one segment (one kernel row); `pixel_bytes` lie between the
-    first activations of neighbouring output pixels; `pair_bytes` between the weights of
-    neighbouring channel pairs; `out_channels` is the output's pixel stride.
-    """
-
-    function: str
-    pixels: int
-    channels: int
-    segments: int
-    steps: int
-    pixel_bytes: int
-    out_channels: int
-    residual: bool
-
-    @property
-    def pair_bytes(self) -> int:
-        """Bytes of weights of one channel pair."""
-        return 4 * self.steps * self.segments
-
-    @property
-    def unrolled(self) -> int:
-        """Steps in one pass of the loop: the largest divisor that keeps the code small."""
-        steps = _MOST_UNROLLED["one segment" if self.segments == 1 else "several segments"]
-        most = steps * len(ACCUMULATORS) // (self.pixels * self.channels)
-        return max(n for n in range(1, most + 1) if self.steps % n == 0)
-
-
-def widest_channels(out_channels: int, pair_bytes: int) -> int:
-    """How many channels a one-pixel block can take: limited by load offsets and divisibility."""
-    for channels in (8, 4):
-        reach = (channels // 2 - 1) * pair_bytes
-        if out_channels % channels == 0 and reach <= _LARGEST_OFFSET:
-            return channels
-    return 2
-
-
 def assembly(block: Block) -> list[str]:
     """The body of a naked function that takes a `block_job` in r0: lines of assembly."""
+    lines = _in_order(block)
+    return order_for_dual_issue(lines, register_pool(block)) if block.issue == "dual" else lines
+
+
+def _in_order(block: Block) -> list[str]:
+    steps = paired_steps(block) if block.issue == "dual" else _single_steps(block)
     return [
         *_enter(),
         "1:  @ one block of pixels",
@@ -76,8 +43,9 @@ def assembly(block: Block) -> list[str]:
         *_first_segment(block),
         *(["2:  @ one kernel row", *_next_segment(block)] if block.segments > 1 else []),
         f"3:  @ {block.unrolled} steps of two values of depth",
-        *(line for _ in range(block.unrolled) for line in _step(block)),
+        *steps,
         *_repeat_steps(block),
+        "4:  @ a kernel row is done",
         *(_repeat_segments() if block.segments > 1 else []),
         *_requantise(block),
         *(_add_residual(block) if block.residual else []),
@@ -142,12 +110,10 @@ def _set_segment_end(block: Block) -> Iterator[str]:
         yield f"str r2, [sp, #{_SEGMENT_END}]"
 
 
-def _step(block: Block) -> Iterator[str]:
-    """Two values of depth for all pixels and channels; r0 and r1 advance by one word."""
-    if block.pixels >= 3:
-        yield from _wide_step(block)
-    else:
-        yield from _narrow_step(block)
+def _single_steps(block: Block) -> Iterator[str]:
+    """One pass of the loop; each step advances r0 and r1 by one word."""
+    for _ in range(block.unrolled):
+        yield from _wide_step(block) if block.pixels >= 3 else _narrow_step(block)
 
 
 def _multiply(block: Block, pixel: int, pair: int, activation: str) -> Iterator[str]:
@@ -203,8 +169,9 @@ def _load_weights(block: Block, pair: int, name: str) -> str:
 
 def _repeat_steps(block: Block) -> Iterator[str]:
     if block.steps > block.unrolled:
-        yield f"ldr r2, [sp, #{_SEGMENT_END}]"
-        yield "cmp r0, r2"
+        end = "r2" if block.issue == "single" else LOOP_END
+        yield f"ldr {end}, [sp, #{_SEGMENT_END}]"
+        yield f"cmp r0, {end}"
         yield "bne 3b"
 
 

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.kernels.armv7e_m.block import Block, assembly, widest_channels
+from automcu.compiler.kernels.armv7e_m.block import assembly
+from automcu.compiler.kernels.armv7e_m.block_shape import Block
 from automcu.compiler.kernels.armv7e_m.ring import Ring
+from automcu.compiler.kernels.armv7e_m.tiling import Tile, split_row, tiles
 from automcu.compiler.kernels.kernel import Kernel, LayerConstants
 from automcu.compiler.kernels.packing import Packing, packing
 from automcu.compiler.kernels.parameters import interleave
@@ -27,40 +29,51 @@ from automcu.compiler.operators import Convolution
 from automcu.compiler.operators.clamp import NO_CLAMP
 from automcu.compiler.operators.convolution import ConvolutionIntegers
 from automcu.compiler.operators.windows import Window
+from automcu.devices.profile import Core
 
 _PIXELS = 4
-_ACCUMULATORS = 8
 _LONGEST_ROW = 32  # pixels that a pointwise layer takes at a time ...
 _ROW_VALUES = 2048  # ... as long as they are no more values than this
 _SHORT_ROW = 8  # values of a kernel row up to which windows are gathered ...
 _MANY_ROWS = 4  # ... if the kernel has this many rows
-_LARGEST_OFFSET = 4095
 _Plan = list[tuple[Block, int, int]]  # blocks of one row: shape, how many, first pixel
 _QUAD_ORDER = (0, 2, 1, 3)  # the order in which SXTB16 pairs four neighbouring bytes
 
 
-def armv7e_m_convolution(operator: Operator, graph: Graph) -> Kernel | None:
-    """The kernel for cores with the DSP extension; None where the layer is not of its shape."""
+def armv7e_m_convolutions(operator: Operator, graph: Graph, core: Core) -> tuple[Kernel, ...]:
+    """The kernels for cores with the DSP extension that can carry out the layer; may be none.
+
+    They differ in the block of pixels by channels that the inner loop computes at once; where
+    nothing is known of their cycles, the first is to be taken.
+    """
     attributes = operator.attributes
     if not isinstance(attributes, Convolution) or not _is_supported(attributes):
-        return None
+        return ()
     shape = _shape(operator, attributes, graph)
     residual = attributes.sum_scale is not None
-    plan = _blocks(shape, shape.out_width, residual, "")
-    if any(3 * block.pixel_bytes > _LARGEST_OFFSET for block, _, _ in plan):
-        return None
+    return tuple(
+        _kernel(operator, graph, attributes, shape, tile)
+        for tile in tiles(shape.out_width, shape.out_channels, core)
+        if all(block.reaches for block, _, _ in _blocks(shape, shape.out_width, residual, "", tile))
+    )
+
+
+def _kernel(
+    operator: Operator, graph: Graph, attributes: Convolution, shape: Ring, tile: Tile
+) -> Kernel:
+    residual = attributes.sum_scale is not None
     gathers = _gathers(attributes, graph.tensors[operator.inputs[0]].shape[2])
     settings = convolution_settings(operator, graph)
     window_settings = {f"window_{name}": value for name, value in settings.items()}
-    function = _function_name(settings, shape, residual, attributes)
-    plan = _blocks(shape, shape.out_width, residual, function)
-    tail = _blocks(shape, shape.tail_pixels, residual, function) if shape.tail_pixels else []
+    function = f"{_function_name(settings, shape, residual, attributes)}_by{tile.name}"
+    plan = _blocks(shape, shape.out_width, residual, function, tile)
+    tail = _blocks(shape, shape.tail_pixels, residual, function, tile) if shape.tail_pixels else []
     block = plan[0][0]
     group_bytes = block.pair_bytes * block.channels // 2
     groups = shape.out_channels // block.channels
     packed = packing(attributes.weight_bits, groups * group_bytes, groups)
     return Kernel(
-        variant=variant_name("armv7e-m", attributes),
+        variant=variant_name(f"armv7e-m {tile.title}", attributes),
         function=function,
         template="armv7e_m_convolution.c.j2",
         settings=settings
@@ -135,32 +148,25 @@ def _row_length(pixels: int, channels: int) -> int:
     return pixels if pixels <= _PIXELS else min(pixels, max(_PIXELS, longest))
 
 
-def _blocks(shape: Ring, width: int, residual: bool, function: str) -> _Plan:
+def _blocks(shape: Ring, width: int, residual: bool, function: str, tile: Tile) -> _Plan:
     """The blocks of a row of `width` pixels: shape, how many, first pixel."""
-    pair_bytes = 4 * shape.steps * shape.window.height
-    main = min(width, _PIXELS)
-    channels = 2
-    if shape.out_width <= 2:
-        channels = min(_ACCUMULATORS // main, widest_channels(shape.out_channels, pair_bytes))
-    parts = [(main, width // main, 0)]
-    if width % main:
-        parts.append((width % main, 1, width // main * main))
     return [
         (
             Block(
-                function=f"{function}_{pixels}x{channels}",
+                function=f"{function}_block{pixels}",
                 pixels=pixels,
-                channels=channels,
+                channels=tile.channels,
                 segments=shape.window.height,
                 steps=shape.steps,
                 pixel_bytes=2 * shape.window.stride[1] * shape.ring_channels,
                 out_channels=shape.out_channels,
                 residual=residual,
+                issue=tile.issue,
             ),
             count,
             first,
         )
-        for pixels, count, first in parts
+        for pixels, count, first in split_row(width, tile)
     ]
 
 
@@ -203,7 +209,7 @@ def _work(shape: Ring, plan: _Plan, tail: _Plan) -> dict[str, int]:
     for rows, blocks_of_row in ((shape.out_height, plan), (1, tail)):
         work["groups"] += rows * groups * len(blocks_of_row)
         for block, count, _ in blocks_of_row:
-            name = f"{block.pixels}x{block.channels}"
+            name = block.name
             blocks = rows * groups * count
             work[f"blocks_{name}"] += blocks
             work[f"steps_{name}"] += blocks * block.segments * block.steps
@@ -217,9 +223,8 @@ def _work(shape: Ring, plan: _Plan, tail: _Plan) -> dict[str, int]:
 def _code(plan: _Plan) -> dict[str, int]:
     code: dict[str, int] = {}
     for block, _, _ in plan:
-        name = f"{block.pixels}x{block.channels}"
-        code[f"block_{name}"] = 1
-        code[f"steps_{name}"] = block.unrolled
+        code[f"block_{block.name}"] = 1
+        code[f"steps_{block.name}"] = block.unrolled
     return code
 
 

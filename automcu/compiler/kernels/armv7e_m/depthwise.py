@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.armv7e_m.depthwise_block import (
     WIDEST_KERNEL,
-    DepthwiseBlock,
+    DepthwiseRow,
     depthwise_assembly,
 )
 from automcu.compiler.kernels.armv7e_m.ring import Ring
+from automcu.compiler.kernels.armv7e_m.tiling import DUAL_ISSUE_CORES, Tile, split_row
 from automcu.compiler.kernels.kernel import Kernel, LayerConstants
 from automcu.compiler.kernels.parameters import interleave
 from automcu.compiler.kernels.portable_convolution import (
@@ -22,16 +23,14 @@ from automcu.compiler.kernels.portable_convolution import (
 from automcu.compiler.operators import Convolution, Integers
 from automcu.compiler.operators.clamp import NO_CLAMP
 from automcu.compiler.operators.convolution import ConvolutionIntegers
-
-_PIXELS = 4
-_LARGEST_OFFSET = 4095
+from automcu.devices.profile import Core
 
 
-def armv7e_m_depthwise(operator: Operator, graph: Graph) -> Kernel | None:
-    """The kernel for cores with the DSP extension; None where the layer is not of its shape."""
+def armv7e_m_depthwise(operator: Operator, graph: Graph, core: Core) -> tuple[Kernel, ...]:
+    """The kernels for cores with the DSP extension; none where the layer is not of their shape."""
     attributes = operator.attributes
     if not isinstance(attributes, Convolution):
-        return None
+        return ()
     in_height, in_width, in_channels = graph.tensors[operator.inputs[0]].shape
     out_height, out_width, out_channels = graph.tensors[operator.output].shape
     window = attributes.window
@@ -43,85 +42,76 @@ def armv7e_m_depthwise(operator: Operator, graph: Graph) -> Kernel | None:
         or attributes.sum_scale is not None
         or attributes.weight_offsets is not None
     ):
-        return None
+        return ()
     ring = Ring(in_height, in_width, in_channels, out_height, out_width, out_channels, window)
-    settings = convolution_settings(operator, graph)
-    function = _function_name(ring, attributes)
-    plan = _blocks(ring, function)
-    if any(block.columns * block.pixel_bytes > _LARGEST_OFFSET for block, _, _ in plan):
-        return None
-    row_bytes = 4 * plan[0][0].row_words
-    return Kernel(
-        variant="armv7e-m",
-        function=function,
-        template="armv7e_m_depthwise.c.j2",
-        settings=settings
-        | ring.settings()
-        | {
-            "group_bytes": window.height * row_bytes,
-            "clamps": "" if attributes.clamp == NO_CLAMP else "scaling",
-            "blocks": [
-                {
-                    "name": block.function,
-                    "lines": partial(depthwise_assembly, block),
-                    "pixels": block.pixels,
-                    "count": count,
-                    "column": first * block.stride * block.pixel_bytes,
-                    "first_output": first * out_channels,
-                }
-                for block, count, first in plan
-            ],
-        },
-        parameters_type="convolution_parameters",
-        arrays=convolution_arrays(out_channels // 2 * window.height * row_bytes, out_channels),
-        pack=_pack,
-        scratch_bytes=ring.scratch_bytes,
-        overwrites=(0,) if ring.may_overwrite_input() else (),
-        work=_work(ring, plan),
-        code=_code(plan),
+    rows = [_row(ring, attributes, tile) for tile in _tiles(core)]
+    return tuple(_kernel(operator, graph, attributes, ring, row) for row in rows if row.reaches)
+
+
+def _tiles(core: Core) -> tuple[Tile, ...]:
+    """Blocks of eight sums; of six where the registers left over may be worth more."""
+    single = Tile(4, 2, "single")
+    if core not in DUAL_ISSUE_CORES:
+        return (single,)
+    return (Tile(4, 2, "dual"), Tile(3, 2, "dual"), single)
+
+
+def _row(ring: Ring, attributes: Convolution, tile: Tile) -> DepthwiseRow:
+    return DepthwiseRow(
+        function=f"{_function_name(ring, attributes)}_by{tile.name}",
+        parts=tuple(split_row(ring.out_width, tile)),
+        kernel_height=ring.window.height,
+        kernel_width=ring.window.width,
+        stride=ring.window.stride[1],
+        pixel_bytes=2 * ring.ring_channels,
+        channels=ring.out_channels,
+        issue=tile.issue,
     )
 
 
-def _blocks(ring: Ring, function: str) -> list[tuple[DepthwiseBlock, int, int]]:
-    """The blocks of one row of two channels: shape, how many, first pixel."""
-    main = min(ring.out_width, _PIXELS)
-    parts = [(main, ring.out_width // main, 0)]
-    if ring.out_width % main:
-        parts.append((ring.out_width % main, 1, ring.out_width // main * main))
-    return [
-        (
-            DepthwiseBlock(
-                function=f"{function}_{pixels}",
-                pixels=pixels,
-                kernel_height=ring.window.height,
-                kernel_width=ring.window.width,
-                stride=ring.window.stride[1],
-                pixel_bytes=2 * ring.ring_channels,
-                channels=ring.out_channels,
-            ),
-            count,
-            first,
-        )
-        for pixels, count, first in parts
-    ]
+def _kernel(
+    operator: Operator, graph: Graph, attributes: Convolution, ring: Ring, row: DepthwiseRow
+) -> Kernel:
+    pairs = ring.out_channels // 2
+    return Kernel(
+        variant=f"armv7e-m {row.title}",
+        function=row.function,
+        template="armv7e_m_depthwise.c.j2",
+        settings=convolution_settings(operator, graph)
+        | ring.settings()
+        | {
+            "clamps": "" if attributes.clamp == NO_CLAMP else "scaling",
+            "parts": [{"pixels": pixels, "count": count} for pixels, count, _ in row.parts],
+            "row_function": {
+                "name": f"{row.function}_row",
+                "lines": partial(depthwise_assembly, row),
+            },
+        },
+        parameters_type="convolution_parameters",
+        arrays=convolution_arrays(pairs * row.pair_bytes, ring.out_channels),
+        pack=_pack,
+        scratch_bytes=ring.scratch_bytes,
+        overwrites=(0,) if ring.may_overwrite_input() else (),
+        work=_work(ring, row),
+        code=_code(row),
+    )
 
 
-def _work(ring: Ring, plan: list[tuple[DepthwiseBlock, int, int]]) -> dict[str, int]:
+def _work(ring: Ring, row: DepthwiseRow) -> dict[str, int]:
     pairs = ring.out_height * ring.out_channels // 2
-    work = ring.work() | {"groups": pairs * len(plan)}
-    for block, count, _ in plan:
-        name = f"{block.pixels}x{block.kernel_width}_s{block.stride}"
+    work = ring.work() | {f"pairs_{row.issue}": pairs}
+    for pixels, count, _ in row.parts:
+        name = row.block_name(pixels)
         work[f"blocks_{name}"] = pairs * count
-        work[f"kernel_rows_{name}"] = pairs * count * block.kernel_height
+        work[f"kernel_rows_{name}"] = pairs * count * row.kernel_height
     return work
 
 
-def _code(plan: list[tuple[DepthwiseBlock, int, int]]) -> dict[str, int]:
+def _code(row: DepthwiseRow) -> dict[str, int]:
     code: dict[str, int] = {}
-    for block, _, _ in plan:
-        code[f"block_{block.pixels}"] = 1
-        name = f"{block.pixels}x{block.kernel_width}_s{block.stride}"
-        code[f"kernel_rows_{name}"] = block.kernel_height
+    for pixels, _, _ in row.parts:
+        code[f"block_{pixels}"] = 1
+        code[f"kernel_rows_{row.block_name(pixels)}"] = row.kernel_height
     return code
 
 

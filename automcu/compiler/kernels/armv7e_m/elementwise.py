@@ -13,27 +13,28 @@ from automcu.compiler.kernels.portable_pool import portable_average_pool
 from automcu.compiler.operators import Add, AveragePool, Rescale
 from automcu.compiler.operators.clamp import NO_CLAMP
 from automcu.compiler.operators.pool import pixel_counts
+from automcu.devices.profile import Core
 
 _LANES = 4
 _MOST_TAPS = 256  # of int8 that a 16-bit lane can sum
 
 
-def armv7e_m_add(operator: Operator, graph: Graph) -> Kernel | None:
-    """The kernel of an addition; None where the values do not come in whole words."""
+def armv7e_m_add(operator: Operator, graph: Graph, core: Core) -> tuple[Kernel, ...]:
+    """The kernel of an addition; none where the values do not come in whole words."""
     if graph.tensors[operator.output].size % _LANES or not isinstance(operator.attributes, Add):
-        return None
-    return _four_at_a_time(portable_add(operator, graph), operator.attributes)
+        return ()
+    return (_four_at_a_time(portable_add(operator, graph), operator.attributes),)
 
 
-def armv7e_m_rescale(operator: Operator, graph: Graph) -> Kernel | None:
-    """The kernel of a change of scale; None where the values do not come in whole words."""
+def armv7e_m_rescale(operator: Operator, graph: Graph, core: Core) -> tuple[Kernel, ...]:
+    """The kernel of a change of scale; none where the values do not come in whole words."""
     if graph.tensors[operator.output].size % _LANES or not isinstance(operator.attributes, Rescale):
-        return None
-    return _four_at_a_time(portable_rescale(operator, graph), operator.attributes)
+        return ()
+    return (_four_at_a_time(portable_rescale(operator, graph), operator.attributes),)
 
 
-def armv7e_m_average_pool(operator: Operator, graph: Graph) -> Kernel | None:
-    """The kernel of an average pool; None where channels do not come in whole words."""
+def armv7e_m_average_pool(operator: Operator, graph: Graph, core: Core) -> tuple[Kernel, ...]:
+    """The kernel of an average pool; none where channels do not come in whole words."""
     attributes = operator.attributes
     height, width, channels = graph.tensors[operator.inputs[0]].shape
     if (
@@ -43,14 +44,15 @@ def armv7e_m_average_pool(operator: Operator, graph: Graph) -> Kernel | None:
         or attributes.clamp != NO_CLAMP
         or attributes.window.height * attributes.window.width > _MOST_TAPS
     ):
-        return None
+        return ()
     kernel = portable_average_pool(operator, graph)
     out_height, out_width, _ = graph.tensors[operator.output].shape
     quads = channels // _LANES
     covered = int(pixel_counts(attributes.window, height, width).sum())
-    return replace(
+    special = replace(
         kernel,
         variant="armv7e-m",
+        function=f"{kernel.function}_by4",
         template="armv7e_m_average_pool.c.j2",
         work={
             "rows": quads * out_height * out_width * attributes.window.height,
@@ -59,6 +61,7 @@ def armv7e_m_average_pool(operator: Operator, graph: Graph) -> Kernel | None:
             "pixels": out_height * out_width,
         },
     )
+    return (special,)
 
 
 def _four_at_a_time(kernel: Kernel, attributes: Add | Rescale) -> Kernel:
@@ -67,7 +70,7 @@ def _four_at_a_time(kernel: Kernel, attributes: Add | Rescale) -> Kernel:
     return replace(
         kernel,
         variant="armv7e-m",
-        function=kernel.function + ("_clamp" if clamps else ""),
+        function=kernel.function + ("_clamp" if clamps else "") + "_by4",
         template=f"armv7e_m_{template}.c.j2",
         settings={**kernel.settings, "clamps": clamps},
         work={"words": kernel.work["outputs"] // _LANES},

@@ -1,0 +1,52 @@
+"""Modelled cycles of a kernel: linear in its work, with a profile's figures as coefficients."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from automcu.compiler.kernels.kernel import Kernel
+
+_CALL = "call"
+
+
+def work_of(kernel: Kernel) -> dict[str, int]:
+    """Units of work by coefficient name, its parts' included; every call counts as one unit."""
+    work = Counter(
+        {
+            kernel.unit_name(unit): amount
+            for unit, amount in {**kernel.work, _CALL: 1}.items()
+            if amount
+        }
+    )
+    for part, calls in kernel.parts:
+        for name, amount in work_of(part).items():
+            work[name] += calls * amount
+    return dict(work)
+
+
+def layer_cycles(kernel: Kernel, coefficients: Mapping[str, float]) -> int:
+    """Modelled cycles of one layer.
+
+    A unit of work that was never fitted costs what the dearest unit of its name does, so that a
+    rare kernel is priced with caution rather than refused.
+    """
+    return round(sum(_coefficient(name, coefficients) * n for name, n in work_of(kernel).items()))
+
+
+def cheapest(candidates: Sequence[Kernel], coefficients: Mapping[str, float]) -> Kernel:
+    """The candidate with the fewest modelled cycles, the first of equals.
+
+    Only those whose every unit of work was fitted take part: a guess could win or lose by being
+    one. Where fewer than two are left there is nothing to compare, and the first is taken.
+    """
+    fitted = [kernel for kernel in candidates if work_of(kernel).keys() <= coefficients.keys()]
+    if len(fitted) < 2:
+        return candidates[0]
+    return min(fitted, key=lambda kernel: layer_cycles(kernel, coefficients))
+
+
+def _coefficient(name: str, coefficients: Mapping[str, float]) -> float:
+    if name in coefficients:
+        return coefficients[name]
+    unit = name.rpartition("/")[2]
+    alike = [value for other, value in coefficients.items() if other.endswith(f"/{unit}")]
+    return max(alike or coefficients.values())
