@@ -1,0 +1,40 @@
+"""Planning where the accuracy table is missing: untrained networks are rated instead."""
+
+from pathlib import Path
+
+import pytest
+
+from automcu.brief import Brief
+from automcu.datasets import load_dataset
+from automcu.errors import ToolError, WrongInputError
+from automcu.pipeline import Settings, Silent
+from automcu.pipeline.job import start_job
+from automcu.pipeline.planning import make_plan
+
+
+def _missing() -> None:
+    raise ToolError("The package analog-nasbench is missing. Install it.")
+
+
+@pytest.fixture
+def small(brief: Brief) -> Brief:
+    return brief.model_copy(update={"max_latency_ms": 1.0})
+
+
+def test_without_the_embedded_table_untrained_networks_are_rated(
+    small: Brief, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("automcu.pipeline.planning.accuracy_prior", _missing)
+    monkeypatch.setattr("automcu.cost.space_survey.accuracy_prior", _missing)
+    job = start_job(tmp_path / "run", small, Settings(budget=1), Silent())
+    plan = make_plan(job, load_dataset("digits"))
+    assert plan.prior == "zero-cost proxies"
+    assert plan.feasible > 0
+    assert [proposal.prior for proposal in plan.proposals] == [None] * len(plan.proposals)
+
+
+def test_a_named_table_that_cannot_be_read_stops_the_run(small: Brief, tmp_path: Path) -> None:
+    settings = Settings(accuracy_table=str(tmp_path / "none.csv"))
+    job = start_job(tmp_path / "run", small, settings, Silent())
+    with pytest.raises(WrongInputError, match=r"none\.csv cannot be read"):
+        make_plan(job, load_dataset("digits"))
