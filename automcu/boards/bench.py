@@ -1,7 +1,6 @@
 """Measuring a compiled project on a board: latency, layers, accuracy, memory, every output byte."""
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.boards.flashing import boot_loader_answers, flash_image
+from automcu.boards.flashing.probes import serial_number_of
 from automcu.boards.link import Link, open_link
 from automcu.boards.progress import Progress, keep_silent
+from automcu.boards.project import BuiltProject, Golden, LabelledSet, load_golden, load_project
 from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
 from automcu.boards.virtual import is_virtual, virtual_board
 from automcu.devices.profile import Device
 from automcu.errors import BoardError, WrongInputError
-from automcu.records import Record
 
 VIRTUAL = "virtual"
 
@@ -26,47 +26,31 @@ _MOST_RUNS = 100
 _BENCHMARK_S = 3.0
 
 
-class _Project(Record):
-    """What a bench needs to know of a project folder."""
-
-    model_hash: str
-    layer_names: tuple[str, ...]
-    image: bytes
-
-
-class _Golden(Record, arbitrary_types_allowed=True):
-    """Inputs with the outputs that the integer reference gives: int8, one row per input."""
-
-    inputs: NDArray[np.int8]
-    outputs: NDArray[np.int8]
-    labels: NDArray[np.int64] | None
-
-
-class _Streamed(Record):
-    mismatches: int
-    accuracy: float | None
-
-
 def bench_project(
     project: Path,
     device: Device,
     board: str,
     inputs: int | None = None,
     progress: Progress | None = None,
+    runs: int | None = None,
+    test_set: LabelledSet | None = None,
 ) -> Measurement:
     """Put the project's firmware on a board, unless it runs there already, and measure it.
 
     `board` is "virtual" or a serial port (any pyserial URL); `inputs` limits how many of the
-    golden inputs are streamed. Latency on a virtual board of this machine is modelled, not
-    measured; where a board on another machine is virtual, only its user knows.
+    golden inputs are streamed, and `runs` is how often it is timed (by default for some seconds).
+    With a `test_set`, accuracy is that on all of it. Latency on a virtual board of this machine is
+    modelled, not measured; where a board on another machine is virtual, only its user knows.
 
     Raises:
         WrongInputError: the project is not complete, or not for this device.
         BoardError: the board fails, or something else runs on it.
     """
     progress = progress or keep_silent
-    compiled = _load_project(project)
-    golden = _load_golden(project, inputs)
+    compiled = load_project(project)
+    golden = load_golden(project, inputs)
+    if test_set is not None:
+        _check_test_set(test_set, golden)
     with _board_at(device, board) as url:
         modelled = board == VIRTUAL or is_virtual(url)
         if board == VIRTUAL or not _runs_already(url, device, compiled):
@@ -75,9 +59,13 @@ def bench_project(
             identity = link.identify()
             _check_identity(identity, device, compiled, golden)
             link.run(golden.inputs[0].tobytes(), count_cycles=False)
-            cycles = _benchmark(link, progress)
+            cycles = _benchmark(link, runs, progress)
             layers = _profile(link, compiled)
-            streamed = _stream(link, golden, progress)
+            outputs = _stream(link, golden.inputs, "running inputs", progress)
+            classes, labels = _classes(outputs), golden.labels
+            if test_set is not None:
+                labels = test_set.labels
+                classes = _classes(_stream(link, test_set.inputs, "running test set", progress))
             memory = link.memory()
     return Measurement(
         board=board,
@@ -87,12 +75,16 @@ def bench_project(
         latency_source="modelled" if modelled else "measured",
         cycles=int(np.median(cycles)),
         layers=layers,
-        accuracy=streamed.accuracy,
+        accuracy=None if labels is None else float(np.mean(classes == labels)),
         inputs=len(golden.inputs),
-        mismatches=streamed.mismatches,
+        mismatches=_mismatches(outputs, golden.outputs),
         stack_bytes=memory.stack_bytes,
         arena_bytes=memory.arena_bytes,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
+        runs=len(cycles),
+        test_inputs=0 if test_set is None else len(test_set.inputs),
+        firmware_hash=compiled.image_hash,
+        board_serial=serial_number_of(board),
     )
 
 
@@ -105,47 +97,7 @@ def _board_at(device: Device, board: str) -> Iterator[str]:
         yield url
 
 
-def _load_project(project: Path) -> _Project:
-    try:
-        description = json.loads((project / "project.json").read_text(encoding="utf-8"))
-        return _Project(
-            model_hash=description["model_hash"],
-            layer_names=tuple(layer["name"] for layer in description["layers"]),
-            image=(project / "build" / "firmware.bin").read_bytes(),
-        )
-    except FileNotFoundError as error:
-        raise WrongInputError(
-            f"{error.filename} is missing. Compile and build the project first: automcu compile, "
-            "then automcu build."
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise WrongInputError(
-            f"{project / 'project.json'} is damaged ({error!r}). Compile the project again."
-        ) from error
-
-
-def _load_golden(project: Path, limit: int | None) -> _Golden:
-    path = project / "golden.npz"
-    try:
-        with np.load(path) as arrays:
-            golden = _Golden(
-                inputs=arrays["inputs"][:limit],
-                outputs=arrays["outputs"][:limit],
-                labels=arrays["labels"][:limit] if "labels" in arrays else None,
-            )
-    except (OSError, ValueError, KeyError) as error:
-        raise WrongInputError(
-            f"{path} cannot be read ({error}). Compile the project again."
-        ) from error
-    if len(golden.inputs) == 0 or len(golden.inputs) != len(golden.outputs):
-        raise WrongInputError(
-            f"{path} has {len(golden.inputs)} inputs and {len(golden.outputs)} outputs. "
-            "Compile the project again, with at least one calibration input."
-        )
-    return golden
-
-
-def _runs_already(url: str, device: Device, compiled: _Project) -> bool:
+def _runs_already(url: str, device: Device, compiled: BuiltProject) -> bool:
     """Whether the project's firmware answers.
 
     The boot loader is tried first: it learns the baud rate from the first byte that it sees, and
@@ -166,7 +118,7 @@ def _runs_already(url: str, device: Device, compiled: _Project) -> bool:
 
 
 def _check_identity(
-    identity: Identity, device: Device, compiled: _Project, golden: _Golden
+    identity: Identity, device: Device, compiled: BuiltProject, golden: Golden
 ) -> None:
     expected = {
         "board": device.id,
@@ -184,20 +136,31 @@ def _check_identity(
             )
 
 
-def _benchmark(link: Link, progress: Progress) -> list[int]:
-    """Cycles of as many runs as fit into some seconds."""
+def _check_test_set(test_set: LabelledSet, golden: Golden) -> None:
+    found, wanted = test_set.inputs.shape[1:], golden.inputs.shape[1:]
+    if found != wanted or len(test_set.inputs) != len(test_set.labels) or not len(test_set.labels):
+        raise WrongInputError(
+            f"The test set has {len(test_set.inputs)} inputs of shape {found} and "
+            f"{len(test_set.labels)} labels; the network takes {wanted}. "
+            "Give the data that the network was made for."
+        )
+
+
+def _benchmark(link: Link, runs: int | None, progress: Progress) -> list[int]:
+    """Cycles of so many runs, or of as many as fit into some seconds."""
     progress("timing", 0, 1)
     started = time.monotonic()
-    cycles = link.benchmark(_FEWEST_RUNS)
-    seconds_per_run = max((time.monotonic() - started) / _FEWEST_RUNS, 1e-3)
-    more = min(_MOST_RUNS, int(_BENCHMARK_S / seconds_per_run)) - _FEWEST_RUNS
-    if more > 0:
-        cycles += link.benchmark(more)
+    cycles = link.benchmark(min(_FEWEST_RUNS, runs or _FEWEST_RUNS))
+    if runs is None:
+        seconds_per_run = max((time.monotonic() - started) / len(cycles), 1e-3)
+        runs = min(_MOST_RUNS, int(_BENCHMARK_S / seconds_per_run))
+    if runs > len(cycles):
+        cycles += link.benchmark(runs - len(cycles))
     progress("timing", 1, 1)
     return cycles
 
 
-def _profile(link: Link, compiled: _Project) -> tuple[LayerCycles, ...]:
+def _profile(link: Link, compiled: BuiltProject) -> tuple[LayerCycles, ...]:
     counts = link.profile()
     if len(counts) != len(compiled.layer_names):
         raise BoardError(
@@ -205,30 +168,32 @@ def _profile(link: Link, compiled: _Project) -> tuple[LayerCycles, ...]:
             f"{len(compiled.layer_names)}. Build and flash the project again."
         )
     return tuple(
-        LayerCycles(name=name, cycles=count)
+        LayerCycles(name=name, cycles=count, estimated=compiled.estimated_cycles.get(name))
         for name, count in zip(compiled.layer_names, counts, strict=True)
     )
 
 
-def _stream(link: Link, golden: _Golden, progress: Progress) -> _Streamed:
-    """Run every golden input, and compare every byte of every output."""
-    outputs = np.empty_like(golden.outputs)
-    for index, image in enumerate(golden.inputs):
-        progress("running inputs", index, len(golden.inputs))
-        output = link.run(image.tobytes(), count_cycles=False).output
-        outputs[index] = np.frombuffer(output, np.int8).reshape(golden.outputs[index].shape)
-    progress("running inputs", len(golden.inputs), len(golden.inputs))
-    differs = (outputs != golden.outputs).reshape(len(outputs), -1).any(axis=1)
-    return _Streamed(
-        mismatches=int(np.count_nonzero(differs)), accuracy=_accuracy(outputs, golden.labels)
-    )
+def _stream(
+    link: Link, inputs: NDArray[np.int8], stage: str, progress: Progress
+) -> NDArray[np.int8]:
+    """Run every input; returns the outputs, int8 [n, bytes of an output]."""
+    outputs = []
+    for index, one in enumerate(inputs):
+        progress(stage, index, len(inputs))
+        output = link.run(one.tobytes(), count_cycles=False).output
+        outputs.append(np.frombuffer(output, np.int8))
+    progress(stage, len(inputs), len(inputs))
+    return np.stack(outputs)
 
 
-def _accuracy(outputs: NDArray[np.int8], labels: NDArray[np.int64] | None) -> float | None:
-    if labels is None:
-        return None
-    classes = outputs.reshape(len(outputs), -1).argmax(axis=1)
-    return float(np.mean(classes == labels))
+def _mismatches(outputs: NDArray[np.int8], expected: NDArray[np.int8]) -> int:
+    """How many outputs differ in any byte."""
+    differs = (outputs != expected.reshape(outputs.shape)).any(axis=1)
+    return int(np.count_nonzero(differs))
+
+
+def _classes(outputs: NDArray[np.int8]) -> NDArray[np.int64]:
+    return np.asarray(outputs.argmax(axis=1), np.int64)
 
 
 def _spread(cycles: list[int], clock_hz: int) -> LatencySpread:

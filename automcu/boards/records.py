@@ -49,18 +49,21 @@ class LatencySpread(Record):
 
 
 class LayerCycles(Record):
-    """Cycles that one layer took on the board."""
+    """Cycles that one layer took on the board, and those that were estimated before it ran."""
 
     name: str
     cycles: int
+    estimated: int | None = None
 
 
 class Measurement(Record):
     """One bench of one firmware on one board.
 
     `latency_source` is "measured" on silicon and "modelled" on a virtual board, whose cycle
-    counter follows a timing model. `mismatches` counts inputs whose output bytes differed from
-    the integer reference; `accuracy` is None when the inputs had no labels.
+    counter follows a timing model. `mismatches` counts those of the `inputs` golden inputs whose
+    output bytes differed from the integer reference; `accuracy` is that on `test_inputs` inputs of
+    a test set, or on the golden inputs when there was none; None where those have no labels.
+    `firmware_hash` is the beginning of the image's SHA-256, `board_serial` the USB serial number.
     """
 
     board: str
@@ -76,3 +79,7 @@ class Measurement(Record):
     stack_bytes: int
     arena_bytes: int
     date: str
+    runs: int = 0
+    test_inputs: int = 0
+    firmware_hash: str = ""
+    board_serial: str | None = None

@@ -9,9 +9,9 @@ from automcu.cli.answer import Answer, Debug, Json, respond
 from automcu.cli.options import Board
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from automcu.boards.records import Measurement
+
+TABLE = "bench.csv"
 
 
 def bench(
@@ -20,64 +20,86 @@ def bench(
     ],
     board: Board = "virtual",
     inputs: Annotated[
-        int | None, typer.Option("--inputs", metavar="N", min=1, help="Of the golden inputs.")
+        int | None, typer.Option("--inputs", metavar="N", min=1, help="At most so many inputs.")
     ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option("--runs", metavar="N", min=1, help="Timed runs; default: what takes 3 s."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DATA",
+            help="Accuracy on this test set: a data set, or .npz of int8 x and y.",
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table",
+            metavar="FILE",
+            help=f".csv or .parquet that keeps every result; default: DIR/{TABLE}.",
+        ),
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Measure nothing; compare the results so far.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Flash a board, run the firmware and measure it."""
-    respond(lambda: _bench(folder, board, inputs), json, debug)
+
+    def command() -> Answer:
+        from automcu.cli.bench_history import comparison
+        from automcu.pipeline import project_folder
+
+        project = project_folder(folder)
+        kept = table or project / TABLE
+        if compare:
+            return comparison(kept, project)
+        return _bench(project, board, inputs, runs, data, kept)
+
+    respond(command, json, debug, on_stop="Nothing was added to the table.")
 
 
-def _bench(folder: Path, board: str, inputs: int | None) -> Answer:
-    from automcu.boards import bench_project
+def _bench(
+    project: Path, board: str, inputs: int | None, runs: int | None, data: str | None, table: Path
+) -> Answer:
+    from automcu.boards import bench_project, remember
+    from automcu.cli.bench_answer import shown
     from automcu.cli.progress import TerminalProgress
     from automcu.compiler import Project
     from automcu.devices import find_device
     from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD
-    from automcu.pipeline import project_folder
+    from automcu.pipeline import load_test_set
 
-    path = project_folder(folder)
-    device = find_device(Project.load(path / "project.json").device)
+    information = Project.load(project / "project.json")
+    device = find_device(information.device)
+    test_set = load_test_set(data, information.input, inputs) if data else None
     with TerminalProgress() as progress:
         progress.begin(f"running on {board} {device.id}")
-        found = bench_project(path, device, board, inputs, progress=progress.count)
-    problem = None
-    if found.mismatches:
-        problem = (
-            f"{found.mismatches} of {found.inputs} answers differ from the integer reference. "
-            "Build the project again; if it stays, report it."
-        )
+        found = bench_project(project, device, board, inputs, progress.count, runs, test_set)
+    remember(table, _name(project), found)
+    problem = _problem(found)
     return Answer(
-        found.model_dump(mode="json"),
-        _shown(found),
+        {**found.model_dump(mode="json"), "table": str(table)},
+        shown(found, table),
         EXIT_TOOL_OR_BOARD if problem else EXIT_DONE,
         problem,
     )
 
 
-def _shown(found: "Measurement") -> "RenderableType":
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-
-    from automcu.report.wording import milliseconds, percent
-
-    layers = Table(box=box.SIMPLE_HEAD)
-    layers.add_column("layer", overflow="fold")
-    layers.add_column("cycles", justify="right")
-    layers.add_column("share", justify="right")
-    total = max(1, sum(layer.cycles for layer in found.layers))
-    for layer in found.layers:
-        layers.add_row(layer.name, f"{layer.cycles:,}", percent(layer.cycles / total))
-    spread = found.latency_ms
-    accuracy = "no labels" if found.accuracy is None else f"accuracy {percent(found.accuracy)}"
-    return Group(
-        layers,
-        f"{found.board}: {milliseconds(spread.median)} median ({found.latency_source}; "
-        f"min {milliseconds(spread.min)}, 95 % {milliseconds(spread.p95)}), "
-        f"{found.cycles:,} cycles",
-        f"{found.inputs - found.mismatches} of {found.inputs} answers equal the integer "
-        f"reference, {accuracy}; stack {found.stack_bytes:,} bytes, "
-        f"arena {found.arena_bytes:,} bytes",
+def _problem(found: "Measurement") -> str | None:
+    if not found.mismatches:
+        return None
+    return (
+        f"{found.mismatches} of {found.inputs} answers differ from the integer reference. "
+        "Build the project again; if it stays, report it."
     )
+
+
+def _name(project: Path) -> str:
+    """What a table calls the project: its folder, or its run's."""
+    path = project.resolve()
+    return path.parent.name if path.name == "project" else path.name

@@ -1,5 +1,6 @@
 """The whole road, from a brief to a report, and the parts of it that can be entered alone."""
 
+from automcu.pipeline.board_test_set import load_test_set
 from automcu.pipeline.design import design
 from automcu.pipeline.job import Job
 from automcu.pipeline.model_files import (
@@ -26,6 +27,7 @@ __all__ = [
     "compile_model_file",
     "design",
     "import_model_file",
+    "load_test_set",
     "narrow_model_file",
     "project_folder",
     "write_program",

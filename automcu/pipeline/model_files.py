@@ -1,9 +1,11 @@
 """A model file that the user brings, or that training made: compiled into a project folder."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 
+from automcu.boards.project import ESTIMATE
 from automcu.compiler import (
     Graph,
     Project,
@@ -13,9 +15,10 @@ from automcu.compiler import (
     write_project,
 )
 from automcu.compiler.program import Program
+from automcu.cost import estimate_program
 from automcu.datasets import Split
 from automcu.devices.profile import Device
-from automcu.errors import WrongInputError
+from automcu.errors import ToolError, WrongInputError
 
 GOLDEN = "golden.npz"
 _RANDOM_INPUTS = 16
@@ -53,7 +56,12 @@ def write_program(
     class_names: tuple[str, ...] = (),
     shown: Split | None = None,
 ) -> Project:
-    """Write the C project, with golden inputs from a split, or random ones where there is none."""
+    """Write the C project, with golden inputs from a split, or random ones where there is none.
+
+    The estimate is left beside it, for a bench to compare with, where the device has figures.
+    """
+    with contextlib.suppress(WrongInputError, ToolError):
+        estimate_program(program, device).save(folder / ESTIMATE)
     if shown is None:
         shape = program.graph.tensors[program.graph.input].shape
         generator = np.random.default_rng(_SEED)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,49 +14,13 @@ from typer.testing import CliRunner, Result
 
 from automcu.boards import running_boards
 from automcu.cli import app
-from automcu.compiler import Project
-from automcu.compiler.project import TensorInfo
-from automcu.devices import Device, find_device
-from automcu.toolchains import build_project
+from tests.cli.conftest import DEVICE
 
-DEVICE = "nucleo-l4r5zi"
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A registry of its own: what else runs on this machine is none of these tests' business."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("XDG_CACHE_HOME", str(folder))
-        patch.setenv("LOCALAPPDATA", str(folder))
-        yield
-
-
-@pytest.fixture(scope="module")
-def project(
-    write_tiny_project: Callable[[Path, Device], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    device = find_device(DEVICE)
-    folder = write_tiny_project(tmp_path_factory.mktemp("flash") / "project", device)
-    build_project(folder, device)
-    bytes_of = TensorInfo(shape=(8, 8, 1), scale=1.0, zero_point=0)
-    Project(
-        device=DEVICE,
-        model_hash="0123456789abcdef",
-        input=bytes_of,
-        output=bytes_of,
-        class_names=(),
-        layers=(),
-        weight_bytes=0,
-        arena_bytes=192,
-        arena_lower_bound=192,
-        arena=(),
-    ).save(folder / "project.json")
-    return folder
 
 
 @contextmanager
@@ -90,15 +54,15 @@ def test_several_boards_run_are_listed_and_end_with_ctrl_c() -> None:
     assert running_boards() == ()
 
 
-def test_a_running_board_is_flashed_and_then_known_by_its_firmware(project: Path) -> None:
+def test_a_running_board_is_flashed_and_then_known_by_its_firmware(tiny_project: Path) -> None:
     with served(DEVICE) as (_, (url,)):
-        dry = run("flash", str(project), "--board", url, "--dry-run")
+        dry = run("flash", str(tiny_project), "--board", url, "--dry-run")
         assert dry.exit_code == 0
         assert "nothing done yet" in dry.stdout
         assert json.loads(run("boards", "--json").stdout)["boards"][0]["known_by"] == "boot loader"
-        first = json.loads(run("flash", str(project), "--board", url, "--json").stdout)
-        again = json.loads(run("flash", str(project), "--board", url, "--json").stdout)
-        size = (project / "build/firmware.bin").stat().st_size
+        first = json.loads(run("flash", str(tiny_project), "--board", url, "--json").stdout)
+        again = json.loads(run("flash", str(tiny_project), "--board", url, "--json").stdout)
+        size = (tiny_project / "build/firmware.bin").stat().st_size
         assert (first["method"], first["written_bytes"]) == ("usart-bootloader", size)
         assert (again["written_bytes"], again["kept_bytes"]) == (0, size)
         (board,) = json.loads(run("boards", "--json").stdout)["boards"]
@@ -106,27 +70,29 @@ def test_a_running_board_is_flashed_and_then_known_by_its_firmware(project: Path
         assert board["identity"]["model_hash"] == "0123456789abcdef"
 
 
-def test_a_way_that_the_board_does_not_have_is_wrong_use(project: Path) -> None:
-    result = run("flash", str(project), "--board", "loop://", "--method", "esptool")
+def test_a_way_that_the_board_does_not_have_is_wrong_use(tiny_project: Path) -> None:
+    result = run("flash", str(tiny_project), "--board", "loop://", "--method", "esptool")
     assert result.exit_code == 2
     assert "swd, mass-storage, usart-bootloader" in result.stderr
-    assert run("flash", str(project), "--board", "loop://", "--method", "magic").exit_code == 2
+    assert run("flash", str(tiny_project), "--board", "loop://", "--method", "magic").exit_code == 2
 
 
-def test_flashing_a_virtual_board_that_does_not_run_says_how_to_start_one(project: Path) -> None:
-    result = run("flash", str(project), "--board", "virtual")
+def test_flashing_a_virtual_board_that_does_not_run_says_how_to_start_one(
+    tiny_project: Path,
+) -> None:
+    result = run("flash", str(tiny_project), "--board", "virtual")
     assert result.exit_code == 2
     assert "automcu board run" in result.stderr
 
 
-def test_a_port_that_is_not_there_is_exit_code_3(project: Path) -> None:
-    result = run("flash", str(project), "--board", "/dev/ttyNONE7")
+def test_a_port_that_is_not_there_is_exit_code_3(tiny_project: Path) -> None:
+    result = run("flash", str(tiny_project), "--board", "/dev/ttyNONE7")
     assert result.exit_code == 3
     assert "There is no port /dev/ttyNONE7" in result.stderr
 
 
-def test_an_unbuilt_project_is_named(project: Path, tmp_path: Path) -> None:
-    (tmp_path / "project.json").write_bytes((project / "project.json").read_bytes())
+def test_an_unbuilt_project_is_named(tiny_project: Path, tmp_path: Path) -> None:
+    (tmp_path / "project.json").write_bytes((tiny_project / "project.json").read_bytes())
     result = run("flash", str(tmp_path), "--board", "loop://")
     assert result.exit_code == 2
     assert "automcu build" in result.stderr

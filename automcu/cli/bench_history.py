@@ -1,0 +1,49 @@
+"""`automcu bench --compare`: the results so far, and what changed from one to the next."""
+
+import json
+import math
+from pathlib import Path
+
+from automcu.cli.answer import Answer
+
+_COLUMNS = {
+    "date": "date",
+    "project": "project",
+    "board": "board",
+    "compiler": "compiler",
+    "firmware_hash": "firmware",
+}
+
+
+def comparison(path: Path, project: Path) -> Answer:
+    """Compare what the table in `path` holds; one that is not the project's own holds others too.
+
+    Raises:
+        WrongInputError: there is no such table.
+    """
+    from rich import box
+    from rich.table import Table
+
+    from automcu.boards import compared, history
+
+    runs = compared(history(path))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in _COLUMNS.values():
+        table.add_column(heading, overflow="fold")
+    for heading in ("median ms", "change", "accuracy %", "stack", "arena"):
+        table.add_column(heading, justify="right")
+    for _, run in runs.iterrows():
+        table.add_row(
+            *(str(run[column]) for column in _COLUMNS),
+            f"{run['latency_median_ms']:.3f}",
+            _signed(run["latency_change_percent"], "%"),
+            "–" if math.isnan(run["accuracy"]) else f"{100 * run['accuracy']:.2f}",
+            f"{run['stack_bytes']:,}",
+            f"{run['arena_bytes']:,}",
+        )
+    rows = json.loads(runs.to_json(orient="records"))
+    return Answer({"table": str(path), "runs": rows}, table)
+
+
+def _signed(number: float, unit: str) -> str:
+    return "–" if math.isnan(number) else f"{number:+.1f} {unit}"

@@ -1,0 +1,70 @@
+"""`automcu bench` as a user types it, on virtual boards."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from automcu.cli import app
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture
+def project(tiny_project: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_project, tmp_path / "digits")
+
+
+def test_results_are_kept_and_compared(project: Path) -> None:
+    estimate = {"layers": [{"name": "add bias", "cycles": 500}, {"name": "copy", "cycles": 90}]}
+    (project / "estimate.json").write_text(json.dumps(estimate))
+    first = run("bench", str(project), "--runs", "7")
+    assert first.exit_code == 0, first.stderr
+    assert "median of 7 runs (modelled" in first.stdout
+    assert "estimated 590" in first.stdout
+    second = json.loads(run("bench", str(project), "--runs", "7", "--json").stdout)
+    assert (second["runs"], second["inputs"], second["mismatches"]) == (7, 12, 0)
+    assert [layer["estimated"] for layer in second["layers"]] == [500, 90]
+    assert len(second["firmware_hash"]) == 16
+    comparison = json.loads(run("bench", str(project), "--compare", "--json").stdout)
+    assert comparison["table"] == str(project / "bench.csv")
+    assert [row["runs"] for row in comparison["runs"]] == [7, 7]
+    assert comparison["runs"][1]["latency_change_percent"] == pytest.approx(0.0, abs=1.0)
+    assert "+0.0 %" in run("bench", str(project), "--compare").stdout
+
+
+def test_accuracy_is_that_on_a_test_set(project: Path, tmp_path: Path) -> None:
+    """The tiny network answers the class of the largest byte; -128 follows 127."""
+    x = np.zeros((40, 8, 8, 1), np.int8)
+    y = np.arange(40)
+    x.reshape(40, 64)[np.arange(40), y] = 100
+    y[:10] += 1
+    np.savez(tmp_path / "test.npz", x=x, y=y)
+    found = json.loads(
+        run("bench", str(project), "--data", str(tmp_path / "test.npz"), "--json").stdout
+    )
+    assert (found["test_inputs"], found["accuracy"]) == (40, 0.75)
+    fewer = json.loads(
+        run(
+            "bench", str(project), "--data", str(tmp_path / "test.npz"), "--inputs", "10", "--json"
+        ).stdout
+    )
+    assert (fewer["test_inputs"], fewer["accuracy"], fewer["inputs"]) == (10, 0.0, 10)
+
+
+def test_a_test_set_of_another_size_is_wrong_use(project: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "test.npz", x=np.zeros((4, 9), np.int8), y=np.zeros(4, np.int64))
+    result = run("bench", str(project), "--data", str(tmp_path / "test.npz"))
+    assert result.exit_code == 2
+    assert "the network takes 8x8x1" in result.stderr
+
+
+def test_comparing_before_measuring_says_to_measure(project: Path) -> None:
+    result = run("bench", str(project), "--compare")
+    assert result.exit_code == 2
+    assert "Measure first" in result.stderr
