@@ -25,6 +25,8 @@ from automcu.calibration import (
     latency_record,
     network_errors,
     observe_all,
+    varied_choice,
+    with_figures,
 )
 from automcu.cost.code_size import SIZES_FILE, CodeSizes, RuntimeSize, code_units
 from automcu.cost.latency import Fit, fit, latency_of
@@ -34,7 +36,7 @@ from automcu.devices.write import with_latency
 from automcu.errors import WrongInputError
 from automcu.records import write_atomically
 from automcu.resources import resource_folder
-from automcu.toolchains import find_compiler
+from automcu.toolchains import Compiler, find_compiler
 
 CHAINS = 20
 NETWORKS = 6
@@ -52,10 +54,18 @@ class Row:
     median_network_percent: float
 
 
-def observations(device: Device, chains: int, cells: int) -> tuple[list[Observed], list[Observed]]:
-    """What was seen of the networks to fit, and of those that are held out."""
-    seen = observe_all(calibration_graphs(chains, cells), device, "virtual")
-    return seen[:-HELD_OUT], seen[-HELD_OUT:]
+def observations(
+    device: Device, compiler: Compiler, chains: int, cells: int
+) -> tuple[Fit, list[Observed], list[Observed]]:
+    """The fit, what was seen of the networks for it, and of those that are to judge it.
+
+    The former have kernels drawn by lot, the latter those that the fitted figures choose.
+    """
+    graphs = calibration_graphs(chains, cells)
+    seen = observe_all(graphs[:-HELD_OUT], device, "virtual", choice=varied_choice)
+    fitted = fit([o for s in seen for o in s.cycles])
+    judge = with_figures(device, latency_record(fitted, compiler.kind, compiler.version))
+    return fitted, seen, observe_all(graphs[-HELD_OUT:], judge, "virtual")
 
 
 def checked(device: Device, kind: str) -> Row:
@@ -144,7 +154,7 @@ def main() -> int:
     )
     rows = []
     for device in devices:
-        for kind in options.compiler or ("zig", "gcc"):
+        for kind in options.compiler or ("gcc", "zig"):
             os.environ["AUTOMCU_COMPILER"] = kind
             compiler = find_compiler(device.core)
             print(f"{device.id}, {compiler}", file=sys.stderr)
@@ -152,10 +162,9 @@ def main() -> int:
                 if any(one.compiler == kind for one in device.latency):
                     rows.append(checked(device, kind))
                 continue
-            seen, held_out = observations(
-                device, 4 if options.quick else CHAINS, 2 if options.quick else NETWORKS
+            fitted, seen, held_out = observations(
+                device, compiler, 4 if options.quick else CHAINS, 2 if options.quick else NETWORKS
             )
-            fitted = fit([o for s in seen for o in s.cycles])
             if not options.quick:
                 write_profile(device, kind, compiler.version, fitted, held_out)
                 write_sizes(device, kind, seen)

@@ -8,10 +8,12 @@ from automcu.calibration.calibrate import (
     network_errors,
     observe_all,
     save_to_own_profile,
+    with_figures,
 )
 from automcu.calibration.microbenchmarks import chain
 from automcu.calibration.networks import HELD_OUT, calibration_graphs, random_architectures
 from automcu.calibration.observe import CodeObservation, Observed, observe
+from automcu.calibration.variety import varied_choice
 
 __all__ = [
     "HELD_OUT",
@@ -28,4 +30,6 @@ __all__ = [
     "observe_all",
     "random_architectures",
     "save_to_own_profile",
+    "varied_choice",
+    "with_figures",
 ]

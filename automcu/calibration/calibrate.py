@@ -10,7 +10,9 @@ import numpy as np
 from automcu.boards.bench import VIRTUAL
 from automcu.calibration.networks import HELD_OUT, arena_limit_bytes, calibration_graphs
 from automcu.calibration.observe import Observed, observe
+from automcu.calibration.variety import varied_choice
 from automcu.compiler.graph import Graph
+from automcu.compiler.kernels import Choose, choose_kernel
 from automcu.cost.latency import Fit, fit, layer_cycles
 from automcu.devices import user_folder
 from automcu.devices.load import load_profile
@@ -48,6 +50,8 @@ def calibrate(
 ) -> Calibration:
     """Run microbenchmarks on `board` ("virtual" or a port) and fit the latency model to them.
 
+    Their kernels are drawn by lot, so that all get figures; the networks that judge the fit have
+    the kernels that the new figures choose.
     Figures of kernels that no microbenchmark has stay as they are.
 
     Raises:
@@ -55,41 +59,56 @@ def calibrate(
         ToolError: there is no compiler.
     """
     graphs = calibration_graphs(chains, networks)
-    seen = observe_all(graphs, device, board, progress)
-    fitted_to, held_out = seen[:-HELD_OUT], seen[-HELD_OUT:]
+    judges = len(graphs) - HELD_OUT
+
+    def count(before: int) -> Progress | None:
+        return progress and (lambda done, _: progress(before + done, len(graphs)))
+
+    fitted_to = observe_all(graphs[:judges], device, board, count(0), varied_choice)
     compiler = find_compiler(device.core)
     fitted = fit([layer for network in fitted_to for layer in network.cycles])
     old = next((one for one in device.latency if one.compiler == compiler.kind), None)
     known = dict(old.coefficients) if old else {}
     coefficients = {**known, **fitted.coefficients}
-    after = network_errors(coefficients, held_out)
     latency = Latency(
-        source=seen[0].source,
+        source=fitted_to[0].source,
         date=_today(),
         compiler=compiler.kind,
         compiler_version=compiler.version,
         residual_percent=round(fitted.residual_percent, 1),
-        network_percent=round(after.worst_percent, 1),
         coefficients=coefficients,
     )
+    judge = with_figures(device, latency)
+    held_out = observe_all(graphs[judges:], judge, board, count(judges))
+    after = network_errors(coefficients, held_out)
     return Calibration(
         device=device.id,
         board=board,
         networks=len(graphs),
         before=network_errors(known, held_out) if known else None,
         after=after,
-        latency=latency,
+        latency=latency.model_copy(update={"network_percent": round(after.worst_percent, 1)}),
     )
 
 
+def _usual_choice(_: int) -> Choose:
+    return choose_kernel
+
+
 def observe_all(
-    graphs: Sequence[Graph], device: Device, board: str, progress: Progress | None = None
+    graphs: Sequence[Graph],
+    device: Device,
+    board: str,
+    progress: Progress | None = None,
+    choice: Callable[[int], Choose] = _usual_choice,
 ) -> list[Observed]:
-    """Build and run each graph; its position is the seed of its weights."""
+    """Build and run each graph; its position is the seed of its weights and of its `choice`."""
     seen: list[Observed] = []
     with ThreadPoolExecutor(_THREADS if board == VIRTUAL else 1) as pool:
         runs = pool.map(
-            lambda job: observe(job[1], device, board, job[0], arena_limit_bytes(job[0])),
+            lambda job: observe(
+                job[1], device, board, job[0], arena_limit_bytes(job[0]), choice(job[0])
+            ),
             enumerate(graphs),
         )
         for one in runs:
@@ -97,6 +116,11 @@ def observe_all(
             if progress:
                 progress(len(seen), len(graphs))
     return seen
+
+
+def with_figures(device: Device, latency: Latency) -> Device:
+    """The device with these figures for their compiler, and only these."""
+    return device.model_copy(update={"latency": (latency,)})
 
 
 def network_errors(
@@ -113,7 +137,7 @@ def network_errors(
 
 
 def latency_record(
-    fitted: Fit, compiler_kind: str, compiler_version: str, held_out: Sequence[Observed]
+    fitted: Fit, compiler_kind: str, compiler_version: str, held_out: Sequence[Observed] = ()
 ) -> Latency:
     """The fit as a profile's table, for figures that come from virtual boards.
 
@@ -126,9 +150,9 @@ def latency_record(
             "compiler": compiler_kind,
             "compiler_version": compiler_version,
             "residual_percent": round(fitted.residual_percent, 1),
-            "network_percent": round(
-                network_errors(fitted.coefficients, held_out).worst_percent, 1
-            ),
+            "network_percent": round(network_errors(fitted.coefficients, held_out).worst_percent, 1)
+            if held_out
+            else None,
             "coefficients": fitted.coefficients,
         }
     )

@@ -12,7 +12,7 @@ from elftools.elf.elffile import ELFFile
 from automcu.boards.bench import bench_project
 from automcu.compiler import Program, compile_graph, write_project
 from automcu.compiler.graph import Graph
-from automcu.compiler.kernels import Kernel
+from automcu.compiler.kernels import Choose, Kernel, choose_kernel
 from automcu.cost.code_size import RuntimeSize
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER
 from automcu.cost.latency import Observation
@@ -48,7 +48,12 @@ class Observed:
 
 
 def observe(
-    graph: Graph, device: Device, board: str, seed: int, arena_limit_bytes: int | None = None
+    graph: Graph,
+    device: Device,
+    board: str,
+    seed: int,
+    arena_limit_bytes: int | None = None,
+    choose: Choose = choose_kernel,
 ) -> Observed:
     """Build `graph` with random weights, run it on `board`, read cycles and symbol sizes.
 
@@ -57,7 +62,7 @@ def observe(
     Raises:
         BoardError: the board fails, or its outputs differ from the integer reference.
     """
-    program = compile_graph(with_random_weights(graph, seed), device, arena_limit_bytes)
+    program = compile_graph(with_random_weights(graph, seed), device, arena_limit_bytes, choose)
     shape = program.graph.tensors[program.graph.input].shape
     inputs = np.random.default_rng(seed).integers(-128, 128, (1, *shape), dtype=np.int8)
     with tempfile.TemporaryDirectory() as folder:

@@ -239,13 +239,12 @@ def _with_padding(stage: Stage, rows: StageRows) -> Attributes:
 
 
 # What decides the order in which a convolution's weights lie.
-_ORDER = ("ring_channels", "gathers", "units", "block_channels", "unpack")
+_ORDER = ("ring_channels", "gathers", "units", "packed_group_bytes", "unpack")
 
 
 def _check_one_order(kernels: Sequence[Kernel]) -> None:
     orders = {
         (
-            kernel.variant,
             kernel.template,
             kernel.arrays,
             *(kernel.settings.get(name) for name in _ORDER),

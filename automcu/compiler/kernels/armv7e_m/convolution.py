@@ -209,15 +209,21 @@ def _work(shape: Ring, plan: _Plan, tail: _Plan) -> dict[str, int]:
     for rows, blocks_of_row in ((shape.out_height, plan), (1, tail)):
         work["groups"] += rows * groups * len(blocks_of_row)
         for block, count, _ in blocks_of_row:
-            name = block.name
             blocks = rows * groups * count
-            work[f"blocks_{name}"] += blocks
-            work[f"steps_{name}"] += blocks * block.segments * block.steps
-            if block.segments > 1:
-                work["segments"] += blocks * block.segments
-            if block.steps > block.unrolled:
-                work["passes"] += blocks * block.segments * block.steps // block.unrolled
+            work[f"blocks_{block.name}"] += blocks
+            for unit, amount in _loop_work(block).items():
+                work[unit] += blocks * amount
     return dict(work)
+
+
+def _loop_work(block: Block) -> dict[str, int]:
+    """What one block's loops take: the same code in all kernels, so that figures are shared."""
+    work = {f"block/steps_{block.name}": block.segments * block.steps}
+    if block.segments > 1:
+        work[f"block/segments_{block.issue}"] = block.segments
+    if block.steps > block.unrolled:
+        work[f"block/passes_{block.issue}"] = block.segments * block.steps // block.unrolled
+    return work
 
 
 def _code(plan: _Plan) -> dict[str, int]:

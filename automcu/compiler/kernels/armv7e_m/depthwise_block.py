@@ -15,7 +15,6 @@ from automcu.compiler.kernels.armv7e_m.dual_issue import order_for_dual_issue
 WIDEST_KERNEL = 3  # weights of a kernel row that fit in registers
 LONGEST_ROW_BYTES = 65535  # of MOVW with a 16-bit immediate
 _SCRATCH = ("r0", "r1", "r2", "r3", "r12", "lr")
-_COLUMNS_AHEAD = 0
 # Who holds what while one instruction follows the other.
 _FIXED = {
     "rows": "r0",
@@ -30,6 +29,21 @@ _FIXED = {
     "tap2": "r12",
 }
 _FIXED_VALUES = ("lr", "r1", "r0")  # the last only where the row is not needed any more
+# The same before and behind the kernel rows.
+_AROUND_FIXED = {
+    "biases": "r2",
+    "constants": "r0",
+    "zero_point": "r12",
+    "output": "r1",
+    "low": "r2",
+    "high": "r3",
+    "column": "r3",
+    "blocks_left": "r2",
+    "next_output": "r1",
+    "next_column": "r3",
+    "blocks": "r2",
+}
+_AROUND_POOLED = {role: f"v{9000 + i}" for i, role in enumerate(_AROUND_FIXED)}
 
 # The stack frame, in bytes from sp. The first part is the caller's depthwise_job, copied.
 _WEIGHTS, _CHANNELS, _OUTPUT, _PAIRS, _ZERO_POINT, _COLUMN, _ROWS = range(0, 28, 4)
@@ -128,23 +142,22 @@ def _part(row: DepthwiseRow, pixels: int, count: int, first: int) -> Iterator[st
         yield f"movw r2, #{count}"
         yield f"str r2, [sp, #{_BLOCKS}]"
     yield f"2:  @ {pixels} pixels from the {first}th on"
-    yield from _start_accumulators(pixels)
-    yield "3:"
+    names = _AROUND_FIXED if row.issue == "single" else _AROUND_POOLED
     kernel_rows = _kernel_rows if row.issue == "single" else _paired_kernel_rows
+    yield from _start_accumulators(pixels, names)
     yield from kernel_rows(row, pixels)
-    yield "4:"
-    yield from _requantise_and_store(row, pixels)
-    yield from _next_block(row, pixels, count)
+    yield from _requantise_and_store(row, pixels, names)
+    yield from _next_block(row, pixels, count, names)
 
 
 def _accumulator(pixel: int, channel: int) -> str:
     return ACCUMULATORS[2 * pixel + channel]
 
 
-def _start_accumulators(pixels: int) -> Iterator[str]:
-    yield f"ldr r2, [sp, #{_CHANNELS}]"
-    yield f"ldr {_accumulator(0, 0)}, [r2]  @ bias"
-    yield f"ldr {_accumulator(0, 1)}, [r2, #16]"
+def _start_accumulators(pixels: int, names: dict[str, str]) -> Iterator[str]:
+    yield f"ldr {names['biases']}, [sp, #{_CHANNELS}]"
+    yield f"ldr {_accumulator(0, 0)}, [{names['biases']}]  @ bias"
+    yield f"ldr {_accumulator(0, 1)}, [{names['biases']}, #16]"
     for pixel in range(1, pixels):
         for channel in (0, 1):
             yield f"mov {_accumulator(pixel, channel)}, {_accumulator(0, channel)}"
@@ -180,11 +193,8 @@ def _paired_kernel_rows(row: DepthwiseRow, pixels: int) -> Iterator[str]:
         for column in range(columns):
             yield _load_value(row, column, names[kernel_row])
             yield from _multiply(row, pixels, column, names[kernel_row])
-            if (
-                column == max(0, columns - 1 - _COLUMNS_AHEAD)
-                and kernel_row + 1 < row.kernel_height
-            ):
-                yield from _load_row(row, kernel_row + 1, names[kernel_row + 1])
+        if kernel_row + 1 < row.kernel_height:
+            yield from _load_row(row, kernel_row + 1, names[kernel_row + 1])
 
 
 def _load_row(row: DepthwiseRow, kernel_row: int, names: dict[str, str]) -> Iterator[str]:
@@ -228,40 +238,40 @@ def _multiply(row: DepthwiseRow, pixels: int, column: int, names: dict[str, str]
             yield f"smlatt {high}, {value}, {weight}, {high}"
 
 
-def _requantise_and_store(row: DepthwiseRow, pixels: int) -> Iterator[str]:
-    yield f"ldr r0, [sp, #{_CHANNELS}]"
-    yield f"ldr r12, [sp, #{_ZERO_POINT}]"
-    yield f"ldr r1, [sp, #{_OUTPUT}]"
-    yield "ldr r2, [r0, #4]  @ multipliers"
-    yield "ldr r3, [r0, #20]"
+def _requantise_and_store(row: DepthwiseRow, pixels: int, names: dict[str, str]) -> Iterator[str]:
+    yield f"ldr {names['constants']}, [sp, #{_CHANNELS}]"
+    yield f"ldr {names['zero_point']}, [sp, #{_ZERO_POINT}]"
+    yield f"ldr {names['output']}, [sp, #{_OUTPUT}]"
+    yield f"ldr {names['low']}, [{names['constants']}, #4]  @ multipliers"
+    yield f"ldr {names['high']}, [{names['constants']}, #20]"
     for pixel in range(pixels):
-        for channel, multiplier in ((0, "r2"), (1, "r3")):
+        for channel, half in enumerate(("low", "high")):
             value = _accumulator(pixel, channel)
-            yield f"smmlar {value}, {value}, {multiplier}, r12"
+            yield f"smmlar {value}, {value}, {names[half]}, {names['zero_point']}"
             yield f"ssat {value}, #8, {value}"
-            yield f"strb {value}, [r1, #{pixel * row.channels + 2 * channel}]"
+            place = pixel * row.channels + 2 * channel
+            yield f"strb {value}, [{names['output']}, #{place}]"
 
 
-def _next_block(row: DepthwiseRow, pixels: int, count: int) -> Iterator[str]:
-    """Advance along the row; `r1` is the output still."""
-    yield f"ldr r3, [sp, #{_COLUMN}]"
+def _next_block(row: DepthwiseRow, pixels: int, count: int, names: dict[str, str]) -> Iterator[str]:
+    output, column, blocks = names["next_output"], names["next_column"], names["blocks"]
+    yield f"ldr {names['column']}, [sp, #{_COLUMN}]"
     if count > 1:
-        yield f"ldr r2, [sp, #{_BLOCKS}]"
-    yield f"add r1, #{pixels * row.channels}"
-    yield f"add r3, #{pixels * row.stride * row.pixel_bytes}"
-    yield f"str r1, [sp, #{_OUTPUT}]"
-    yield f"str r3, [sp, #{_COLUMN}]"
+        yield f"ldr {names['blocks_left']}, [sp, #{_BLOCKS}]"
+    yield f"add {output}, {names['output']}, #{pixels * row.channels}"
+    yield f"add {column}, {names['column']}, #{pixels * row.stride * row.pixel_bytes}"
+    yield f"str {output}, [sp, #{_OUTPUT}]"
+    yield f"str {column}, [sp, #{_COLUMN}]"
     if count > 1:
-        yield "subs r2, #1"
-        yield f"str r2, [sp, #{_BLOCKS}]"
+        yield f"subs {blocks}, {names['blocks_left']}, #1"
+        yield f"str {blocks}, [sp, #{_BLOCKS}]"
         yield "bne 2b"
 
 
 def _next_pair(row: DepthwiseRow) -> Iterator[str]:
-    """Back to the start of the row; pairs are channels 0 and 2, then 1 and 3, of each four.
-
-    `r1` and `r3` are output and column still, one row's length ahead.
-    """
+    """Back to the start of the row; pairs are channels 0 and 2, then 1 and 3, of each four."""
+    yield f"ldr r1, [sp, #{_OUTPUT}]"
+    yield f"ldr r3, [sp, #{_COLUMN}]"
     yield f"ldr r0, [sp, #{_WEIGHTS}]"
     yield f"ldr r2, [sp, #{_NEXT_CHANNEL}]  @ 1 and 3 in turn"
     yield f"ldr r4, [sp, #{_CHANNELS}]"

@@ -1,0 +1,26 @@
+"""Every kernel its turn: choices that do not go by figures, so that all kernels get figures."""
+
+import random
+from functools import partial
+
+from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernels import Choose, Kernel, candidates
+from automcu.compiler.kernels.stripes import stripes_kernel
+from automcu.compiler.operators import Stripes
+from automcu.devices.profile import Device
+
+_LAST_RESORT = 0.3  # portable kernels beside special ones are slow, and networks have others
+
+
+def varied_choice(seed: int) -> Choose:
+    """A choice by lot among the kernels that can carry out an operator; equal seeds, equal lots."""
+
+    def choose(operator: Operator, graph: Graph, device: Device) -> Kernel:
+        if isinstance(operator.attributes, Stripes):
+            return stripes_kernel(operator, graph, partial(choose, device=device))
+        *special, portable = candidates(operator, graph, device)
+        weights = [1.0] * len(special) + [_LAST_RESORT]
+        lots = random.Random(f"{seed} {operator.name}")
+        return lots.choices([*special, portable], weights)[0]
+
+    return choose
