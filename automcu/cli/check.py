@@ -123,7 +123,7 @@ def _cost(
 def _remedies(
     judged: "Architecture | Graph", device: "Device", limits: Limits
 ) -> "tuple[Remedy, ...]":
-    from automcu.cost import architecture_remedies, board_remedies
+    from automcu.cost import architecture_remedies, bits_remedies, board_remedies
     from automcu.devices import all_devices
     from automcu.space import Architecture
 
@@ -131,4 +131,7 @@ def _remedies(
     if isinstance(judged, Architecture):
         return architecture_remedies(judged, device, boards, **limits)
     ram = limits["max_ram_bytes"]
-    return board_remedies(lambda board: _cost(judged, board, ram)[0], device, boards, **limits)
+    return (
+        *bits_remedies(judged, lambda graph: _cost(graph, device, ram)[0], device, **limits),
+        *board_remedies(lambda board: _cost(judged, board, ram)[0], device, boards, **limits),
+    )

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
         Survey,
         Verdict,
     )
-    from automcu.cost.remedies import architecture_remedies, board_remedies, with_remedies
+    from automcu.cost.remedies import (
+        architecture_remedies,
+        bits_remedies,
+        board_remedies,
+        with_remedies,
+    )
     from automcu.cost.space_survey import survey
     from automcu.cost.survey_cache import cached_survey
     from automcu.cost.verdict import check
@@ -41,6 +46,7 @@ else:
             ),
             "remedies": (
                 "architecture_remedies",
+                "bits_remedies",
                 "board_remedies",
                 "with_remedies",
             ),
@@ -61,6 +67,7 @@ __all__ = [
     "Survey",
     "Verdict",
     "architecture_remedies",
+    "bits_remedies",
     "board_remedies",
     "by_rows",
     "cached_survey",

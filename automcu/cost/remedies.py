@@ -1,14 +1,17 @@
 """What would fit instead of a network that does not: few changes, each with computed figures.
 
 One thing is changed at a time, by the smallest step that keeps to all limits: the width, the
-resolution, the depth, or the board.
+resolution, the depth, the bits of the weights, or the board.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from automcu.cost.estimation import estimate
+from automcu.compiler import Graph, compile_graph
+from automcu.cost.architecture_graph import architecture_graph
+from automcu.cost.estimation import estimate, estimate_program
 from automcu.cost.records import Estimate, Limit, Remedy, Verdict
 from automcu.cost.verdict import check
+from automcu.cost.weight_bits import widths_below, with_weight_bits
 from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
 from automcu.space import Architecture, Skeleton
@@ -31,7 +34,10 @@ def architecture_remedies(
     max_ram_bytes: int | None = None,
     max_flash_bytes: int | None = None,
 ) -> tuple[Remedy, ...]:
-    """Return what would make the cell fit: at most one of each kind of change, and two boards."""
+    """Return what would make the cell fit: at most one of each kind of change, and two boards.
+
+    Fewer bits are those of the network once it is trained: `automcu compile --weights`.
+    """
     judge = _judge(max_latency_ms, max_ram_bytes, max_flash_bytes)
     found = []
     for steps in _smaller_skeletons(architecture.skeleton):
@@ -41,6 +47,15 @@ def architecture_remedies(
             if verdict.fits:
                 found.append(_remedy(change, verdict))
                 break
+    graph = architecture_graph(architecture)
+    bits = bits_remedies(
+        graph,
+        lambda narrow: estimate_program(compile_graph(narrow, device), device),
+        device,
+        max_latency_ms,
+        max_ram_bytes,
+        max_flash_bytes,
+    )
     others = board_remedies(
         lambda board: estimate(architecture, board),
         device,
@@ -49,7 +64,29 @@ def architecture_remedies(
         max_ram_bytes,
         max_flash_bytes,
     )
-    return (*found, *others)
+    return (*found, *bits, *others)
+
+
+def bits_remedies(
+    graph: Graph,
+    estimate_of: Callable[[Graph], Estimate],
+    device: Device,
+    max_latency_ms: float | None = None,
+    max_ram_bytes: int | None = None,
+    max_flash_bytes: int | None = None,
+) -> tuple[Remedy, ...]:
+    """Return the most bits of weights with which the network keeps the limits, if fewer help.
+
+    They do where flash is the limit that is broken; what they cost in accuracy is not known here.
+    """
+    judge = _judge(max_latency_ms, max_ram_bytes, max_flash_bytes)
+    if {limit.limit for limit in judge(estimate_of(graph), device).limits} != {"flash"}:
+        return ()
+    for bits in widths_below(graph):
+        verdict = judge(estimate_of(with_weight_bits(graph, bits)), device)
+        if verdict.fits:
+            return (_remedy(f"weights of {bits} bits", verdict),)
+    return ()
 
 
 def board_remedies(

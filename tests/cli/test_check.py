@@ -1,7 +1,10 @@
 """`automcu check` says what would fit instead."""
 
 import json
+import os
+from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from automcu.cli import app
@@ -27,4 +30,20 @@ def test_a_latency_is_printed_with_its_error_bar() -> None:
     document = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     percent = document["latency_percent"]
     assert 0 < percent < 20
-    assert f" ms ± {percent:.1f} %" in CliRunner().invoke(app, arguments).stdout
+    printed = " ".join(CliRunner().invoke(app, arguments).stdout.split())
+    assert f" ms ± {percent:.1f} %" in printed
+
+
+def test_a_model_file_that_is_too_large_brings_fewer_bits_which_then_fit() -> None:
+    data = Path(os.environ.get("AUTOMCU_DATA", "../shared/data")) / "mlperf_tiny"
+    model = data / "pretrainedResnet_quant.tflite"
+    if not model.is_file():
+        pytest.skip("the MLPerf Tiny models are not here: point AUTOMCU_DATA at them")
+    arguments = ("check", str(model), "--device", "stm32f407g-disc1", "--max-flash", "70 KB")
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    assert result.exit_code == 1
+    remedies = json.loads(result.stdout)["remedies"]
+    assert remedies[0]["change"] == "weights of 4 bits"
+    narrow = CliRunner().invoke(app, [*arguments, "--weights", "4", "--json"])
+    assert narrow.exit_code == 0
+    assert json.loads(narrow.stdout)["flash_bytes"] == remedies[0]["flash_bytes"]

@@ -2,7 +2,19 @@
 
 import pytest
 
-from automcu.cost import architecture_remedies, check, estimate, with_remedies
+from automcu.compiler import compile_graph
+from automcu.compiler.narrow_weights import narrow_weights
+from automcu.compiler.passes import optimise
+from automcu.cost import (
+    architecture_remedies,
+    bits_remedies,
+    check,
+    estimate,
+    estimate_program,
+    with_remedies,
+)
+from automcu.cost.architecture_graph import architecture_graph
+from automcu.cost.random_weights import with_random_weights
 from automcu.devices import Device, find_device, shipped_devices
 from automcu.space import Architecture, Skeleton
 
@@ -63,3 +75,41 @@ def test_where_nothing_fits_the_help_says_so(device: Device) -> None:
     verdict = with_remedies(check(now, device, max_latency_ms=limit), remedies)
     assert remedies == ()
     assert "no single smaller step" in (verdict.limits[0].help or "")
+
+
+@pytest.mark.parametrize("bits", [6, 4, 3, 2])
+def test_fewer_bits_are_the_most_that_keep_the_flash_limit(device: Device, bits: int) -> None:
+    weights = with_random_weights(optimise(architecture_graph(BIG)), 1)
+    narrowed = compile_graph(narrow_weights(weights, bits), device)
+    limit = estimate_program(narrowed, device).flash_bytes
+    remedies = {
+        one.change: one for one in architecture_remedies(BIG, device, [], None, None, limit)
+    }
+    (change,) = [change for change in remedies if change.startswith("weights")]
+    assert change == f"weights of {bits} bits"
+    assert remedies[change].flash_bytes == limit
+
+
+def test_fewer_bits_do_not_help_where_flash_is_not_what_is_short(device: Device) -> None:
+    now = estimate(BIG, device)
+    for limits in (
+        {"max_latency_ms": now.latency_ms / 2},
+        {"max_ram_bytes": now.ram_bytes - 1},
+        {"max_flash_bytes": now.flash_bytes - 1, "max_latency_ms": now.latency_ms / 2},
+        {},
+    ):
+        remedies = architecture_remedies(BIG, device, [], **limits)  # type: ignore[arg-type]
+        assert not [one for one in remedies if one.change.startswith("weights")]
+
+
+def test_weights_that_are_narrow_already_only_get_narrower(device: Device) -> None:
+    graph = narrow_weights(with_random_weights(architecture_graph(BIG), 1), 4)
+    needed = estimate_program(compile_graph(graph, device), device)
+    (found,) = bits_remedies(
+        graph,
+        lambda one: estimate_program(compile_graph(one, device), device),
+        device,
+        max_flash_bytes=needed.flash_bytes - 1,
+    )
+    assert found.change == "weights of 3 bits"
+    assert found.flash_bytes < needed.flash_bytes

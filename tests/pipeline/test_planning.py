@@ -1,5 +1,6 @@
 """Planning where the accuracy table is missing: untrained networks are rated instead."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ def test_without_the_embedded_table_untrained_networks_are_rated(
 ) -> None:
     monkeypatch.setattr("automcu.pipeline.planning.accuracy_prior", _missing)
     monkeypatch.setattr("automcu.cost.space_survey.accuracy_prior", _missing)
+    # One skeleton and few cells are enough, and quick.
+    monkeypatch.setattr(sys.modules["automcu.planner.plan"], "SURVEYS", 1)
+    monkeypatch.setattr(sys.modules["automcu.planner.plan"], "_RATED", 4)
     job = start_job(tmp_path / "run", small, Settings(budget=1), Silent())
     plan = make_plan(job, load_dataset("digits"))
     assert plan.prior == "zero-cost proxies"
