@@ -138,6 +138,7 @@ def depthwise_assembly(row: DepthwiseRow) -> list[str]:
 
 
 def _part(row: DepthwiseRow, pixels: int, count: int, first: int) -> Iterator[str]:
+    yield "4:  @ registers change hands"
     if count > 1:
         yield f"movw r2, #{count}"
         yield f"str r2, [sp, #{_BLOCKS}]"
@@ -270,6 +271,7 @@ def _next_block(row: DepthwiseRow, pixels: int, count: int, names: dict[str, str
 
 def _next_pair(row: DepthwiseRow) -> Iterator[str]:
     """Back to the start of the row; pairs are channels 0 and 2, then 1 and 3, of each four."""
+    yield "4:  @ the next two channels"
     yield f"ldr r1, [sp, #{_OUTPUT}]"
     yield f"ldr r3, [sp, #{_COLUMN}]"
     yield f"ldr r0, [sp, #{_WEIGHTS}]"

@@ -53,12 +53,17 @@ class _Run:
     place: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
 
+    def free_of(self, names: Sequence[str]) -> bool:
+        """Whether none of these registers is in the pool."""
+        return not set(names) & set(self.free)
+
 
 def order_for_dual_issue(lines: Sequence[str], pool: Sequence[str] = ()) -> list[str]:
     """The same instructions, each straight line among them in an order that issues in pairs.
 
     Raises:
-        ValueError: the pool is too small for the values that are alive at once.
+        ValueError: the pool is too small for the values that are alive at once, or a straight
+            line takes registers from it and names some of it as well.
     """
     ordered: list[str] = []
     straight: list[str] = []
@@ -75,6 +80,8 @@ def _schedule(lines: Sequence[str], pool: Sequence[str]) -> list[str]:
     instructions = [_decode(line) for line in lines]
     run = _Run(instructions, _dependencies(instructions), _use_counts(instructions), list(pool))
     waiting = list(range(len(instructions)))
+    if run.uses and any(not run.free_of(i.reads + i.writes) for i in instructions):
+        raise ValueError("registers of the pool are named beside v0, v1, ...")
     definers = [i for i, instruction in enumerate(instructions) if instruction.defines]
     cycle = idle = 0
     while waiting:
