@@ -5,9 +5,10 @@ what cells add follows from the counts of `cell_structure` and the costs of `sta
 hold the sums against compiling whole networks.
 """
 
+import math
 import time
-from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,19 +70,12 @@ def survey(
         "latency": costs.latency_ms > (np.inf if max_latency_ms is None else max_latency_ms),
     }
     fits = ~np.any(list(broken.values()), axis=0)
-    networks = cell_structures("portable").networks
-    excluded: Counter[str] = Counter()
-    feasible: list[FeasibleCell] = []
-    connected = 0
-    for index, cell in enumerate(all_cells()):
-        if not cell.is_connected:
-            continue
-        connected += 1
-        row = networks[cell.without_dead_edges().edges]
-        if fits[row]:
-            feasible.append(_feasible_cell(index, cell, row, costs, prior))
-        else:
-            excluded.update(name for name, rows in broken.items() if rows[row])
+    connected = _connected_cells()
+    rows = np.array([cell.row for cell in connected])
+    excluded = {name: int(breaks[rows].sum()) for name, breaks in broken.items()}
+    feasible = _feasible_cells(
+        [cell for cell, kept in zip(connected, fits[rows], strict=True) if kept], costs, prior
+    )
     feasible.sort(key=lambda cell: (-(cell.prior or 0.0), cell.latency_ms, cell.index))
     lightest = compile_graph(
         architecture_graph(Architecture(cell=str(LIGHTEST), skeleton=skeleton)), device
@@ -91,8 +85,8 @@ def survey(
         skeleton=skeleton,
         cells=len(all_cells()),
         feasible=len(feasible),
-        disconnected=len(all_cells()) - connected,
-        excluded=dict(excluded),
+        disconnected=len(all_cells()) - len(connected),
+        excluded={name: count for name, count in excluded.items() if count},
         seconds=time.perf_counter() - start,
         feasible_cells=tuple(feasible),
         front=_front(feasible),
@@ -149,17 +143,42 @@ def _peaks(stage: StageCosts) -> NDArray[np.int64]:
     return np.asarray(needed.max(axis=2).min(axis=1))
 
 
-def _feasible_cell(
-    index: int, cell: Cell, row: int, costs: SpaceCosts, prior: AccuracyTable
-) -> FeasibleCell:
-    return FeasibleCell.model_construct(
-        index=index,
-        architecture=str(cell),
-        prior=prior.accuracy(cell),
-        latency_ms=float(costs.latency_ms[row]),
-        flash_bytes=int(costs.flash_bytes[row]),
-        ram_bytes=int(costs.ram_bytes[row]),
+@dataclass(frozen=True)
+class _ConnectedCell:
+    """A cell, how it is written, and its row in `SpaceCosts`."""
+
+    index: int
+    text: str
+    row: int
+
+
+@cache
+def _connected_cells() -> tuple[_ConnectedCell, ...]:
+    """The same for every survey, and half of a survey's time."""
+    networks = cell_structures("portable").networks
+    return tuple(
+        _ConnectedCell(index, str(cell), networks[cell.without_dead_edges().edges])
+        for index, cell in enumerate(all_cells())
+        if cell.is_connected
     )
+
+
+def _feasible_cells(
+    cells: list[_ConnectedCell], costs: SpaceCosts, prior: AccuracyTable
+) -> list[FeasibleCell]:
+    latency, flash = costs.latency_ms.tolist(), costs.flash_bytes.tolist()
+    ram, accuracies = costs.ram_bytes.tolist(), prior.accuracies.tolist()
+    return [
+        FeasibleCell.model_construct(
+            index=cell.index,
+            architecture=cell.text,
+            prior=None if math.isnan(accuracies[cell.index]) else accuracies[cell.index],
+            latency_ms=latency[cell.row],
+            flash_bytes=flash[cell.row],
+            ram_bytes=ram[cell.row],
+        )
+        for cell in cells
+    ]
 
 
 def _front(by_prior: list[FeasibleCell]) -> tuple[FeasibleCell, ...]:

@@ -23,15 +23,24 @@ def all_devices() -> dict[str, Device]:
         WrongInputError: a profile is wrong, or $AUTOMCU_PROFILES is not a folder.
     """
     devices = shipped_devices()
-    named = os.environ.get(_USER_FOLDER_VARIABLE)
-    if named and not Path(named).is_dir():
-        raise WrongInputError(
-            f"{_USER_FOLDER_VARIABLE} names {named}, which is not a folder. Correct or unset it."
-        )
-    for folder in dict.fromkeys((_own_folder(), user_folder())):
-        if folder is not None and folder.is_dir():
-            devices.update(_load_all(folder))
+    for folder in _user_folders():
+        devices.update(_load_all(folder))
     return dict(sorted(devices.items()))
+
+
+def device_with_id(device_id: str) -> Device | None:
+    """Return the device with exactly this id, reading no other profile; None where there is none.
+
+    Raises:
+        WrongInputError: its profile is wrong, or $AUTOMCU_PROFILES is not a folder.
+    """
+    if Path(device_id).name != device_id:
+        return None
+    for folder in (*reversed(_user_folders()), resource_folder("hw_profiles")):
+        path = folder / f"{device_id}.toml"
+        if path.is_file():
+            return load_profile(path)
+    return None
 
 
 def shipped_devices() -> dict[str, Device]:
@@ -52,6 +61,17 @@ def user_folder() -> Path:
             f"There is no home folder for profiles. Name a folder in {_USER_FOLDER_VARIABLE}."
         )
     return folder
+
+
+def _user_folders() -> list[Path]:
+    """The user's folders that exist; profiles in a later one replace those in an earlier one."""
+    named = os.environ.get(_USER_FOLDER_VARIABLE)
+    if named and not Path(named).is_dir():
+        raise WrongInputError(
+            f"{_USER_FOLDER_VARIABLE} names {named}, which is not a folder. Correct or unset it."
+        )
+    folders = dict.fromkeys((_own_folder(), Path(named) if named else None))
+    return [folder for folder in folders if folder is not None and folder.is_dir()]
 
 
 def _own_folder() -> Path | None:

@@ -3,7 +3,7 @@
 import difflib
 import re
 
-from automcu.devices.catalogue import all_devices
+from automcu.devices.catalogue import all_devices, device_with_id
 from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
 
@@ -22,9 +22,11 @@ def find_device(name: str) -> Device:
         WrongInputError: no device is called that (the message has the nearest names), or several
             are (the message lists them).
     """
+    # A profile of a bare part may be called as a board's MCU is: an id comes first.
+    called = device_with_id(name)
+    if called is not None:
+        return called
     devices = all_devices()
-    if name in devices:  # a profile of a bare part may be called as a board's MCU is
-        return devices[name]
     names = {device_id: _names(device) for device_id, device in devices.items()}
     for matches in (_exact(name, names), _within(name, names), _beginning(name, names)):
         if len(matches) == 1:
