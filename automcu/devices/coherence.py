@@ -1,15 +1,20 @@
 """What a profile's figures must obey among themselves, beyond the type of each."""
 
+import math
 import re
 from collections.abc import Iterator
 from itertools import combinations
 
-from automcu.devices.profile import Core, Device, Family, MemoryRegion
+from automcu.devices.profile import Core, Device, Family, Latency, MemoryRegion
 
 _ADDRESS_SPACE = 1 << 32
 _LARGEST_INTERNAL_BYTES = 16 << 20  # more than any microcontroller has on its die
 _LARGEST_PSRAM_BYTES = 64 << 20
+_SMALLEST_BYTES = 1 << 10  # less is a size in kilobytes
 _SLOWEST_HZ = 1_000_000
+_OSCILLATOR_HZ = range(1_000_000, 100_000_001)  # what the parts' clock inputs take, generously
+_MILLIAMPERE = (0.1, 1000.0)
+_VOLT = (1.0, 5.5)
 _REGION_NAME = re.compile(r"[a-z][a-z0-9_]*")  # it becomes a name in the linker script
 _USES = ("code", "weights", "data", "stack", "arena")
 _BAUD_RATES = range(1_200, 4_000_001)
@@ -39,6 +44,25 @@ def _contradictions(device: Device) -> Iterator[str]:
     yield from _layout_problems(device)
     yield from _flashing_problems(device)
     yield from _electrical_problems(device)
+    for number, figures in enumerate(device.latency):
+        yield from _latency_problems(f"latency[{number}]", figures)
+    for compiler in ("gcc", "zig"):
+        if sum(figures.compiler == compiler for figures in device.latency) > 1:
+            yield f"latency: two tables are of {compiler}; expected one for each compiler"
+
+
+def _latency_problems(key: str, figures: Latency) -> Iterator[str]:
+    if not figures.coefficients:
+        yield f"{key}.coefficients: expected cycles per unit of work; there are none"
+    for name, cycles in figures.coefficients.items():
+        if not 0 <= cycles < math.inf:
+            yield f'{key}.coefficients."{name}": expected cycles, 0 or more, got {cycles:g}'
+    for name, percent in (
+        ("residual_percent", figures.residual_percent),
+        ("network_percent", figures.network_percent),
+    ):
+        if percent is not None and not 0 <= percent < math.inf:
+            yield f"{key}.{name}: expected percent, 0 or more, got {percent:g}"
 
 
 def _clock_problems(device: Device) -> Iterator[str]:
@@ -50,8 +74,11 @@ def _clock_problems(device: Device) -> Iterator[str]:
             f"clock_hz: expected {_SLOWEST_HZ} to {highest_hz} for {device.family}, "
             f"got {device.clock_hz}"
         )
-    if device.oscillator.hz <= 0:
-        yield f"oscillator.hz: expected a positive number, got {device.oscillator.hz}"
+    if device.oscillator.hz not in _OSCILLATOR_HZ:
+        yield (
+            f"oscillator.hz: expected hertz, {_OSCILLATOR_HZ.start} to {_OSCILLATOR_HZ.stop - 1}, "
+            f"got {device.oscillator.hz}"
+        )
 
 
 def _region_problems(index: int, region: MemoryRegion) -> Iterator[str]:
@@ -59,8 +86,11 @@ def _region_problems(index: int, region: MemoryRegion) -> Iterator[str]:
     largest = _LARGEST_PSRAM_BYTES if region.kind == "psram" else _LARGEST_INTERNAL_BYTES
     if not _REGION_NAME.fullmatch(region.name):
         yield f"{key}.name: expected lower-case letters, digits and _, got {region.name!r}"
-    if not 0 < region.size <= largest:
-        yield f"{key}.size: expected 1 to {largest} bytes for {region.kind}, got {region.size}"
+    if not _SMALLEST_BYTES <= region.size <= largest:
+        yield (
+            f"{key}.size: expected {_SMALLEST_BYTES} to {largest} bytes for {region.kind}, "
+            f"got {region.size}"
+        )
     if region.address < 0 or region.address + region.size > _ADDRESS_SPACE:
         yield f"{key}.address: the region must lie within 32 address bits"
     writable = {"data", "stack", "arena"}.intersection(region.holds)
@@ -106,9 +136,11 @@ def _electrical_problems(device: Device) -> Iterator[str]:
             f"serial.baud_rate: expected {_BAUD_RATES.start} to {_BAUD_RATES.stop - 1}, "
             f"got {device.serial.baud_rate}"
         )
-    if device.power.active_milliampere <= 0:
-        yield "power.active_milliampere: expected a positive number"
-    if device.power.supply_volt <= 0:
-        yield "power.supply_volt: expected a positive number"
+    for name, value, (lowest, highest), unit in (
+        ("active_milliampere", device.power.active_milliampere, _MILLIAMPERE, "milliampere"),
+        ("supply_volt", device.power.supply_volt, _VOLT, "volt"),
+    ):
+        if not lowest <= value <= highest:  # NaN, too
+            yield f"power.{name}: expected {lowest:g} to {highest:g} {unit}, got {value:g}"
     if not device.sources:
         yield "sources: every figure needs its datasheet or reference manual"

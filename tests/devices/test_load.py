@@ -33,8 +33,9 @@ def test_a_profile_reads_back_as_written(tmp_path: Path) -> None:
         ("wait_states = 5", "wait_states = 5\nwaits = 5", "flash_timing.waits", "not permitted"),
         ("wait_states = 5", "", "flash_timing.wait_states", "required"),
         ("wait_states = 5", "wait_states = -1", "flash_timing", "negative"),
-        ("size = 131_072", "size = 0", "memory[1].size", "1 to"),
-        ("size = 131_072", "size = 131_072_000_000", "memory[1].size", "1 to"),
+        ("size = 131_072", "size = 0", "memory[1].size", "1024 to"),
+        ("size = 131_072", "size = 128", "memory[1].size", "1024 to 16777216 bytes"),
+        ("size = 131_072", "size = 131_072_000_000", "memory[1].size", "1024 to"),
         ("address = 0x1000_0000", "address = 0x2000_8000", "memory", "'sram' and 'ccm' overlap"),
         ("address = 0x1000_0000", "address = 0xFFFF_FFF0", "memory[2].address", "32 address bits"),
         ('name = "ccm"', 'name = "sram"', "memory", "two regions"),
@@ -44,8 +45,14 @@ def test_a_profile_reads_back_as_written(tmp_path: Path) -> None:
         ("count = 7", "count = 6", "flashing.flash_sectors", "1048576 bytes"),
         ("bootloader_device_id = 0x413", "", "flashing.bootloader_device_id", "needs it"),
         ("baud_rate = 115_200", "baud_rate = 50", "serial.baud_rate", "1200"),
-        ("hz = 8_000_000", "hz = 0", "oscillator.hz", "positive"),
-        ("active_milliampere = 40.0", "active_milliampere = 0", "power", "positive"),
+        ("hz = 8_000_000", "hz = 0", "oscillator.hz", "hertz, 1000000 to"),
+        ("hz = 8_000_000", "hz = 8", "oscillator.hz", "hertz, 1000000 to"),
+        ("milliampere = 40.0", "milliampere = 0", "power.active_milliampere", "0.1 to 1000 milli"),
+        ("milliampere = 40.0", "milliampere = nan", "power.active_milliampere", "0.1 to 1000"),
+        ("supply_volt = 3.3", "supply_volt = 3300.0", "power.supply_volt", "1 to 5.5 volt"),
+        ("clock_hz = 168_000_000", "clock_hz = 168", "clock_hz", "expected 1000000 to"),
+        ('family = "stm32f4"', 'family = "stm32f1"', "family", "'stm32f4'"),
+        ('id = "stm32f4', 'colour = "red"\nid = "stm32f4', "colour", "not permitted"),
         ('id = "stm32f407g-disc1"', 'id = "another"', "id", "stm32f407g-disc1"),
     ],
 )
@@ -70,3 +77,56 @@ def test_a_file_that_is_not_toml_is_told(tmp_path: Path) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(WrongInputError, match=r"nothing\.toml cannot be read"):
         load_profile(tmp_path / "nothing.toml")
+
+
+FIGURES = """
+[[latency]]
+source = "virtual"
+date = "2026-01-01"
+compiler = "gcc"
+compiler_version = "12"
+residual_percent = 5.0
+
+[latency.coefficients]
+"add/words" = 3.0
+"""
+
+
+@pytest.mark.parametrize(
+    "old, new, key, expected",
+    [
+        ('"add/words" = 3.0', '"add/words" = -3.0', 'latency[0].coefficients."add/words"', "0 or"),
+        (
+            '"add/words" = 3.0',
+            '"add/words" = inf',
+            'latency[0].coefficients."add/words"',
+            "got inf",
+        ),
+        ('"add/words" = 3.0', "", "latency[0].coefficients", "there are none"),
+        (
+            "residual_percent = 5.0",
+            "residual_percent = -1.0",
+            "latency[0].residual_percent",
+            "0 or",
+        ),
+        ('source = "virtual"', 'source = "guessed"', "latency[0].source", "'measured'"),
+        ('compiler = "gcc"', 'compiler = "iar"', "latency[0].compiler", "'gcc' or 'zig'"),
+        ("[latency.coefficients]", "[latency.cycles]", "latency[0].coefficients", "required"),
+    ],
+)
+def test_wrong_latency_figures_are_told_with_file_key_and_expectation(
+    tmp_path: Path, old: str, new: str, key: str, expected: str
+) -> None:
+    head = GOOD.split("[[latency]]")[0]
+    assert load_profile(write(tmp_path, head + FIGURES)).latency
+    path = write(tmp_path, head + FIGURES.replace(old, new))
+    with pytest.raises(WrongInputError) as caught:
+        load_profile(path)
+    assert f"{path}: {key}" in str(caught.value)
+    assert expected in str(caught.value)
+
+
+def test_two_latency_tables_of_one_compiler_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD.split("[[latency]]")[0] + FIGURES + FIGURES)
+    with pytest.raises(WrongInputError, match="two tables are of gcc"):
+        load_profile(path)
