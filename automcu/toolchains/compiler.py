@@ -93,8 +93,8 @@ def find_compiler(core: Core) -> Compiler:
     """
     if core not in _ARM_CORES:
         raise ToolError(
-            f"There is no compiler for {core} among those that automcu drives. "
-            "Compile the generated C with the vendor's tools instead."
+            f"There are no kernels and no compiler for {core} yet: such boards can be listed only. "
+            f"Choose a board with a {', '.join(_ARM_CORES)}; `automcu devices` lists all."
         )
     choice = os.environ.get(_CHOICE_VARIABLE, "")
     if choice not in ("", "gcc", "zig"):
