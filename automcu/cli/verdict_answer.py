@@ -36,6 +36,7 @@ def verdict_answer(verdict: Verdict, more: dict[str, Any] | None = None) -> Answ
         "macs": needed.macs,
         "layers": [
             layer.model_dump(include={"name", "op", "variant", "macs", "cycles"})
+            | {"others": {other.variant: other.cycles for other in layer.others}}
             for layer in needed.layers
         ],
         **(more or {}),

@@ -35,6 +35,7 @@ class _Layer:
     title: str
     name: str
     shapes: str
+    kernel: str
     function: str
     arguments: tuple[str, ...]
     parameters_type: str | None
@@ -131,12 +132,21 @@ def _layer(index: int, operator: Operator, program: Program) -> _Layer:
             "x".join(str(size) for size in graph.tensors[name].shape)
             for name in (operator.inputs[0], operator.output)
         ),
+        kernel=_choice(kernel),
         function=kernel.function,
         arguments=_arguments(index, operator, kernel, program),
         parameters_type=kernel.parameters_type,
         fields=(*fields, *constants.fields.items()),
         arrays=arrays,
     )
+
+
+def _choice(kernel: Kernel) -> str:
+    """The kernel, and by how many modelled cycles it beat the next best."""
+    if not kernel.candidates:
+        return kernel.variant
+    chosen, second = kernel.candidates[:2]
+    return f"{chosen.variant}, {chosen.cycles} cycles (modelled; {second.variant}: {second.cycles})"
 
 
 def _arguments(index: int, operator: Operator, kernel: Kernel, program: Program) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from automcu.compiler.shapes import operator_macs
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.code_size import program_code_bytes, runtime_size
 from automcu.cost.latency import latency_of, layer_cycles
-from automcu.cost.records import Estimate, LayerCost
+from automcu.cost.records import Estimate, LayerCost, OtherKernel
 from automcu.devices.profile import Device
 from automcu.space import Architecture
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
@@ -35,6 +35,10 @@ def estimate_program(program: Program, device: Device) -> Estimate:
             cycles=layer_cycles(program.kernels[operator.name], figures.coefficients),
             weight_bytes=program.kernels[operator.name].weight_bytes,
             output_shape=program.graph.tensors[operator.output].shape,
+            others=tuple(
+                OtherKernel(variant=other.variant, cycles=other.cycles)
+                for other in program.kernels[operator.name].candidates[1:]
+            ),
         )
         for operator in program.graph.operators
     )

@@ -6,8 +6,18 @@ from automcu.records import Record
 from automcu.space.architecture import Skeleton
 
 
+class OtherKernel(Record):
+    """A kernel that a layer could have had, and its modelled cycles."""
+
+    variant: str
+    cycles: int
+
+
 class LayerCost(Record):
-    """One layer of the compiled program; cycles are modelled, flash wait states included."""
+    """One layer of the compiled program; cycles are modelled, flash wait states included.
+
+    `others` are the kernels that lost to its own.
+    """
 
     name: str
     op: str
@@ -16,6 +26,7 @@ class LayerCost(Record):
     cycles: int
     weight_bytes: int
     output_shape: tuple[int, int, int]
+    others: tuple[OtherKernel, ...] = ()
 
 
 class Estimate(Record):

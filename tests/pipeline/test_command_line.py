@@ -84,7 +84,7 @@ def test_a_model_file_is_checked_compiled_built_and_measured_alone(
     out = tmp_path / "mine"
     compiled = document("compile", model, "--device", "f407", "--out", str(out))
     assert compiled.keys() >= VERDICT_KEYS
-    assert set(compiled["layers"][0]) == {"name", "op", "variant", "macs", "cycles"}
+    assert set(compiled["layers"][0]) == {"name", "op", "variant", "macs", "cycles", "others"}
     document("build", str(out))
     measured = document("bench", str(out))
     assert measured["mismatches"] == 0

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from automcu.compiler.kernels.kernel import Kernel
+from automcu.compiler.kernels.kernel import Candidate, Kernel
 
 _CALL = "call"
 
@@ -32,16 +33,22 @@ def layer_cycles(kernel: Kernel, coefficients: Mapping[str, float]) -> int:
     return round(sum(_coefficient(name, coefficients) * n for name, n in work_of(kernel).items()))
 
 
-def cheapest(candidates: Sequence[Kernel], coefficients: Mapping[str, float]) -> Kernel:
-    """The candidate with the fewest modelled cycles, the first of equals.
+def cheapest(kernels: Sequence[Kernel], coefficients: Mapping[str, float]) -> Kernel:
+    """The kernel with the fewest modelled cycles, the first of equals; it tells whom it beat.
 
     Only those whose every unit of work was fitted take part: a guess could win or lose by being
     one. Where fewer than two are left there is nothing to compare, and the first is taken.
     """
-    fitted = [kernel for kernel in candidates if work_of(kernel).keys() <= coefficients.keys()]
+    fitted = [kernel for kernel in kernels if work_of(kernel).keys() <= coefficients.keys()]
     if len(fitted) < 2:
-        return candidates[0]
-    return min(fitted, key=lambda kernel: layer_cycles(kernel, coefficients))
+        return kernels[0]
+    by_cycles = sorted(
+        ((layer_cycles(kernel, coefficients), place) for place, kernel in enumerate(fitted))
+    )
+    return replace(
+        fitted[by_cycles[0][1]],
+        candidates=tuple(Candidate(fitted[place].variant, cycles) for cycles, place in by_cycles),
+    )
 
 
 def _coefficient(name: str, coefficients: Mapping[str, float]) -> float:

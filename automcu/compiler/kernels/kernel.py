@@ -34,6 +34,14 @@ class LayerConstants:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A kernel that could carry out an operator, and its modelled cycles."""
+
+    variant: str
+    cycles: int
+
+
+@dataclass(frozen=True)
 class Kernel:
     """`settings` are the template's constants.
 
@@ -41,7 +49,8 @@ class Kernel:
     of the layer's parameter record, or None; `template` is a file of firmware/kernels; `work`
     counts what the kernel does, for the latency model; `code` what it is made of beyond its
     category, for the code size model. `parts` are kernels that it calls, and how often: work and
-    code of theirs are not in its own.
+    code of theirs are not in its own. `candidates` are those that it was chosen from, itself
+    first; empty where there was no choice, or no figures to go by.
     """
 
     variant: str
@@ -56,6 +65,7 @@ class Kernel:
     work: Mapping[str, int] = field(default_factory=dict)
     code: Mapping[str, int] = field(default_factory=dict)
     parts: tuple[tuple["Kernel", int], ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
     @property
     def with_parts(self) -> tuple["Kernel", ...]:

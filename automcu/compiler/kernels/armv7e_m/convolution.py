@@ -89,7 +89,7 @@ def _kernel(
         scratch_bytes=shape.scratch_bytes + (packed.unpacked_bytes if packed else 0),
         overwrites=((1,) if residual else ())
         + ((0,) if shape.may_overwrite_input() and not gathers else ()),
-        work=_work(shape, plan, tail)
+        work=_work(shape, plan, tail, gathers)
         | (packed.work(shape.out_height + bool(tail)) if packed else {}),
         code=_code(plan + tail) | ({"unpack/drivers": 1} if packed else {}),
     )
@@ -203,9 +203,14 @@ def _block_settings(plan: _Plan) -> list[dict[str, object]]:
     ]
 
 
-def _work(shape: Ring, plan: _Plan, tail: _Plan) -> dict[str, int]:
+def _work(shape: Ring, plan: _Plan, tail: _Plan, gathers: bool) -> dict[str, int]:
     groups = shape.out_channels // plan[0][0].channels
     work = Counter(shape.work())
+    if gathers:
+        work["gathered"] = sum(work.pop(unit, 0) for unit in ("ring/words", "ring/values"))
+    # Blocks after the first of a row may find the weights in a cache.
+    row_weights = plan[0][0].pair_bytes * shape.out_channels // 2
+    work["block/first_reads"] = (shape.out_height + bool(tail)) * row_weights
     for rows, blocks_of_row in ((shape.out_height, plan), (1, tail)):
         work["groups"] += rows * groups * len(blocks_of_row)
         for block, count, _ in blocks_of_row:
@@ -218,11 +223,12 @@ def _work(shape: Ring, plan: _Plan, tail: _Plan) -> dict[str, int]:
 
 def _loop_work(block: Block) -> dict[str, int]:
     """What one block's loops take: the same code in all kernels, so that figures are shared."""
-    work = {f"block/steps_{block.name}": block.segments * block.steps}
+    work = {
+        f"block/steps_{block.name}": block.segments * block.steps,
+        f"block/passes_{block.issue}": block.segments * block.steps // block.unrolled,
+    }
     if block.segments > 1:
         work[f"block/segments_{block.issue}"] = block.segments
-    if block.steps > block.unrolled:
-        work[f"block/passes_{block.issue}"] = block.segments * block.steps // block.unrolled
     return work
 
 

@@ -82,11 +82,15 @@ class Ring:
         }
 
     def work(self) -> dict[str, int]:
-        """What filling the ring takes, for the latency model."""
+        """What filling the ring takes, for the latency model: the same code in all kernels.
+
+        Channels in fours are widened a word at a time, others value by value.
+        """
+        values = (self.in_height * self.ring_pixels + self.tail_pixels) * self.ring_channels
         return {
             "rows": self.out_height + bool(self.tail_pixels),
-            "widened": (self.in_height * self.ring_pixels + self.tail_pixels) * self.ring_channels,
-            "widened_rows": self.in_height + bool(self.tail_pixels),
+            "ring/words" if self.in_channels % 4 == 0 else "ring/values": values,
+            "ring/rows": self.in_height + bool(self.tail_pixels),
         }
 
     def may_overwrite_input(self) -> bool:
