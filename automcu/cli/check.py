@@ -1,6 +1,7 @@
 """`automcu check`: what a network needs on a board, before it is trained or built."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from automcu.cli.answer import Answer, Debug, Json, respond
 from automcu.cli.limits import Limits, read_limits
 from automcu.cli.options import (
     AccuracyData,
+    CalibrationData,
     CellsPerStage,
     Classes,
     DeviceId,
@@ -32,7 +34,10 @@ if TYPE_CHECKING:
 def check(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="Quantised .onnx or .tflite file, cell, or index."),
+        typer.Argument(
+            metavar="MODEL",
+            help="Quantised .onnx or .tflite file, cell, or index; float .onnx with --calibrate.",
+        ),
     ],
     device: DeviceId,
     stem_channels: StemChannels = 16,
@@ -43,6 +48,7 @@ def check(
     max_latency_ms: MaxLatency = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
+    calibrate: CalibrationData = None,
     weights: Weights = "8",
     data: AccuracyData = None,
     json: Json = False,
@@ -52,6 +58,7 @@ def check(
 
     def command() -> Answer:
         from automcu.cli.by_rows_answer import with_by_rows
+        from automcu.cli.calibrated_answer import quantised_first, with_calibrated
         from automcu.cli.narrowing_answer import with_narrowing
         from automcu.cli.verdict_answer import verdict_answer
         from automcu.cost import check as compare
@@ -68,7 +75,11 @@ def check(
         )
         board = find_device(device)
         limits = read_limits(max_latency_ms, max_ram, max_flash)
-        judged, narrowing = _judged(model, skeleton, board, weights, limits, data)
+        with TemporaryDirectory(prefix="automcu-") as folder:
+            quantised = Path(folder, "quantised.onnx")
+            file, calibrated = quantised_first(Path(model), calibrate, quantised)
+            source = model if calibrate is None else str(file)
+            judged, narrowing = _judged(source, skeleton, board, weights, limits, data)
         needed, rows = _cost(judged, board, limits["max_ram_bytes"])
         verdict = compare(needed, board, **limits)
         if verdict.fits:
@@ -78,7 +89,8 @@ def check(
             answer = verdict_answer(
                 with_remedies(verdict, found), {"remedies": [one.model_dump() for one in found]}
             )
-        return with_by_rows(with_narrowing(answer, narrowing), rows, needed)
+        answer = with_by_rows(with_narrowing(answer, narrowing), rows, needed)
+        return with_calibrated(answer, calibrated)
 
     respond(command, json, debug)
 

@@ -6,16 +6,23 @@ from typing import Annotated
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
+from automcu.cli.calibrated_answer import quantised_first, with_calibrated
 from automcu.cli.limits import read_limits
-from automcu.cli.options import AccuracyData, DeviceId, MaxFlash, MaxRam, Weights
+from automcu.cli.options import AccuracyData, CalibrationData, DeviceId, MaxFlash, MaxRam, Weights
+
+QUANTISED_MODEL = "model.int8.onnx"
 
 
 def compile(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Quantised .onnx or .tflite file.")
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="Quantised .onnx or .tflite file; float .onnx with --calibrate."
+        ),
     ],
     device: DeviceId,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the C project.")],
+    calibrate: CalibrationData = None,
     weights: Weights = "8",
     data: AccuracyData = None,
     max_ram: MaxRam = None,
@@ -24,7 +31,13 @@ def compile(
     debug: Debug = False,
 ) -> None:
     """Compile a model of your own to C for a board."""
-    respond(lambda: _compile(model, device, out, weights, data, max_ram, max_flash), json, debug)
+
+    def command() -> Answer:
+        file, calibrated = quantised_first(model, calibrate, out / QUANTISED_MODEL)
+        answer = _compile(file, device, out, weights, data, max_ram, max_flash)
+        return with_calibrated(answer, calibrated)
+
+    respond(command, json, debug)
 
 
 def _compile(

@@ -49,6 +49,14 @@ AccuracyDatasetName = Annotated[
         help="Which of NATS-Bench's accuracies (cifar10).",
     ),
 ]
+CalibrationData = Annotated[
+    str | None,
+    typer.Option(
+        "--calibrate",
+        metavar="DATA",
+        help="Quantise a float .onnx first, with a data set or a .npz of x as the model takes it.",
+    ),
+]
 StemChannels = Annotated[
     int,
     typer.Option("--stem-channels", "--stem", metavar="N", min=1, help="Width of the skeleton."),

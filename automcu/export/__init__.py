@@ -1,8 +1,19 @@
 """From a trained torch network to a quantised ONNX file, and its accuracy there."""
 
-from automcu.export.evaluation import onnx_accuracy, onnx_logits
+from automcu.export.evaluation import onnx_accuracy, onnx_logits, onnx_outputs
 from automcu.export.float_islands import float_islands
 from automcu.export.float_onnx import export_onnx
 from automcu.export.quantise import quantise_onnx
+from automcu.export.quantise_own import OwnModel, quantise_own, read_own
 
-__all__ = ["export_onnx", "float_islands", "onnx_accuracy", "onnx_logits", "quantise_onnx"]
+__all__ = [
+    "OwnModel",
+    "export_onnx",
+    "float_islands",
+    "onnx_accuracy",
+    "onnx_logits",
+    "onnx_outputs",
+    "quantise_onnx",
+    "quantise_own",
+    "read_own",
+]

@@ -26,21 +26,30 @@ def onnx_accuracy(path: Path, split: Split) -> float:
 
 def onnx_logits(path: Path, inputs_nhwc: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the model's float outputs [n, classes] for images [n, height, width, channels]."""
+    return onnx_outputs(path, np.ascontiguousarray(inputs_nhwc.transpose(0, 3, 1, 2)))
+
+
+def onnx_outputs(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the model's first output for inputs [n, ...] in the layout that it takes.
+
+    Raises:
+        UnsupportedModelError: onnxruntime cannot open the file.
+        WrongInputError: the inputs do not fit.
+    """
     with quiet_onnxruntime():
         session = _open(path)
         source = session.get_inputs()[0]
         fixed = source.shape[0]
         batch = fixed if isinstance(fixed, int) else BATCH
-        images = np.ascontiguousarray(inputs_nhwc.transpose(0, 3, 1, 2))
         try:
             outputs = [
-                session.run(None, {source.name: images[start : start + batch]})[0]
-                for start in range(0, len(images), batch)
+                session.run(None, {source.name: inputs[start : start + batch]})[0]
+                for start in range(0, len(inputs), batch)
             ]
         except Exception as error:
             raise WrongInputError(
-                f"{path} takes inputs {source.shape}, the images are {list(images.shape)}. "
-                "Give images of that size."
+                f"{path} takes inputs {source.shape}, given were {list(inputs.shape)}. "
+                "Give inputs of that size."
             ) from error
     return np.concatenate(outputs)
 

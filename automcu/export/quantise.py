@@ -36,15 +36,15 @@ removed the operator and relies on saturation at the zero point, let negative va
 class _Batches(CalibrationDataReader):  # type: ignore[misc]
     """Feeds onnxruntime's calibrator, whose interface is this base class."""
 
-    def __init__(self, inputs_nhwc: NDArray[np.float32]) -> None:
-        inputs = np.ascontiguousarray(inputs_nhwc.transpose(0, 3, 1, 2), dtype=np.float32)
-        starts = range(0, len(inputs), CALIBRATION_BATCH)
-        self._batches = iter([inputs[start : start + CALIBRATION_BATCH] for start in starts])
+    def __init__(self, name: str, inputs: NDArray[np.float32], batch: int) -> None:
+        self._name = name
+        starts = range(0, len(inputs), batch)
+        self._batches = iter([inputs[start : start + batch] for start in starts])
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         """Return the next feed, or None at the end."""
         batch = next(self._batches, None)
-        return None if batch is None else {INPUT: batch}
+        return None if batch is None else {self._name: batch}
 
 
 def quantise_onnx(
@@ -62,6 +62,22 @@ def quantise_onnx(
         UnsupportedModelError: the file cannot be read, or an operator has no int8 form.
     """
     _check_calibration_inputs(calibration_inputs_nhwc, _input_shape(float_path))
+    inputs = np.ascontiguousarray(calibration_inputs_nhwc.transpose(0, 3, 1, 2), dtype=np.float32)
+    model = quantised_model(float_path, INPUT, inputs, CALIBRATION_BATCH, pixels=True)
+    write_atomically(quantised_path, model.SerializeToString())
+
+
+def quantised_model(
+    float_path: Path, name: str, inputs: NDArray[np.float32], batch: int, pixels: bool
+) -> onnx.ModelProto:
+    """Quantise any float file; `inputs` are fed to its input `name` in the layout that it takes.
+
+    With `pixels` the input is an image in [0, 1] and gets the scale of 8-bit pixels; otherwise its
+    range is that of `inputs`.
+
+    Raises:
+        UnsupportedModelError: the file cannot be quantised, or an operator has no int8 form.
+    """
     with tempfile.TemporaryDirectory(prefix="automcu-") as folder, quiet_onnxruntime():
         prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "quantised.onnx")
         quant_pre_process(
@@ -70,7 +86,7 @@ def quantise_onnx(
         quantize_static(
             prepared,
             quantised,
-            _Batches(calibration_inputs_nhwc),
+            _Batches(name, inputs, batch),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QInt8,
@@ -79,22 +95,22 @@ def quantise_onnx(
             extra_options={
                 "ForceQuantizeNoInputCheck": True,
                 "MinimumRealRange": SMALLEST_RANGE,
-                "TensorQuantOverrides": _input_override(),
+                "TensorQuantOverrides": _pixel_scale(name) if pixels else {},
             },
         )
         model = onnx.load(quantised)
     islands = float_islands(model)
     if islands:
         raise UnsupportedModelError(
-            f"{float_path}: {', '.join(islands)} cannot be quantised to int8. "
+            f"{', '.join(islands)} cannot be quantised to int8. "
             "Replace these layers by ones that can."
         )
-    write_atomically(quantised_path, model.SerializeToString())
+    return model
 
 
-def _input_override() -> dict[str, list[dict[str, Any]]]:
+def _pixel_scale(name: str) -> dict[str, list[dict[str, Any]]]:
     return {
-        INPUT: [
+        name: [
             {
                 "quant_type": QuantType.QInt8,
                 "scale": np.array(INPUT_SCALE, dtype=np.float32),

@@ -1,6 +1,7 @@
 """The whole road, from a brief to a report, and the parts of it that can be entered alone."""
 
 from automcu.pipeline.board_test_set import load_test_set
+from automcu.pipeline.calibrated import Calibrated, calibrate_model_file
 from automcu.pipeline.design import design
 from automcu.pipeline.job import Job
 from automcu.pipeline.model_files import (
@@ -15,6 +16,7 @@ from automcu.pipeline.records import Deployment, Run, Settings, TrainedCandidate
 from automcu.pipeline.run_folder import RunFolder
 
 __all__ = [
+    "Calibrated",
     "Deployment",
     "Job",
     "Narrowing",
@@ -24,6 +26,7 @@ __all__ = [
     "Settings",
     "Silent",
     "TrainedCandidate",
+    "calibrate_model_file",
     "compile_model_file",
     "design",
     "import_model_file",

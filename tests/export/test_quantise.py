@@ -243,5 +243,5 @@ def test_a_file_that_is_not_onnx_is_named(digits: Dataset, tmp_path: Path) -> No
 
 def test_images_of_another_size_are_refused(build: Build, digits: Dataset, tmp_path: Path) -> None:
     export_onnx(build("pools only", resolution=7), (7, 7, 1), tmp_path / "float.onnx")
-    with pytest.raises(WrongInputError, match="Give images of that size"):
+    with pytest.raises(WrongInputError, match="Give inputs of that size"):
         onnx_accuracy(tmp_path / "float.onnx", digits.test)

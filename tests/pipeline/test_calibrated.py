@@ -1,0 +1,123 @@
+"""Float models of users: quantised with their data, compiled, and held against themselves."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from typer.testing import CliRunner
+
+from automcu.cli import app
+from automcu.errors import AutomcuError, UnsupportedModelError, WrongInputError
+from automcu.pipeline import calibrate_model_file, import_model_file
+
+Export = Callable[..., Path]
+
+
+class _Own(nn.Module):
+    """What others export: batch normalisation apart, a hard-swish, a flattened end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.second = nn.Conv2d(8, 16, 3, stride=2, padding=1)
+        self.head = nn.Linear(16 * 16, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        wide = functional.hardswish(self.norm(self.first(images)))
+        return self.head(functional.relu6(self.second(wide)).flatten(1))
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Export:
+    def write(network: nn.Module | None = None, opset: int = 17, **options: object) -> Path:
+        torch.manual_seed(0)
+        path = tmp_path / "float.onnx"
+        image = torch.zeros(1, 1, 8, 8)
+        network = (network or _Own()).eval()
+        torch.onnx.export(
+            network, image, path, opset_version=opset, input_names=["x"], dynamo=False, **options
+        )
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("opset", [11, 17])
+def test_a_float_model_keeps_its_classes(export: Export, tmp_path: Path, opset: int) -> None:
+    found = calibrate_model_file(export(opset=opset), "digits", tmp_path / "int8.onnx")
+    assert found.inputs == 359
+    assert found.same_class is not None
+    assert found.same_class > 0.97
+    assert found.typical_error < 0.01
+    assert import_model_file(tmp_path / "int8.onnx").tensors
+
+
+def test_inputs_of_its_own_are_fed_as_they_are(export: Export, tmp_path: Path) -> None:
+    """Standardised inputs, channels first: neither pixels nor in [0, 1]."""
+    data = tmp_path / "own.npz"
+    inputs = np.random.default_rng(0).normal(size=(200, 1, 8, 8)) * 3
+    np.savez(data, x=inputs.astype(np.float32))
+    found = calibrate_model_file(export(), str(data), tmp_path / "int8.onnx")
+    graph = import_model_file(tmp_path / "int8.onnx")
+    scale = graph.tensors[graph.input].quantisation.scale
+    assert scale == pytest.approx((inputs.max() - inputs.min()) / 255, rel=0.02)
+    assert found.inputs == 200
+    assert found.typical_error < 0.01
+
+
+def test_any_batch_size_may_be_exported(export: Export, tmp_path: Path) -> None:
+    path = export(dynamic_axes={"x": {0: "n"}})
+    assert calibrate_model_file(path, "digits", tmp_path / "int8.onnx").same_class is not None
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((20, 9, 9), "takes 1x8x8"), ((0, 8, 8, 1), "holds no inputs")],
+)
+def test_data_of_another_size_is_refused(
+    export: Export, tmp_path: Path, shape: tuple[int, ...], message: str
+) -> None:
+    np.savez(tmp_path / "own.npz", x=np.zeros(shape, np.float32))
+    with pytest.raises(WrongInputError, match=message):
+        calibrate_model_file(export(), str(tmp_path / "own.npz"), tmp_path / "int8.onnx")
+
+
+def test_a_model_that_is_quantised_already_is_told(export: Export, tmp_path: Path) -> None:
+    calibrate_model_file(export(), "digits", tmp_path / "int8.onnx")
+    with pytest.raises(UnsupportedModelError, match="Leave out --calibrate"):
+        calibrate_model_file(tmp_path / "int8.onnx", "digits", tmp_path / "again.onnx")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.8])
+def test_a_damaged_model_is_told_in_a_sentence(
+    export: Export, tmp_path: Path, share: float
+) -> None:
+    whole = export().read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(AutomcuError):
+        calibrate_model_file(tmp_path / "cut.onnx", "digits", tmp_path / "int8.onnx")
+
+
+def test_compile_keeps_the_quantised_model_beside_the_project(
+    export: Export, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["compile", str(export()), "--device", "f407", "--calibrate", "digits"]
+    answer = CliRunner().invoke(app, [*arguments, "--out", str(out)])
+    assert answer.exit_code == 0, answer.output
+    assert "the same class in" in answer.output
+    assert (out / "model.int8.onnx").is_file()
+    assert (out / "model" / "model.c").is_file()
+
+
+def test_check_answers_for_a_float_model(export: Export) -> None:
+    arguments = ["check", str(export()), "--device", "f407", "--calibrate", "digits", "--json"]
+    answer = CliRunner().invoke(app, arguments)
+    assert answer.exit_code == 0, answer.output
+    assert json.loads(answer.stdout)["calibrated"]["same_class"] > 0.97
