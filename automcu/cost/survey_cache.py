@@ -1,7 +1,7 @@
 """Surveys that were made before: the same question to the same sources has the same answer.
 
-An entry is named by a hash of everything that its answer depends on, and begins with a hash of
-its own content. One that is damaged, cut short or of another version is made anew.
+An entry is named by a hash of everything that its answer depends on. One that is damaged, cut
+short or of another version is made anew.
 """
 
 import hashlib
@@ -15,8 +15,7 @@ from pydantic import ValidationError
 
 from automcu.cost.records import Survey
 from automcu.devices.profile import Device
-from automcu.errors import AutomcuError
-from automcu.records import write_atomically
+from automcu.kept import keep, read_kept
 from automcu.resources import resource_folder
 from automcu.space import Skeleton
 from automcu.toolchains import find_compiler
@@ -29,7 +28,6 @@ _PACKAGE = Path(__file__).parents[1]
 _SOURCES = ("compiler", "cost", "devices", "space", "toolchains")
 _SUFFIXES = {".py", ".json", ".npz"}
 _FIRMWARE_SUFFIXES = {".c", ".h"}
-_DIGEST_LETTERS = 64
 _PRIOR_PACKAGE = "analog-nasbench"
 
 
@@ -56,7 +54,7 @@ def cached_survey(
     from automcu.cost.space_survey import survey  # and with it the compiler: slow to import
 
     found = survey(device, skeleton, *limits, prior=prior)
-    _keep(path, found)
+    keep(path, found.model_dump_json().encode())
     return found
 
 
@@ -100,23 +98,10 @@ def _sources_digest() -> str:
 
 
 def _read(path: Path) -> Survey | None:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    digest, body = content[:_DIGEST_LETTERS], content[_DIGEST_LETTERS:]
-    if hashlib.sha256(body).hexdigest().encode() != digest:
+    body = read_kept(path)
+    if body is None:
         return None
     try:
         return Survey.model_validate_json(body)
     except ValidationError:
         return None
-
-
-def _keep(path: Path, found: Survey) -> None:
-    """Write the entry; a folder that cannot be written to only means that nothing is kept."""
-    body = found.model_dump_json().encode()
-    try:
-        write_atomically(path, hashlib.sha256(body).hexdigest().encode() + body)
-    except AutomcuError:
-        return

@@ -8,6 +8,7 @@ unpickler knows those, and numpy's numbers, and refuses everything else.
 """
 
 import bz2
+import hashlib
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from automcu import __version__
 from automcu.errors import WrongInputError
+from automcu.kept import keep, read_kept
+from automcu.resources import cache_folder
 from automcu.space.benchmark_order import CELL_COUNT
 from automcu.space.cell import Cell
 
@@ -50,11 +54,35 @@ def read_nats_bench(path: Path, dataset: AccuracyDataset) -> NDArray[np.float64]
     """Return test accuracy in percent after 200 epochs, the mean of all seeds; NaN where missing.
 
     `path` is the file or the folder; the result is float64 [15625] in the benchmark's order.
+    Reading takes minutes, so it is kept in the user's cache while the files stay as they are.
 
     Raises:
         WrongInputError: the file is damaged, holds anything but plain data, or is of another
             benchmark; the message names the file.
     """
+    entry = _entry(path, dataset)
+    body = read_kept(entry) if entry else None
+    if body is not None and len(body) == CELL_COUNT * np.dtype(np.float64).itemsize:
+        return np.frombuffer(body, np.float64).copy()
+    accuracies = _read(path, dataset)
+    if entry:
+        keep(entry, accuracies.tobytes())
+    return accuracies
+
+
+def _entry(path: Path, dataset: AccuracyDataset) -> Path | None:
+    """Where the cache has these accuracies; None where there is no cache or no such file."""
+    try:
+        files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+        states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        folder = cache_folder() / "accuracies"
+    except OSError:
+        return None
+    asked = repr((__version__, str(path.resolve()), dataset, states))
+    return folder / f"{hashlib.sha256(asked.encode()).hexdigest()}.float64"
+
+
+def _read(path: Path, dataset: AccuracyDataset) -> NDArray[np.float64]:
     accuracies = np.full(CELL_COUNT, np.nan)
     for where, index, results in _all_results(path):
         accuracies[index] = _accuracy(where, results, dataset)

@@ -18,6 +18,13 @@ SCORES = {"cifar10": (93.0, 94.0), "cifar100": (71.0, 72.0), "ImageNet16-120": (
 TEST_SETS = {"cifar10": "ori-test", "cifar100": "x-test", "ImageNet16-120": "x-test"}
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
+
+
 class Command:
     """Runs a command when a careless reader unpickles it."""
 
@@ -164,3 +171,29 @@ def test_the_size_space_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "032767.pickle.pbz2", results(3))
     with pytest.raises(WrongInputError, match="topology space"):
         read_accuracy_table(tmp_path)
+
+
+def test_what_was_read_is_kept_while_the_file_stays_as_it_is(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = whole_file(tmp_path, {3: results(3)})
+    first = read_accuracy_table(path)
+    (entry,) = (cache / "automcu" / "accuracies").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("automcu.space.nats_bench._load", None)
+        np.testing.assert_array_equal(read_accuracy_table(path).accuracies, first.accuracies)
+    whole_file(tmp_path, {3: results(3, shift=20)})
+    assert read_accuracy_table(path).accuracy(Cell.from_index(3)) == pytest.approx(73.5)
+    assert read_accuracy_table(path, "cifar100").accuracy(Cell.from_index(3)) == pytest.approx(51.5)
+    assert entry.is_file()
+
+
+def test_a_damaged_entry_of_the_cache_is_made_anew(tmp_path: Path, cache: Path) -> None:
+    path = whole_file(tmp_path, {3: results(3)})
+    first = read_accuracy_table(path).accuracies
+    (entry,) = (cache / "automcu" / "accuracies").iterdir()
+    content = entry.read_bytes()
+    for damaged in (b"", content[:1000], content[:-8] + bytes(8)):
+        entry.write_bytes(damaged)
+        np.testing.assert_array_equal(read_accuracy_table(path).accuracies, first)
+        assert entry.read_bytes() == content
