@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Limit,
         Remedy,
         Survey,
+        SurveyOverview,
         Verdict,
     )
     from automcu.cost.remedies import (
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         with_remedies,
     )
     from automcu.cost.space_survey import survey
-    from automcu.cost.survey_cache import cached_survey
+    from automcu.cost.survey_cache import cached_overview, cached_survey
     from automcu.cost.verdict import check
     from automcu.cost.within_ram import by_rows, compile_within
 else:
@@ -42,6 +43,7 @@ else:
                 "Limit",
                 "Remedy",
                 "Survey",
+                "SurveyOverview",
                 "Verdict",
             ),
             "remedies": (
@@ -51,7 +53,7 @@ else:
                 "with_remedies",
             ),
             "space_survey": ("survey",),
-            "survey_cache": ("cached_survey",),
+            "survey_cache": ("cached_overview", "cached_survey"),
             "verdict": ("check",),
             "within_ram": ("by_rows", "compile_within"),
         },
@@ -65,11 +67,13 @@ __all__ = [
     "Limit",
     "Remedy",
     "Survey",
+    "SurveyOverview",
     "Verdict",
     "architecture_remedies",
     "bits_remedies",
     "board_remedies",
     "by_rows",
+    "cached_overview",
     "cached_survey",
     "check",
     "compile_within",

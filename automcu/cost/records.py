@@ -105,13 +105,12 @@ class FeasibleCell(Record):
     ram_bytes: int
 
 
-class Survey(Record):
-    """All 15,625 cells in one skeleton on one device.
+class SurveyOverview(Record):
+    """All 15,625 cells in one skeleton on one device, but for the list of those that fit.
 
-    `excluded` counts the cells that each limit rules out (a cell may break several);
-    `feasible_cells` is ordered by prior, best first; `smallest` is what the smallest connected
-    network of the skeleton needs, so that a miss can be stated in bytes and milliseconds; its
-    `latency_percent` is the error bar of every latency here.
+    `excluded` counts the cells that each limit rules out (a cell may break several); `smallest` is
+    what the smallest connected network of the skeleton needs, so that a miss can be stated in
+    bytes and milliseconds; its `latency_percent` is the error bar of every latency here.
     """
 
     device: str
@@ -121,6 +120,11 @@ class Survey(Record):
     disconnected: int
     excluded: dict[str, int]
     seconds: float
-    feasible_cells: tuple[FeasibleCell, ...]
     front: tuple[FeasibleCell, ...]
     smallest: Verdict
+
+
+class Survey(SurveyOverview):
+    """The same with all cells that fit: `feasible_cells`, ordered by prior, best first."""
+
+    feasible_cells: tuple[FeasibleCell, ...]

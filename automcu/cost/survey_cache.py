@@ -9,11 +9,11 @@ import json
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
-from automcu.cost.records import Survey
+from automcu.cost.records import Survey, SurveyOverview
 from automcu.devices.profile import Device
 from automcu.kept import keep, read_kept
 from automcu.resources import resource_folder
@@ -29,6 +29,8 @@ _SOURCES = ("compiler", "cost", "devices", "space", "toolchains")
 _SUFFIXES = {".py", ".json", ".npz"}
 _FIRMWARE_SUFFIXES = {".c", ".h"}
 _PRIOR_PACKAGE = "analog-nasbench"
+_OVERVIEW = ".overview"
+_Kept = TypeVar("_Kept", bound=SurveyOverview)
 
 
 def cached_survey(
@@ -48,14 +50,37 @@ def cached_survey(
     """
     limits = (max_latency_ms, max_ram_bytes, max_flash_bytes)
     path = folder / f"{_key(device, skeleton, limits, prior)}.survey"
-    kept = _read(path)
+    kept = _read(path, Survey)
     if kept is not None:
         return kept
     from automcu.cost.space_survey import survey  # and with it the compiler: slow to import
 
     found = survey(device, skeleton, *limits, prior=prior)
     keep(path, found.model_dump_json().encode())
+    overview = found.model_dump_json(include=set(SurveyOverview.model_fields))
+    keep(path.with_suffix(_OVERVIEW), overview.encode())
     return found
+
+
+def cached_overview(
+    device: Device,
+    skeleton: Skeleton,
+    folder: Path,
+    max_latency_ms: float | None = None,
+    max_ram_bytes: int | None = None,
+    max_flash_bytes: int | None = None,
+    prior: "AccuracyTable | None" = None,
+) -> SurveyOverview:
+    """Return the same without the thousands of cells that fit, which take longest to read.
+
+    Raises:
+        WrongInputError: there are no latency figures or code sizes for the device.
+        ToolError: the embedded accuracy table is missing.
+    """
+    limits = (max_latency_ms, max_ram_bytes, max_flash_bytes)
+    path = folder / f"{_key(device, skeleton, limits, prior)}{_OVERVIEW}"
+    kept = _read(path, SurveyOverview)
+    return kept or cached_survey(device, skeleton, folder, *limits, prior=prior)
 
 
 def _key(
@@ -70,7 +95,9 @@ def _key(
         "device": device.model_dump(mode="json"),
         "skeleton": skeleton.model_dump(),
         "limits": limits,
-        "prior": hashlib.sha256(prior.accuracies.tobytes()).hexdigest() if prior else None,
+        "prior": hashlib.sha256(prior.accuracies.tobytes()).hexdigest()
+        if prior is not None
+        else None,
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
@@ -97,11 +124,11 @@ def _sources_digest() -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> Survey | None:
+def _read(path: Path, record: type[_Kept]) -> _Kept | None:
     body = read_kept(path)
     if body is None:
         return None
     try:
-        return Survey.model_validate_json(body)
+        return record.model_validate_json(body)
     except ValidationError:
         return None

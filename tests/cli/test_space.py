@@ -25,7 +25,9 @@ def run(*arguments: str) -> Result:
 
 
 def test_json_has_the_stable_keys_and_counts_add_up() -> None:
-    result = run("--json", "--max-latency-ms", "2")
+    best = json.loads(run("--json").stdout)["front"][0]["latency_ms"]
+    limit = 0.9 * best  # between the fastest cells and the slowest
+    result = run("--json", "--max-latency-ms", str(limit))
     document = json.loads(result.stdout)
     assert {"device", "skeleton", "cells", "feasible", "seconds", "front"} <= set(document)
     assert document["cells"] == 15625
@@ -33,7 +35,7 @@ def test_json_has_the_stable_keys_and_counts_add_up() -> None:
     ruled_out = document["cells"] - document["disconnected"] - document["feasible"]
     assert document["excluded"] == {"latency": ruled_out}
     assert set(document["front"][0]) >= {"index", "architecture", "prior", "latency_ms"}
-    assert all(cell["latency_ms"] <= 2 for cell in document["front"])
+    assert all(cell["latency_ms"] <= limit for cell in document["front"])
 
 
 def test_files_hold_the_cells_that_fit(tmp_path: Path) -> None:

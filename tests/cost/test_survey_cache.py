@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from automcu.cost import cached_survey, survey
+from automcu.cost import SurveyOverview, cached_overview, cached_survey, survey
 from automcu.devices import Device, find_device
 from automcu.space import Skeleton, accuracy_prior, unknown_accuracies
 
@@ -55,6 +55,7 @@ def test_a_damaged_entry_is_made_anew(
 ) -> None:
     first = cached_survey(device, TINY, tmp_path)
     (entry,) = tmp_path.glob("*.survey")
+    assert len(list(tmp_path.iterdir())) == 2
     content = entry.read_bytes()
     entry.write_bytes(
         {
@@ -81,9 +82,34 @@ def test_a_folder_that_cannot_be_written_to_only_keeps_nothing(
 def test_another_accuracy_table_is_another_question(
     device: Device, computed: list[Skeleton], tmp_path: Path
 ) -> None:
+    cached_survey(device, TINY, tmp_path)
     cached_survey(device, TINY, tmp_path, prior=accuracy_prior("int8"))
     unknown = cached_survey(device, TINY, tmp_path, prior=unknown_accuracies())
     again = cached_survey(device, TINY, tmp_path, prior=unknown_accuracies())
-    assert len(computed) == 2
+    assert len(computed) == 3
     assert again == unknown
     assert {cell.prior for cell in unknown.feasible_cells} == {None}
+
+
+def test_an_overview_is_the_survey_without_its_cells(
+    device: Device, computed: list[Skeleton], tmp_path: Path
+) -> None:
+    first = cached_overview(device, TINY, tmp_path, max_latency_ms=5)
+    again = cached_overview(device, TINY, tmp_path, max_latency_ms=5)
+    whole = cached_survey(device, TINY, tmp_path, max_latency_ms=5)
+    assert len(computed) == 1
+    assert type(again) is SurveyOverview
+    for found in (first, again):
+        assert found.model_dump(include=set(SurveyOverview.model_fields)) == whole.model_dump(
+            exclude={"feasible_cells"}
+        )
+
+
+def test_a_damaged_overview_is_made_anew(
+    device: Device, computed: list[Skeleton], tmp_path: Path
+) -> None:
+    first = cached_overview(device, TINY, tmp_path)
+    for entry in tmp_path.iterdir():
+        entry.write_bytes(entry.read_bytes()[:-3])
+    assert cached_overview(device, TINY, tmp_path).front == first.front
+    assert len(computed) == 2
