@@ -37,7 +37,8 @@ def test_a_compiled_model_has_narrow_kernels_and_says_what_they_cost(tmp_path: P
         "compile", str(MODEL), *BOARD, "--out", str(tmp_path), "--weights", "4", "--data", data
     )
     variants = [layer["variant"] for layer in told["layers"]]
-    assert variants.count("armv7e-m 4-bit") == len(told["weights"]["widths"]) == 4
+    narrow = [v for v in variants if v.startswith("armv7e-m") and v.endswith(" 4-bit")]
+    assert len(narrow) == len(told["weights"]["widths"]) == 4
     assert told["flash_bytes"] < whole["flash_bytes"]
     assert told["weights"]["accuracy_8_bits"] - 0.05 < told["weights"]["accuracy"]
     assert told["weights"]["test_inputs"] == 875

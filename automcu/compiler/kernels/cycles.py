@@ -7,6 +7,7 @@ from dataclasses import replace
 from automcu.compiler.kernels.kernel import Candidate, Kernel
 
 _CALL = "call"
+_PORTABLE_CAUTION = 2
 
 
 def work_of(kernel: Kernel) -> dict[str, int]:
@@ -37,18 +38,23 @@ def cheapest(kernels: Sequence[Kernel], coefficients: Mapping[str, float]) -> Ke
     """The kernel with the fewest modelled cycles, the first of equals; it tells whom it beat.
 
     Only those whose every unit of work was fitted take part: a guess could win or lose by being
-    one. Where fewer than two are left there is nothing to compare, and the first is taken.
+    one. Where fewer than two are left there is nothing to compare, and the first is taken. A
+    portable kernel must be twice as fast as special ones: it only comes near them on layers of a
+    few pixels, where the model is least sure.
     """
     fitted = [kernel for kernel in kernels if work_of(kernel).keys() <= coefficients.keys()]
     if len(fitted) < 2:
         return kernels[0]
-    by_cycles = sorted(
-        ((layer_cycles(kernel, coefficients), place) for place, kernel in enumerate(fitted))
-    )
+    cycles = [layer_cycles(kernel, coefficients) for kernel in fitted]
+    order = sorted(range(len(fitted)), key=lambda i: cycles[i] * _caution(fitted[i]))
     return replace(
-        fitted[by_cycles[0][1]],
-        candidates=tuple(Candidate(fitted[place].variant, cycles) for cycles, place in by_cycles),
+        fitted[order[0]],
+        candidates=tuple(Candidate(fitted[i].variant, cycles[i]) for i in order),
     )
+
+
+def _caution(kernel: Kernel) -> int:
+    return _PORTABLE_CAUTION if kernel.variant.startswith("portable") else 1
 
 
 def _coefficient(name: str, coefficients: Mapping[str, float]) -> float:

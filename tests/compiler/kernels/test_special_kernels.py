@@ -144,7 +144,7 @@ def test_networks_of_the_space_compute_the_reference(
     graph = architecture_graph(Architecture(cell=CELL, skeleton=skeleton))
     program = compile_graph(with_random_weights(graph, seed=1), device)
     variants = [kernel.variant for kernel in program.kernels.values()]
-    assert variants.count("armv7e-m") > 0.8 * len(variants)
+    assert sum(v.startswith("armv7e-m") for v in variants) > 0.8 * len(variants)
     assert first_wrong_layer(program, device, tmp_path) is None
 
 
