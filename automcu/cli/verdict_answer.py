@@ -45,13 +45,14 @@ def verdict_answer(verdict: Verdict, more: dict[str, Any] | None = None) -> Answ
         document,
         _shown(verdict),
         EXIT_DONE if verdict.fits else EXIT_GOAL_MISSED,
-        " ".join(_sentence(limit) for limit in verdict.limits) or None,
+        " ".join(_sentence(limit, needed) for limit in verdict.limits) or None,
     )
 
 
-def _sentence(limit: Limit) -> str:
+def _sentence(limit: Limit, needed: Estimate) -> str:
     if limit.limit == "latency":
-        amounts = f"{limit.needed:.3g} ms are needed, {limit.available:.3g} allowed"
+        took = modelled_milliseconds(limit.needed, needed.latency_percent)
+        amounts = f"{took} are needed, {limit.available:.3g} allowed"
     else:
         amounts = f"{limit.needed:,.0f} bytes are needed, {limit.available:,.0f} allowed"
     remedy = f" Try {limit.help}." if limit.help else ""

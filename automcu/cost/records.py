@@ -85,13 +85,17 @@ class Verdict(Record):
 
 
 class Remedy(Record):
-    """One change that would make a network keep all limits, and what it needs then; modelled."""
+    """One change that would make a network keep all limits, and what it needs then; modelled.
+
+    `latency_percent` is the latency's error bar, as in `Estimate`.
+    """
 
     change: str
     device: str
     flash_bytes: int
     ram_bytes: int
     latency_ms: float
+    latency_percent: float | None = None
 
 
 class FeasibleCell(Record):

@@ -166,6 +166,7 @@ def _remedy(change: str, verdict: Verdict) -> Remedy:
         flash_bytes=needed.flash_bytes,
         ram_bytes=needed.ram_bytes,
         latency_ms=needed.latency_ms,
+        latency_percent=needed.latency_percent,
     )
 
 
@@ -179,6 +180,7 @@ def _help(limit: Limit, remedies: Sequence[Remedy]) -> str:
 
 def _figure(limit: Limit, remedy: Remedy) -> str:
     if limit.limit == "latency":
-        return f"{remedy.latency_ms:.3g} ms"
+        bar = "" if remedy.latency_percent is None else f" ± {remedy.latency_percent:.1f} %"
+        return f"{remedy.latency_ms:.3g} ms{bar}"
     size = remedy.flash_bytes if limit.limit == "flash" else remedy.ram_bytes
     return f"{size / 1024:.1f} KB"

@@ -63,7 +63,10 @@ def test_the_help_of_a_limit_has_the_figures_of_that_limit(device: Device) -> No
     verdict = with_remedies(check(now, device, max_latency_ms=limit), remedies)
     (broken,) = verdict.limits
     assert broken.help is not None
-    assert f"{remedies[0].change} ({remedies[0].latency_ms:.3g} ms)" in broken.help
+    first = remedies[0]
+    assert first.latency_percent == now.latency_percent is not None
+    figure = f"{first.latency_ms:.3g} ms ± {first.latency_percent:.1f} %"
+    assert f"{first.change} ({figure})" in broken.help
     assert broken.layer is not None
     assert broken.layer in broken.help
 
