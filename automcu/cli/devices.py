@@ -102,7 +102,7 @@ def _summary(device: "Device") -> dict[str, object]:
         "aliases": list(device.aliases),
         "flashing": list(device.flashing.methods),
         "latency": [
-            {"source": one.source, "date": one.date, "compiler": one.compiler}
+            one.model_dump(include={"source", "date", "compiler", "network_percent"})
             for one in device.latency
         ],
     }
@@ -155,4 +155,9 @@ def _one(name: str) -> Answer:
 def _latency(device: "Device") -> str:
     if not device.latency:
         return "no figures yet: it can be listed, but not designed for"
-    return "; ".join(f"{one.source}, {one.date}, {one.compiler}" for one in device.latency)
+    from automcu.report.wording import error_bar
+
+    return "; ".join(
+        f"{one.source}, {one.date}, {one.compiler}{error_bar(one.network_percent)}"
+        for one in device.latency
+    )
