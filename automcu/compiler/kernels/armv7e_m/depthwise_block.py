@@ -106,9 +106,11 @@ class DepthwiseRow:
         return f"{most}x2" + (" dual-issue" if self.issue == "dual" else "")
 
     def block_name(self, pixels: int) -> str:
-        """What figures of a block of so many pixels are called."""
-        name = f"{pixels}x{self.kernel_width}_s{self.stride}"
-        return name + ("_dual" if self.issue == "dual" else "")
+        """What figures of a block of so many pixels are called.
+
+        A stride of two loads a few words more for the same products: it shares the figures.
+        """
+        return f"{pixels}x{self.kernel_width}" + ("_dual" if self.issue == "dual" else "")
 
     def columns(self, pixels: int) -> int:
         """Input pixels of a row that a block of so many output pixels reads."""
