@@ -30,6 +30,7 @@ from automcu.compiler.shapes import output_shape
 
 _SCALE = Quantisation(1.0, 0)
 _CHANNELS = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
+_DEPTHWISE_CHANNELS = (4, 8, 12, 16, 24)
 _SIZES = (3, 4, 5, 6, 7, 8, 10, 12, 16)
 _LAYERS = 24
 _MOST_MACS = 300_000  # of one layer, so that a chain runs quickly on a virtual board
@@ -69,6 +70,24 @@ def chain(seed: int) -> Graph:
     widths = random.Random(f"widths of {seed}")
     operators = tuple(_sometimes_narrow(operator, widths) for operator in result.operators)
     return Graph(result.tensors, operators, "input", result.last)
+
+
+def depthwise_chain(seed: int) -> Graph:
+    """A chain of depthwise layers on maps of every width: other chains have few of them."""
+    generator = random.Random(f"depthwise {seed}")
+    size = generator.randrange(12, 20)
+    shape = (size, size + generator.randrange(4), generator.choice(_DEPTHWISE_CHANNELS))
+    result = _Chain({"input": Tensor("input", shape, _SCALE)}, [], "input")
+    for index in range(_LAYERS):
+        height, width, channels = result.tensors[result.last].shape
+        if index % 4 == 3:
+            result.append(Convolution(Window(1, 1), generator.choice(_DEPTHWISE_CHANNELS)))
+            continue
+        padding = (1, 1, 1, 1) if min(height, width) < 4 or generator.random() < 0.75 else (0,) * 4
+        stride = 2 if min(height, width) > 8 and generator.random() < 0.1 else 1
+        window = Window(3, 3, (stride, stride), padding)
+        result.append(Convolution(window, channels, groups=channels))
+    return Graph(result.tensors, tuple(result.operators), "input", result.last)
 
 
 def _sometimes_narrow(operator: Operator, generator: random.Random) -> Operator:
