@@ -71,7 +71,7 @@ def space(
         )
         limits = read_limits(max_latency_ms, max_ram, max_flash)
         prior = named_table(accuracy_table, accuracy_dataset)
-        source = prior.source if prior else EMBEDDED_PRIOR
+        source = EMBEDDED_PRIOR if prior is None else prior.source
         start = time.perf_counter()
         if csv or parquet or plot or fresh:
             found = _survey(device, skeleton, limits, fresh, prior)
