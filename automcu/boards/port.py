@@ -31,6 +31,7 @@ _PARITY = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN}
 _TICK_S = 0.05
 _BULK_BYTES = 4096
 _WRITE_TIMEOUT_S = 10.0
+_BITS_PER_BYTE = 11
 _RESET_PULSE_S = 0.1
 _REFUSALS = (OSError, ValueError, serial.SerialException, *_TERMINAL_ERRORS)
 
@@ -43,6 +44,11 @@ class Port:
         self._driver = driver
         # pyserial says of a socket only whether anything has arrived, not how much.
         self._is_socket = url.startswith("socket://")
+
+    @property
+    def seconds_per_byte(self) -> float:
+        """How long a byte takes on the line, start, parity and stop bits included."""
+        return _BITS_PER_BYTE / float(self._driver.baudrate)
 
     def read(self, count: int, timeout_s: float) -> bytes:
         """Return `count` bytes, or fewer when `timeout_s` has passed.

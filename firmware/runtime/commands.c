@@ -53,6 +53,10 @@ void commands_start(uint32_t clock) {
     last_run.valid = false;
 }
 
+void commands_forget_run(void) {
+    last_run.valid = false;
+}
+
 static void put_u16(Exchange *exchange, uint16_t value) {
     write_u16(exchange->answer + exchange->answer_bytes, value);
     exchange->answer_bytes += (uint32_t)sizeof value;

@@ -16,6 +16,9 @@ typedef struct {
 /* Must be called once; the clock is what `identify` reports. */
 void commands_start(uint32_t clock_hz);
 
+/* The output of the last run is gone: something else has used the model. */
+void commands_forget_run(void);
+
 /* Carries out the request in `payload` (LINK_MAX_PAYLOAD bytes) and puts the answer in its place. */
 Answer answer_request(uint8_t *payload, uint32_t request_bytes);
 

@@ -20,10 +20,11 @@ EXTENDED_ERASE = 0x44
 MAX_BLOCK_BYTES = 256
 
 _ANSWER_TIMEOUT_S = 2.0
-# Write memory: number of bytes, the block, checksum.
-_LONGEST_COMMAND_BYTES = 1 + MAX_BLOCK_BYTES + 1
-_FILLER_BYTES = 64
-_FILLER_ANSWER_S = 0.2
+# Most commands end within 257 bytes. One is longer: an erase whose number of sectors was still to
+# come has taken two attempts to synchronise for it, 0x7F7F, and waits for as many 16-bit numbers.
+_FILLER_BYTES = (64,) * 8 + (4096,) * 17
+_FILLER_ANSWER_S = 0.1
+_DRAIN_BYTES = 64
 _SYNCHRONISE_TIMEOUT_S = 0.5
 # STM32F405 datasheet (DS8626), table "Flash memory programming": a 128 KiB sector takes up to 4 s
 # when it is erased byte-wise. Twice that, and the same again for the many small ones of others.
@@ -58,13 +59,14 @@ class BootLoader:
         """End a command that an earlier host broke off in the middle; return whether it answered.
 
         The boot loader still waits for the rest, with no time-out of its own: it gets bytes until
-        it refuses their checksum. Should that be right by chance, what it then writes is found to
-        be wrong like any other content.
+        it refuses their checksum. 0xFF is never the right checksum after nothing but 0xFF, and
+        where it is taken for content, it leaves flash as it is.
         """
-        for _ in range(_LONGEST_COMMAND_BYTES // _FILLER_BYTES + 1):
-            self._port.write(bytes((SYNCHRONISE,)) * _FILLER_BYTES)
-            if self._port.read(1, _FILLER_ANSWER_S):
-                self._port.read(_FILLER_BYTES, _FILLER_ANSWER_S)  # answers to the rest of them
+        for size in _FILLER_BYTES:
+            self._port.write(b"\xff" * size)
+            if self._port.read(1, _FILLER_ANSWER_S + size * self._port.seconds_per_byte):
+                while self._port.read(_DRAIN_BYTES, _FILLER_ANSWER_S):
+                    pass  # answers to the rest of them
                 return self.synchronise()
         return False
 

@@ -150,7 +150,7 @@ def _check_part(boot_loader: BootLoader, device: Device, url: str) -> None:
             f"The profile of {device.id} does not say which part its boot loader reports. "
             "Add bootloader_device_id under [flashing] (ST's AN2606 lists it)."
         )
-    found = boot_loader.device_id()
+    found = _part_id(boot_loader)
     if found != expected:
         raise BoardError(
             f"The board at {url} is not a {device.name}: its boot loader reports part "
@@ -161,6 +161,19 @@ def _check_part(boot_loader: BootLoader, device: Device, url: str) -> None:
             f"The boot loader at {url} is too old to erase by sector. "
             "Update or replace the board, or flash it with ST's own tools."
         )
+
+
+def _part_id(boot_loader: BootLoader) -> int:
+    """What the boot loader says it is.
+
+    What woke it may have been a late answer to someone else's bytes: then it is woken again.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return boot_loader.device_id()
+        except BoardError:
+            boot_loader.synchronise()
+    return boot_loader.device_id()
 
 
 def _sectors_of(device: Device, image: bytes) -> Iterator[_Sector]:
