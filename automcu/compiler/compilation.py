@@ -1,9 +1,12 @@
 """From a graph to a program for a device."""
 
+from collections.abc import Callable
+
 from automcu.compiler.arena import plan_arena
 from automcu.compiler.fit_arena import fit_arena
-from automcu.compiler.graph import Graph
-from automcu.compiler.kernels import Choose, choose_kernel
+from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernels import Choose, Kernel, choose_kernel
+from automcu.compiler.operators import Stripes
 from automcu.compiler.passes import optimise
 from automcu.compiler.program import Program
 from automcu.compiler.schedule import schedule
@@ -23,14 +26,26 @@ def compile_graph(
     one of the kernels that can carry out an operator.
     """
 
+    known: dict[tuple[str, int], Kernel] = {}
+
+    def choose_once(operator: Operator, graph: Graph) -> Kernel:
+        """Attempts differ in their chains only, which may come back too."""
+        attributes = operator.attributes
+        key = operator.name, attributes.rows if isinstance(attributes, Stripes) else 0
+        if key not in known:
+            known[key] = choose(operator, graph, device)
+        return known[key]
+
     def plan(optimised: Graph) -> Program:
-        return _plan(optimised, device, choose)
+        return _plan(optimised, choose_once)
 
     program = plan(optimise(graph))
-    return program if arena_limit_bytes is None else fit_arena(program, arena_limit_bytes, plan)
+    if arena_limit_bytes is None:
+        return program
+    return fit_arena(program, arena_limit_bytes, plan, choose_once)
 
 
-def _plan(graph: Graph, device: Device, choose: Choose) -> Program:
-    kernels = {operator.name: choose(operator, graph, device) for operator in graph.operators}
+def _plan(graph: Graph, choose: Callable[[Operator, Graph], Kernel]) -> Program:
+    kernels = {operator.name: choose(operator, graph) for operator in graph.operators}
     graph = graph.with_operators(schedule(graph, kernels))
     return Program(graph, kernels, plan_arena(graph, graph.operators, kernels))

@@ -77,6 +77,16 @@ def test_no_more_stripes_are_made_than_the_limit_asks_for(inverted_residuals: Gr
     assert tight.attributes.rows <= loose.attributes.rows
 
 
+def test_every_place_that_is_too_full_gets_a_chain() -> None:
+    device = find_device("f407")
+    block = (Convolution(Window(1, 1), 96), Convolution(_SAME, 96, groups=96))
+    graph = network(16, *block, Convolution(Window(1, 1), 4), *block, Convolution(Window(1, 1), 4))
+    whole = compile_graph(graph, device)
+    program = compile_graph(graph, device, 2 * whole.arena.size // 3)
+    assert len(striped(program)) == 2
+    assert program.arena.size <= 2 * whole.arena.size // 3
+
+
 def test_weights_of_a_chain_are_there_once(inverted_residuals: Graph) -> None:
     device = find_device("f407")
     whole = compile_graph(inverted_residuals, device)

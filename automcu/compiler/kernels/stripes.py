@@ -238,8 +238,9 @@ def _with_padding(stage: Stage, rows: StageRows) -> Attributes:
     return replace(attributes, window=replace(attributes.window, padding=padding))
 
 
-# What decides the order in which a convolution's weights lie.
-_ORDER = ("ring_channels", "gathers", "units", "packed_group_bytes", "unpack")
+# What decides the order in which a convolution's weights lie; blocks only where they are packed.
+_ORDER = ("ring_channels", "gathers", "unpack", "units")
+_PACKED_ORDER = ("block_channels",)
 
 
 def _check_one_order(kernels: Sequence[Kernel]) -> None:
@@ -248,6 +249,7 @@ def _check_one_order(kernels: Sequence[Kernel]) -> None:
             kernel.template,
             kernel.arrays,
             *(kernel.settings.get(name) for name in _ORDER),
+            *(kernel.settings.get(name) for name in _PACKED_ORDER if kernel.shared_function),
         )
         for kernel in kernels
     }
