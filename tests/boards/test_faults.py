@@ -1,4 +1,4 @@
-"""Every fault of benchmarks.faults: a clear error in time, and a board that can be flashed again."""
+"""Every fault of benchmarks.faults: a clear error in time, and a board that can be reflashed."""
 
 from collections.abc import Iterator
 
