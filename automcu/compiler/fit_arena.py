@@ -1,12 +1,11 @@
 """Bringing a network's arena under a limit: chains at full resolution run some rows at a time.
 
-Of all chains and numbers of rows, the one that meets the limit with the fewest stripes is taken;
-while none does, the one that leaves the smallest arena, and then the search goes on from there: a
-chain may be added, or take the place of those that it overlaps. Nothing is computed twice; what it
-costs is the start of a kernel for every stripe, and moving rows.
+Step by step, the chain and number of rows are taken that leave least above the limit, with the
+fewest stripes; a chain may take the place of those that it overlaps. Nothing is computed twice;
+what it costs is the start of a kernel for every stripe, and moving rows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from automcu.compiler.graph import Graph, Operator
@@ -19,6 +18,7 @@ from automcu.compiler.schedule import occupied_bytes
 _LONGEST_CHAIN = 5
 _ROWS = (16, 8, 4, 2, 1)
 
+_Excess = tuple[int, ...]  # bytes in use wherever they are above the limit, the most first
 _Plan = Callable[[Graph], Program]
 _Choose = Callable[[Operator, Graph], Kernel]
 
@@ -33,10 +33,10 @@ class _Attempt:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Chains to try; the new one alone needs `least_bytes` while it runs."""
+    """Chains to try; `excess` is what will be above the limit at least."""
 
     chains: tuple[Chain, ...]
-    least_bytes: int
+    excess: _Excess
     stripes: int
 
 
@@ -46,27 +46,50 @@ def fit_arena(program: Program, limit_bytes: int, plan: _Plan, choose: _Choose) 
     `plan` makes a program of a graph that is optimised, `choose` a kernel. Where stripes gain
     nothing, the program comes back as it was.
     """
+    best = _search(program, limit_bytes, plan, choose)
+    if best.arena.size > limit_bytes:
+        # What it cannot go below needs no stripes elsewhere.
+        best = _search(program, best.arena.size, plan, choose)
+    return best if best.arena.size < program.arena.size else program
+
+
+def _search(program: Program, limit_bytes: int, plan: _Plan, choose: _Choose) -> Program:
     best = _Attempt(program, ())
-    while best.program.arena.size > limit_bytes:
+    while excess := _excess(best.program, limit_bytes):
         better = _with_one_chain_more(best, program.graph, limit_bytes, plan, choose)
-        if better.program.arena.size >= best.program.arena.size:
+        if _excess(better.program, limit_bytes) >= excess:
             break
         best = better
     return best.program
+
+
+def _loads(program: Program) -> list[int]:
+    """Bytes in use while each operator runs."""
+    return [
+        sum(b.size for b in program.arena.buffers if b.first_step <= step <= b.last_step)
+        for step in range(len(program.graph.operators))
+    ]
+
+
+def _excess(program: Program, limit_bytes: int) -> _Excess:
+    return _above(_loads(program), limit_bytes)
+
+
+def _above(loads: Iterable[int], limit_bytes: int) -> _Excess:
+    return tuple(sorted((load for load in loads if load > limit_bytes), reverse=True))
 
 
 def _with_one_chain_more(
     attempt: _Attempt, graph: Graph, limit_bytes: int, plan: _Plan, choose: _Choose
 ) -> _Attempt:
     """The best that one chain can do; the attempt itself where none does better."""
-    best, best_cost = attempt, (attempt.program.arena.size, 0)
+    best, best_cost = attempt, (_excess(attempt.program, limit_bytes), 0)
     candidates = _candidates(attempt, graph, limit_bytes, choose)
-    costs = {c: (max(c.least_bytes, limit_bytes), c.stripes) for c in candidates}
-    for candidate in sorted(costs, key=lambda c: costs[c]):
-        if costs[candidate] >= best_cost:
-            break  # no other can need less than what is found
+    for candidate in sorted(candidates, key=lambda c: (c.excess, c.stripes)):
+        if (candidate.excess, candidate.stripes) >= best_cost:
+            break  # no other can leave less than what is found
         found = plan(_fused(graph, candidate.chains))
-        cost = max(found.arena.size, limit_bytes), candidate.stripes
+        cost = _excess(found, limit_bytes), candidate.stripes
         if cost < best_cost:
             best, best_cost = _Attempt(found, candidate.chains), cost
     return best
@@ -75,12 +98,13 @@ def _with_one_chain_more(
 def _candidates(
     attempt: _Attempt, graph: Graph, limit_bytes: int, choose: _Choose
 ) -> Iterator[_Candidate]:
-    crowded = _crowded_operators(attempt, graph, limit_bytes)
+    loads = _loads_by_operator(attempt, graph)
     for operators in chains(graph, _LONGEST_CHAIN):
         names = tuple(operator.name for operator in operators)
-        if crowded.isdisjoint(names):
+        if max(loads[name] for name in names) <= limit_bytes:
             continue
         others = tuple(c for c in attempt.chains if set(c.operators).isdisjoint(names))
+        elsewhere = [load for name, load in loads.items() if name not in names]
         for rows in _ROWS:
             if rows < graph.tensors[operators[-1].output].shape[0]:
                 chain = Chain(names, rows)
@@ -88,7 +112,8 @@ def _candidates(
                     kernel, least = _alone(graph, chain, choose)
                 except NoStripesError:
                     continue
-                yield _Candidate((*others, chain), least, kernel.work["stripes"])
+                excess = _above((*elsewhere, least), limit_bytes)
+                yield _Candidate((*others, chain), excess, kernel.work["stripes"])
 
 
 def _alone(graph: Graph, chain: Chain, choose: _Choose) -> tuple[Kernel, int]:
@@ -109,15 +134,15 @@ def _fused(graph: Graph, chosen: tuple[Chain, ...]) -> Graph:
     return graph
 
 
-def _crowded_operators(attempt: _Attempt, graph: Graph, limit_bytes: int) -> set[str]:
-    """Operators of the original graph that run while the arena is fullest, or above the limit."""
-    program = attempt.program
-    arena = program.arena
-    outputs = {operator.name: operator.output for operator in graph.operators}
-    members = {outputs[chain.operators[-1]]: chain.operators for chain in attempt.chains}
-    crowded: set[str] = set()
-    for step, operator in enumerate(program.graph.operators):
-        used = sum(b.size for b in arena.buffers if b.first_step <= step <= b.last_step)
-        if used > min(limit_bytes, arena.lower_bound - 1):
-            crowded.update(members.get(operator.output, (operator.name,)))
-    return crowded
+def _loads_by_operator(attempt: _Attempt, graph: Graph) -> dict[str, int]:
+    """Bytes in use while each operator of the original graph runs.
+
+    Those of a chain run together; all but its last count as nothing.
+    """
+    outputs = {operator.output: operator.name for operator in graph.operators}
+    loads = dict.fromkeys(outputs.values(), 0)
+    for operator, load in zip(
+        attempt.program.graph.operators, _loads(attempt.program), strict=True
+    ):
+        loads[outputs[operator.output]] = load
+    return loads
