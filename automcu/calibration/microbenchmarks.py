@@ -75,8 +75,8 @@ def chain(seed: int) -> Graph:
 def depthwise_chain(seed: int) -> Graph:
     """A chain of depthwise layers on maps of every width: other chains have few of them."""
     generator = random.Random(f"depthwise {seed}")
-    size = generator.randrange(12, 20)
-    shape = (size, size + generator.randrange(4), generator.choice(_DEPTHWISE_CHANNELS))
+    # Widths shrink by twos: neighbouring seeds cover every remainder of blocks of four pixels.
+    shape = (generator.randrange(12, 20), 14 + seed % 4, generator.choice(_DEPTHWISE_CHANNELS))
     result = _Chain({"input": Tensor("input", shape, _SCALE)}, [], "input")
     for index in range(_LAYERS):
         height, width, channels = result.tensors[result.last].shape

@@ -92,9 +92,9 @@ class DepthwiseRow:
     @property
     def reaches(self) -> bool:
         """Whether loads and constants are within reach of the instructions that hold them."""
-        widest = max(self.columns(pixels) for pixels, _, _ in self.parts)
+        last = max(self.columns(pixels)[-1] for pixels, _, _ in self.parts)
         return (
-            widest * self.pixel_bytes <= LARGEST_OFFSET
+            last * self.pixel_bytes <= LARGEST_OFFSET
             and self.row_bytes <= LONGEST_ROW_BYTES
             and self.pixels * self.channels <= LONGEST_ROW_BYTES
         )
@@ -112,9 +112,10 @@ class DepthwiseRow:
         """
         return f"{pixels}x{self.kernel_width}" + ("_dual" if self.issue == "dual" else "")
 
-    def columns(self, pixels: int) -> int:
+    def columns(self, pixels: int) -> tuple[int, ...]:
         """Input pixels of a row that a block of so many output pixels reads."""
-        return (pixels - 1) * self.stride + self.kernel_width
+        windows = ((pixel * self.stride, self.kernel_width) for pixel in range(pixels))
+        return tuple(sorted({first + tap for first, width in windows for tap in range(width)}))
 
 
 def depthwise_assembly(row: DepthwiseRow) -> list[str]:
@@ -185,7 +186,7 @@ def _kernel_rows(row: DepthwiseRow, pixels: int) -> Iterator[str]:
 def _paired_kernel_rows(row: DepthwiseRow, pixels: int) -> Iterator[str]:
     """The same, the next kernel row being found while the last columns are multiplied."""
     columns = row.columns(pixels)
-    roles = (*_FIXED, *(f"value{column}" for column in range(columns)))
+    roles = (*_FIXED, *(f"value{column}" for column in columns))
     names = [
         {role: f"v{kernel_row * len(roles) + i}" for i, role in enumerate(roles)}
         for kernel_row in range(row.kernel_height)
@@ -193,7 +194,7 @@ def _paired_kernel_rows(row: DepthwiseRow, pixels: int) -> Iterator[str]:
     yield from _load_row(row, 0, names[0])
     for kernel_row in range(row.kernel_height):
         yield from _expand_weights(row, names[kernel_row])
-        for column in range(columns):
+        for column in columns:
             yield _load_value(row, column, names[kernel_row])
             yield from _multiply(row, pixels, column, names[kernel_row])
         if kernel_row + 1 < row.kernel_height:
@@ -224,10 +225,10 @@ def _load_value(row: DepthwiseRow, column: int, names: dict[str, str]) -> str:
     return f"ldr {names[f'value{column}']}, [{names['row']}, #{column * row.pixel_bytes}]"
 
 
-def _column_groups(columns: int) -> list[range]:
+def _column_groups(columns: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Columns whose loads stand side by side: two, and three at the end of an odd number."""
-    ends = [*range(2, columns - 1, 2), columns]
-    return [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    ends = [*range(2, len(columns) - 1, 2), len(columns)]
+    return [columns[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _multiply(row: DepthwiseRow, pixels: int, column: int, names: dict[str, str]) -> Iterator[str]:
