@@ -81,6 +81,13 @@ def test_rows_of_every_width_are_cut_without_a_seam(
         _check_every_kernel(graph, width, device, tmp_path_factory)
 
 
+def test_pixels_between_windows_are_not_read(
+    device: Device, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    graph = one_layer((3, 9, 8), Convolution(Window(1, 1, (2, 2)), 8, groups=8))
+    _check_every_kernel(graph, 0, device, tmp_path_factory)
+
+
 def _check_every_kernel(
     graph: Graph, seed: int, device: Device, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
