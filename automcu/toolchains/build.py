@@ -9,6 +9,7 @@ from automcu.errors import DoesNotFitError, ToolError, WrongInputError
 from automcu.records import write_atomically
 from automcu.toolchains.compiler import Compiler, find_compiler
 from automcu.toolchains.elf import elf_sizes, flash_image
+from automcu.toolchains.esp32_image import esp32_image
 from automcu.toolchains.firmware_files import write_firmware
 from automcu.toolchains.linker_script import ENTRY_POINT
 from automcu.toolchains.process import ToolFailedError, run_tool
@@ -43,7 +44,11 @@ def build_project(project: Path, device: Device, compiler: Compiler | None = Non
     objects = _compile_all(project, compiler)
     write_atomically(project / _MAP, _link(project, device, compiler, objects).encode())
     sizes = elf_sizes(project / _ELF)
-    write_atomically(project / _IMAGE, flash_image(project / _ELF))
+    image = _image(project / _ELF, device)
+    write_atomically(project / _IMAGE, image)
+    if device.family == "esp32s3":  # all sections are copied to RAM, and the image has a header
+        ram = sum(sizes.sections.values())
+        sizes = sizes.model_copy(update={"flash_bytes": len(image), "ram_bytes": ram})
     build = Build(
         device=device.id, elf=_ELF, image=_IMAGE, compiler=str(compiler), **sizes.model_dump()
     )
@@ -51,12 +56,17 @@ def build_project(project: Path, device: Device, compiler: Compiler | None = Non
     return build
 
 
+def _image(elf: Path, device: Device) -> bytes:
+    """What is flashed: raw bytes, or for an ESP32 the segments with their addresses."""
+    return esp32_image(elf) if device.family == "esp32s3" else flash_image(elf)
+
+
 def _compile_all(project: Path, compiler: Compiler) -> list[str]:
     """Compile each source to an object; returns the objects' paths relative to `project`."""
     sources = [
         path.relative_to(project)
         for folder in ("model", "firmware")
-        for path in sorted((project / folder).glob("*.c"))
+        for path in sorted((project / folder).glob("*.[cS]"))
     ]
     with ThreadPoolExecutor(_WORKERS) as pool:
         return list(pool.map(lambda source: _compile(project, source, compiler), sources))

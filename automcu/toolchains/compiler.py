@@ -3,6 +3,7 @@
 import os
 import shutil
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 from automcu.devices.profile import Core
@@ -15,6 +16,13 @@ CompilerKind = Literal["gcc", "zig"]
 
 _CHOICE_VARIABLE = "AUTOMCU_COMPILER"
 _GCC = "arm-none-eabi-gcc"
+
+# For the ESP32-S3's LX7: Espressif's compiler, or Debian's for the LX106, whose call0 code is a
+# subset of what an LX7 runs. The name of the program says which flags it needs.
+_XTENSA_FLAGS = {
+    "xtensa-esp32s3-elf-gcc": ("-mabi=call0", "-mlongcalls", "-mtext-section-literals"),
+    "xtensa-lx106-elf-gcc": ("-mlongcalls", "-mtext-section-literals"),
+}
 
 _ARM_CORES: tuple[Core, ...] = ("cortex-m4", "cortex-m7", "cortex-m33")
 
@@ -49,6 +57,7 @@ _COMMON_FLAGS = (
     "-Wconversion",
 )
 _GCC_FLAGS = ("-mthumb", "-mfloat-abi=hard", "-fno-tree-loop-distribute-patterns")
+_XTENSA_COMMON_FLAGS = ("-fno-tree-loop-distribute-patterns",)
 # zig cc compiles for debugging with the undefined-behaviour sanitiser unless told otherwise.
 _ZIG_FLAGS = ("-target", "thumb-freestanding-eabihf", "-g0", "-fno-sanitize=undefined")
 
@@ -67,6 +76,8 @@ class Compiler(Record):
     @property
     def machine_flags(self) -> tuple[str, ...]:
         """Flags that choose core, floating-point unit and ABI; for compiling and for linking."""
+        if self.core == "xtensa-lx7":
+            return _XTENSA_FLAGS[Path(self.command[0]).stem] + _XTENSA_COMMON_FLAGS
         if self.kind == "gcc":
             return _GCC_CORE_FLAGS[self.core] + _GCC_FLAGS
         return _ZIG_FLAGS + _ZIG_CORE_FLAGS[self.core]
@@ -85,6 +96,8 @@ class Compiler(Record):
 def find_compiler(core: Core) -> Compiler:
     """Return the compiler for `core`: arm-none-eabi-gcc when it is on the PATH, else zig's.
 
+    For Xtensa, Espressif's when it is on the PATH, else Debian's.
+
     The environment variable AUTOMCU_COMPILER (gcc or zig) forces one.
 
     Raises:
@@ -92,10 +105,7 @@ def find_compiler(core: Core) -> Compiler:
         WrongInputError: AUTOMCU_COMPILER names another compiler.
     """
     if core not in _ARM_CORES:
-        raise ToolError(
-            f"There are no kernels and no compiler for {core} yet: such boards can be listed only. "
-            f"Choose a board with a {', '.join(_ARM_CORES)}; `automcu devices` lists all."
-        )
+        return _find_xtensa_compiler(core)
     choice = os.environ.get(_CHOICE_VARIABLE, "")
     if choice not in ("", "gcc", "zig"):
         raise WrongInputError(
@@ -111,6 +121,17 @@ def find_compiler(core: Core) -> Compiler:
             f"gcc-arm-none-eabi), or unset {_CHOICE_VARIABLE}."
         )
     return Compiler(kind="zig", command=zig_command(), version=zig_version(), core=core)
+
+
+def _find_xtensa_compiler(core: Core) -> Compiler:
+    for name in _XTENSA_FLAGS:
+        path = shutil.which(name)
+        if path is not None:
+            return Compiler(kind="gcc", command=(path,), version=_gcc_version(path), core=core)
+    raise ToolError(
+        f"There is no compiler for {core} on the PATH: {' or '.join(_XTENSA_FLAGS)}. Install one "
+        "(Debian and Ubuntu: apt-get install gcc-xtensa-lx106), or build the project with ESP-IDF."
+    )
 
 
 @cache

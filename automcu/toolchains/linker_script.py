@@ -2,6 +2,7 @@
 
 from automcu.devices.profile import Device, MemoryRegion
 from automcu.errors import WrongInputError
+from automcu.toolchains.esp32s3_script import render_esp32s3_script
 
 DEFAULT_STACK_BYTES = 2048
 ENTRY_POINT = "reset_handler"
@@ -23,7 +24,7 @@ SECTIONS
 
     /* Before .rodata, whose pattern would take the weights too. */
     .model_weights : ALIGN(16) {{ *(.rodata.model_weights .rodata.model_weights.*) }} > {weights}
-    .rodata : ALIGN(4) {{ *(.rodata .rodata.*) }} > {code}
+    .rodata : ALIGN(4) {{ *(.rodata .rodata.*) . = ALIGN(4); }} > {code}
 
     /* At the very start of its memory: a stack that grows too far leaves the memory, and the
      * core faults, rather than overwriting data. */
@@ -81,6 +82,8 @@ def render_linker_script(device: Device, stack_bytes: int = DEFAULT_STACK_BYTES)
             f"A stack of {stack_bytes} bytes is not possible on {device.id}. Give a multiple of "
             f"{_STACK_ALIGNMENT} up to {stack.size}, the size of {stack.name}."
         )
+    if device.family == "esp32s3":
+        return render_esp32s3_script(device, stack_bytes)
     return _SCRIPT.format(
         device=device.id,
         entry=ENTRY_POINT,

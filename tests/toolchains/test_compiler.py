@@ -65,9 +65,26 @@ def test_a_machine_without_any_compiler_is_told_what_to_install(
         find_compiler("cortex-m4")
 
 
-def test_a_core_without_a_compiler_is_told() -> None:
-    with pytest.raises(ToolError, match="xtensa-lx7"):
+def test_a_core_without_a_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError, match=r"xtensa-lx7.*apt-get install gcc-xtensa-lx106"):
         find_compiler("xtensa-lx7")
+
+
+def test_espressif_s_compiler_is_taken_before_debian_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name, flag in (
+        ("xtensa-lx106-elf-gcc", "-mtext-section-literals"),
+        ("xtensa-esp32s3-elf-gcc", "-mabi=call0"),
+    ):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\necho 12.2.0\n")
+        program.chmod(0o755)
+        found = find_compiler("xtensa-lx7")
+        assert found.command == (str(program),)
+        assert flag in found.machine_flags
 
 
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m33"])

@@ -1,0 +1,184 @@
+"""The ESP32-S3's firmware as Xtensa code: kernels in QEMU, the whole of it in an S3 emulator.
+
+QEMU's lx106 runs the same call0 code at other addresses; `labwired` has the S3's memories, UART
+and system timer. Neither is a board: docs/esp32s3.md lists what only one can show.
+"""
+
+import importlib.util
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from automcu.boards import flash_image
+from automcu.boards.link.framing import FrameReader, encode_frame
+from automcu.calibration.microbenchmarks import chain
+from automcu.compiler import compile_graph, write_project
+from automcu.cost.random_weights import with_random_weights
+from automcu.devices import Device, find_device
+from automcu.errors import DoesNotFitError, ToolError
+from automcu.resources import resource_folder
+from automcu.toolchains import build_project, find_compiler
+from benchmarks.small_project import small_project
+
+SIM = Path(__file__).parent / "xtensa_sim"
+QEMU = shutil.which("qemu-system-xtensa")
+LX106 = shutil.which("xtensa-lx106-elf-gcc")
+needs_qemu = pytest.mark.skipif(
+    QEMU is None or LX106 is None,
+    reason="apt-get install qemu-system-misc gcc-xtensa-lx106: there is no QEMU for Xtensa here",
+)
+
+
+@pytest.fixture(scope="module")
+def device() -> Device:
+    return find_device("esp32-s3-devkitc-1")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, device: Device) -> Path:
+    try:
+        find_compiler(device.core)
+    except ToolError as error:
+        pytest.skip(str(error))
+    pytest.importorskip("esptool")
+    return small_project(tmp_path_factory.mktemp("esp32s3") / "project", device)
+
+
+def golden_header(inputs: NDArray[np.int8], outputs: NDArray[np.int8]) -> str:
+    lines = ["#include <stdint.h>", f"#define GOLDEN_COUNT {len(inputs)}u"]
+    for name, values in (("inputs", inputs), ("outputs", outputs)):
+        numbers = ",".join(map(str, values.reshape(-1).tolist()))
+        lines.append(f"static const int8_t golden_{name}[] = {{{numbers}}};")
+    return "\n".join(lines) + "\n"
+
+
+def differing_bytes(folder: Path, work: Path) -> int:
+    """Run a project's model in QEMU on its golden inputs."""
+    with np.load(folder / "golden.npz") as golden:
+        (work / "golden.h").write_text(golden_header(golden["inputs"], golden["outputs"]))
+    firmware = resource_folder("firmware")
+    sources = [
+        SIM / "start.S",
+        SIM / "main.c",
+        firmware / "runtime/memory.c",
+        firmware / "ports/esp32s3/compiler_support.c",
+        *sorted((folder / "model").glob("*.c")),
+    ]
+    compiler = find_compiler("xtensa-lx7").model_copy(update={"command": (str(LX106),)})
+    command = [
+        *compiler.command,
+        *compiler.compile_flags,
+        *(f"-I{place}" for place in (work, folder / "model", firmware / "runtime")),
+        *("-nostdlib", f"-Wl,-T,{SIM / 'sim.ld'}"),
+        *map(str, sources),
+        *("-o", str(work / "model.elf")),
+    ]
+    subprocess.run(command, check=True)
+    done = subprocess.run(
+        [
+            *(str(QEMU), "-M", "sim", "-cpu", "lx106", "-semihosting", "-nographic"),
+            *("-monitor", "none", "-serial", "none", "-kernel", str(work / "model.elf")),
+        ],
+        timeout=120,
+        check=False,
+    )
+    return done.returncode
+
+
+@needs_qemu
+@pytest.mark.parametrize("seed", [0, 4, 15, 28])
+def test_networks_give_the_reference_s_bytes_as_xtensa_code(
+    seed: int, device: Device, tmp_path: Path
+) -> None:
+    program = compile_graph(with_random_weights(chain(seed), seed), device)
+    shape = program.graph.tensors[program.graph.input].shape
+    inputs = np.random.default_rng(seed).integers(-128, 128, (3, *shape), dtype=np.int8)
+    write_project(program, device.id, tmp_path / "project", (), inputs)
+    assert differing_bytes(tmp_path / "project", tmp_path) == 0
+
+
+@needs_qemu
+def test_a_wrong_byte_would_be_noticed(device: Device, tmp_path: Path) -> None:
+    program = compile_graph(with_random_weights(chain(15), 15), device)
+    shape = program.graph.tensors[program.graph.input].shape
+    folder = tmp_path / "project"
+    write_project(program, device.id, folder, (), np.zeros((2, *shape), np.int8))
+    with np.load(folder / "golden.npz") as golden:
+        outputs = golden["outputs"].copy()
+        outputs.reshape(-1)[3] ^= 1
+        np.savez(folder / "golden.npz", inputs=golden["inputs"], outputs=outputs)
+    assert differing_bytes(folder, tmp_path) == 1
+
+
+def test_the_image_is_an_esp32_s3_s_and_fits_its_memories(project: Path, device: Device) -> None:
+    from automcu.toolchains.records import Build
+
+    build = Build.load(project / "build/build.json")
+    image = (project / "build/firmware.bin").read_bytes()
+    assert image[0] == 0xE9
+    assert struct.unpack_from("<H", image, 12)[0] == 9  # the chip id of the ESP32-S3
+    assert build.flash_bytes == len(image)
+    assert build.weight_bytes < build.flash_bytes < build.ram_bytes < device.ram_bytes
+
+
+def test_the_image_is_flashed_by_esptool(project: Path, device: Device) -> None:
+    mock = pytest.importorskip("esp32_mock_bootloader")
+    image = (project / "build/firmware.bin").read_bytes()
+    with mock.mock_bootloader("esp32s3") as running:
+        report = flash_image(running.url(), device, image)
+    assert (report.method, report.written_bytes) == ("esptool", len(image))
+
+
+def test_a_model_that_internal_ram_cannot_hold_is_refused(
+    device: Device, tmp_path: Path, write_tiny_project: Callable[[Path, Device], Path]
+) -> None:
+    try:
+        find_compiler(device.core)
+    except ToolError as error:
+        pytest.skip(str(error))
+    folder = write_tiny_project(tmp_path / "project", device)
+    weights = folder / "model/model_weights.c"
+    weights.write_text(
+        weights.read_text()
+        + '\n__attribute__((section(".rodata.model_weights"), used)) const char more[300000] = "";'
+    )
+    with pytest.raises(DoesNotFitError, match="bytes more of dram than"):
+        build_project(folder, device)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("labwired") is None,
+    reason="pip install labwired: there is no emulator of the ESP32-S3 here",
+)
+def test_the_firmware_answers_and_infers_in_an_s3_emulator(project: Path, device: Device) -> None:
+    """A golden input goes in over UART0, and the reference's bytes come out."""
+    import labwired
+
+    with (
+        np.load(project / "golden.npz") as golden,
+        labwired.Sim(str(project / "build/firmware.elf"), chip=device.family) as board,
+    ):
+        reader = FrameReader()
+
+        def ask(command: int, data: bytes = b"") -> bytes:
+            board.send_bytes(b"\0" + encode_frame(bytes((command, 1)) + data))
+            for _ in range(60):
+                board.run_for("2ms")
+                for payload in reader.feed(board.read_uart_bytes()):
+                    assert payload[:3] == bytes((command | 0x80, 1, 0))
+                    return payload[3:]
+            raise AssertionError(f"no answer to command {command}")
+
+        identity = ask(1)
+        assert device.id.encode() in identity
+        assert struct.unpack_from("<I", identity, 9)[0] == device.clock_hz  # measured by firmware
+        ask(2, bytes(4) + golden["inputs"][0].tobytes())
+        assert struct.unpack("<I", ask(3, b"\x01"))[0] > 100_000
+        output = ask(4, struct.pack("<IH", 0, golden["outputs"][0].size))
+        assert output == golden["outputs"][0].tobytes()
