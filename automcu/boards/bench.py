@@ -1,25 +1,23 @@
 """Measuring a compiled project on a board: latency, layers, accuracy, memory, every output byte."""
 
-import contextlib
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from automcu.boards.address import VIRTUAL as VIRTUAL
+from automcu.boards.address import board_url
 from automcu.boards.flashing import boot_loader_answers, flash_image
 from automcu.boards.flashing.probes import serial_number_of
 from automcu.boards.link import Link, open_link
 from automcu.boards.progress import Progress, keep_silent
 from automcu.boards.project import BuiltProject, Golden, LabelledSet, load_golden, load_project
 from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
-from automcu.boards.virtual import is_virtual, virtual_board
+from automcu.boards.virtual import is_virtual
 from automcu.devices.profile import Device
 from automcu.errors import BoardError, WrongInputError
-
-VIRTUAL = "virtual"
 
 _FEWEST_RUNS = 3
 _MOST_RUNS = 100
@@ -37,8 +35,9 @@ def bench_project(
 ) -> Measurement:
     """Put the project's firmware on a board, unless it runs there already, and measure it.
 
-    `board` is "virtual" or a serial port (any pyserial URL); `inputs` limits how many of the
-    golden inputs are streamed, and `runs` is how often it is timed (by default for some seconds).
+    `board` is "virtual", "labgrid:PLACE" or a serial port (any pyserial URL); `inputs` limits how
+    many of the golden inputs are streamed, and `runs` is how often it is timed (by default for
+    some seconds).
     With a `test_set`, accuracy is that on all of it. Latency on a virtual board of this machine is
     modelled, not measured; where a board on another machine is virtual, only its user knows.
 
@@ -51,7 +50,7 @@ def bench_project(
     golden = load_golden(project, inputs)
     if test_set is not None:
         _check_test_set(test_set, golden)
-    with _board_at(device, board) as url:
+    with board_url(board, device) as url:
         modelled = board == VIRTUAL or is_virtual(url)
         if board == VIRTUAL or not _runs_already(url, device, compiled):
             flash_image(url, device, compiled.image, progress)
@@ -84,17 +83,8 @@ def bench_project(
         runs=len(cycles),
         test_inputs=0 if test_set is None else len(test_set.inputs),
         firmware_hash=compiled.image_hash,
-        board_serial=serial_number_of(board),
+        board_serial=serial_number_of(url),
     )
-
-
-@contextlib.contextmanager
-def _board_at(device: Device, board: str) -> Iterator[str]:
-    if board != VIRTUAL:
-        yield board
-        return
-    with virtual_board(device) as url:
-        yield url
 
 
 def _runs_already(url: str, device: Device, compiled: BuiltProject) -> bool:

@@ -14,7 +14,7 @@ def flash(
     ],
     board: Annotated[
         str,
-        typer.Option("--board", metavar="PORT", help="Any pyserial URL; `automcu boards` lists."),
+        typer.Option("--board", metavar="PORT", help="Any pyserial URL, or labgrid:PLACE."),
     ],
     method: Annotated[
         str | None,
@@ -40,7 +40,7 @@ def flash(
 
 def _flash(folder: Path, board: str, method: str | None, dry_run: bool) -> Answer:
     from automcu.boards import choose_method, flash_image, flashing_steps
-    from automcu.boards.bench import VIRTUAL
+    from automcu.boards.address import VIRTUAL, board_url
     from automcu.cli.progress import TerminalProgress
     from automcu.compiler import Project
     from automcu.devices import find_device
@@ -61,9 +61,9 @@ def _flash(folder: Path, board: str, method: str | None, dry_run: bool) -> Answe
         document = {"device": device.id, "board": board, "method": chosen, "steps": steps}
         lines = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
         return Answer(document, f"By {chosen}, nothing done yet:\n{lines}")
-    with TerminalProgress() as progress:
-        progress.begin(f"flashing {device.id} at {board}")
-        report = flash_image(board, device, image, progress.count, method)
+    with TerminalProgress() as progress, board_url(board, device) as url:
+        progress.begin(f"flashing {device.id} at {url}")
+        report = flash_image(url, device, image, progress.count, method)
     document = {"device": device.id, "board": board, **report.model_dump()}
     return Answer(
         document,

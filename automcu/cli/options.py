@@ -74,5 +74,7 @@ InputChannels = Annotated[
 Classes = Annotated[int, typer.Option("--classes", metavar="N", min=2, help="Classes told apart.")]
 Board = Annotated[
     str,
-    typer.Option("--board", metavar="virtual|PORT", help="Virtual board, or any pyserial URL."),
+    typer.Option(
+        "--board", metavar="virtual|PORT", help="Virtual board, any pyserial URL, or labgrid:PLACE."
+    ),
 ]
