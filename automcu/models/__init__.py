@@ -1,5 +1,6 @@
 """Torch modules of the networks that automcu trains, and ratings of untrained ones."""
 
+from automcu.models.expected_synflow import expected_synflow
 from automcu.models.nas_bench_201 import build_benchmark_network, build_network
 from automcu.models.zero_cost import ZeroCostScore, mean_ranks, zero_cost_scores
 
@@ -7,6 +8,7 @@ __all__ = [
     "ZeroCostScore",
     "build_benchmark_network",
     "build_network",
+    "expected_synflow",
     "mean_ranks",
     "zero_cost_scores",
 ]

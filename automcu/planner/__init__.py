@@ -1,6 +1,8 @@
 """The offline planner: which of the networks that fit are worth training."""
 
+from automcu.planner.cell_pool import CellPool
 from automcu.planner.counts import Counts
+from automcu.planner.evolution import next_cell
 from automcu.planner.grid import resolutions, skeleton_grid
 from automcu.planner.merit import ASSUMED_LATENCY_MS, merit
 from automcu.planner.plan import plan, search
@@ -10,6 +12,7 @@ from automcu.planner.scouting import Scouting, scout
 
 __all__ = [
     "ASSUMED_LATENCY_MS",
+    "CellPool",
     "Counts",
     "Plan",
     "Proposal",
@@ -17,6 +20,7 @@ __all__ = [
     "Scouting",
     "SkeletonSurvey",
     "merit",
+    "next_cell",
     "plan",
     "resolutions",
     "review",

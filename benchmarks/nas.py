@@ -1,0 +1,269 @@
+"""How good the planner's choices are: on NAS-Bench-201's table, beside controls.
+
+    python -m benchmarks.nas [--seeds N] [--dataset NAME] [--unconstrained] [--quick] [--json]
+
+A search may train so many cells; to train one is to look up its validation accuracy after 200
+epochs. It then chooses the cell with the highest one, and reported is that cell's test accuracy:
+mean and standard deviation over the seeds, and `regret`, how far the mean is below the best test
+accuracy of all cells that fit. The prior is `expected_synflow`, computed from the
+cells alone. The searches see nothing of the table but what they train; the predictor's constants
+were chosen by the project's authors, who know this benchmark, and are the same for all data sets.
+
+Cells are those of the benchmark's own skeleton (16 stem channels, 5 cells a stage, 32x32x3):
+all of them, and those that fit three device limits. Controls see the feasible cells only; the
+planner without feasibility sees all and loses the queries that do not fit. Published rows are
+AutoMCU's and its figure for GENIUS. Accuracies come from `$AUTOMCU_DATA/nb201_core.csv.gz` or
+`../shared/data`. `benchmarks/nas.csv` holds the rows of the full run.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from automcu.cost import survey
+from automcu.devices import find_device
+from automcu.errors import AutomcuError, WrongInputError
+from automcu.models import expected_synflow
+from automcu.space import Skeleton, unknown_accuracies
+from benchmarks.accuracies import benchmark_table
+from benchmarks.nas_searches import SEARCHES, Oracle, OutOfQueriesError, Search
+
+SEEDS = 100
+QUERIES = (10, 100)
+_QUICK_SEEDS = 5
+_WITHOUT_FEASIBILITY = "offline planner without feasibility"
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set of the benchmark: the prefix of its columns, and its number of classes."""
+
+    prefix: str
+    classes: int
+
+
+DATASETS = {
+    "CIFAR-10": Data("c10", 10),
+    "CIFAR-100": Data("c100", 100),
+    "ImageNet16-120": Data("in16", 120),
+}
+
+
+@dataclass(frozen=True)
+class DeviceLimit:
+    """A board and, where there is one, the latency allowed on it."""
+
+    device: str
+    max_latency_ms: float | None = None
+
+    def __str__(self) -> str:
+        limit = f" within {self.max_latency_ms:g} ms" if self.max_latency_ms else ""
+        return f"{self.device}{limit}"
+
+
+LIMITS = (
+    None,
+    DeviceLimit("stm32f407vet6"),
+    DeviceLimit("nucleo-l4r5zi", 500.0),
+    DeviceLimit("stm32f746g-disco", 100.0),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One search on one data set; accuracies in percent, `device` None where unconstrained."""
+
+    planner: str
+    dataset: str
+    queries: int
+    device: str | None
+    seeds: int
+    test_mean: float
+    test_std: float | None
+    regret: float
+    feasible: int
+    best_test: float
+    published: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What may be trained, and what comes of it: validation and test accuracies [15625]."""
+
+    dataset: str
+    device: str | None
+    feasible: Sequence[int]
+    validation: NDArray[np.float64]
+    test: NDArray[np.float64]
+    rating: NDArray[np.float64]
+
+    @property
+    def best_test(self) -> float:
+        """The highest test accuracy of all cells that fit."""
+        return float(self.test[list(self.feasible)].max())
+
+
+def problems(
+    table: pd.DataFrame, datasets: Sequence[str], unconstrained: bool
+) -> Iterator[Problem]:
+    rating = expected_synflow(Skeleton())
+    for limit in LIMITS[:1] if unconstrained else LIMITS:
+        for name in datasets:
+            data = DATASETS[name]
+            yield Problem(
+                dataset=name,
+                device=str(limit) if limit else None,
+                feasible=_feasible(limit, data.classes, rating),
+                validation=table[f"{data.prefix}_val200"].to_numpy(),
+                test=table[f"{data.prefix}_test200"].to_numpy(),
+                rating=rating,
+            )
+
+
+def _feasible(
+    limit: DeviceLimit | None, classes: int, rating: NDArray[np.float64]
+) -> Sequence[int]:
+    if limit is None:
+        return [int(index) for index in np.flatnonzero(np.isfinite(rating))]
+    found = survey(
+        find_device(limit.device),
+        Skeleton(classes=classes),
+        max_latency_ms=limit.max_latency_ms,
+        prior=unknown_accuracies(),
+    )
+    return sorted(cell.index for cell in found.feasible_cells)
+
+
+def run(search: Search, problem: Problem, queries: int, seed: int) -> list[int | None]:
+    """The cells in the order in which they were trained, None for those that did not fit."""
+    oracle = Oracle(problem.validation, problem.feasible, queries)
+    with suppress(OutOfQueriesError):
+        search(oracle, problem.feasible, problem.rating, seed)
+    return oracle.trained
+
+
+def chosen_test(problem: Problem, trained: Sequence[int | None]) -> float:
+    """Test accuracy of the cell with the best validation accuracy; NaN where nothing fitted."""
+    fitting = [index for index in trained if index is not None]
+    if not fitting:
+        return float("nan")
+    return float(problem.test[max(fitting, key=lambda index: problem.validation[index])])
+
+
+def rows_of(problem: Problem, name: str, queries: Sequence[int], seeds: int) -> list[Row]:
+    """Shorter runs are the beginnings of the longest: no search looks ahead."""
+    runs = [run(SEARCHES[name], problem, max(queries), seed) for seed in range(seeds)]
+    return [_row(problem, name, count, [one[:count] for one in runs]) for count in queries]
+
+
+def _row(problem: Problem, name: str, queries: int, runs: Sequence[Sequence[int | None]]) -> Row:
+    reached = np.array([chosen_test(problem, one) for one in runs])
+    # A run that trained nothing that fits has lost: it counts as a guess among the classes.
+    guess = 100.0 / DATASETS[problem.dataset].classes
+    reached = np.where(np.isnan(reached), guess, reached)
+    return Row(
+        planner=name,
+        dataset=problem.dataset,
+        queries=queries,
+        device=problem.device,
+        seeds=len(runs),
+        test_mean=round(float(reached.mean()), 3),
+        test_std=round(float(reached.std()), 3),
+        regret=round(problem.best_test - float(reached.mean()), 3),
+        feasible=len(problem.feasible),
+        best_test=round(problem.best_test, 3),
+    )
+
+
+def published(problem: Problem) -> list[Row]:
+    """AutoMCU's paper, CIFAR-100: ten runs of ten proposals, and its figure for GENIUS."""
+    if problem.dataset != "CIFAR-100" or problem.device:
+        return []
+    figures = (("AutoMCU (published)", 72.24, 1.21), ("GENIUS (published)", 71.30, None))
+    return [
+        Row(
+            planner=name,
+            dataset=problem.dataset,
+            queries=10,
+            device=None,
+            seeds=10,
+            test_mean=mean,
+            test_std=deviation,
+            regret=round(problem.best_test - mean, 3),
+            feasible=len(problem.feasible),
+            best_test=round(problem.best_test, 3),
+            published=True,
+        )
+        for name, mean, deviation in figures
+    ]
+
+
+def read_table() -> pd.DataFrame:
+    """Validation and test accuracies by cell index.
+
+    Raises:
+        WrongInputError: the table is not on this machine.
+    """
+    path = benchmark_table()
+    if path is None:
+        raise WrongInputError(
+            "nb201_core.csv.gz is missing. Point AUTOMCU_DATA at the folder that holds it."
+        )
+    columns = [f"{d.prefix}_{split}200" for d in DATASETS.values() for split in ("val", "test")]
+    return pd.read_csv(path, usecols=["idx", *columns]).set_index("idx").sort_index()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"runs of each search ({SEEDS})")
+    parser.add_argument("--dataset", action="append", choices=DATASETS, help="only this one")
+    parser.add_argument("--unconstrained", action="store_true", help="without device limits")
+    parser.add_argument("--quick", action="store_true", help="5 seeds, 10 queries; writes no CSV")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if options.seeds < 1:
+        raise WrongInputError("At least one seed is needed. Give --seeds 1 or more.")
+    seeds, queries = (_QUICK_SEEDS, QUERIES[:1]) if options.quick else (options.seeds, QUERIES)
+    full = not (options.quick or options.dataset or options.unconstrained) and seeds >= SEEDS
+    rows: list[Row] = []
+    for problem in problems(read_table(), options.dataset or list(DATASETS), options.unconstrained):
+        for name in SEARCHES:
+            if name != _WITHOUT_FEASIBILITY or problem.device:
+                rows += rows_of(problem, name, queries, seeds)
+        rows += published(problem)
+        print(f"{problem.dataset}, {problem.device or 'unconstrained'}: done", file=sys.stderr)
+    if full:
+        found = pd.DataFrame([asdict(row) for row in rows])
+        found.to_csv(Path(__file__).with_suffix(".csv"), index=False)
+    print(json.dumps([asdict(row) for row in rows])) if options.json else show(rows)
+    return 0
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print one block for each data set and limit, the best search first."""
+    for where in dict.fromkeys((row.dataset, row.device, row.queries) for row in rows):
+        block = [row for row in rows if (row.dataset, row.device, row.queries) == where]
+        dataset, device, queries = where
+        print(
+            f"\n{dataset}, {device or 'unconstrained'}, {queries} queries: best of "
+            f"{block[0].feasible:,} cells {block[0].best_test:.2f} %"
+        )
+        for row in sorted(block, key=lambda row: row.regret):
+            spread = f" ± {row.test_std:.2f}" if row.test_std is not None else ""
+            print(f"  {row.planner:36}{row.test_mean:6.2f}{spread:8}  regret {row.regret:5.2f}")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except AutomcuError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.exit_code)
