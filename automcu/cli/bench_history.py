@@ -34,7 +34,7 @@ def comparison(path: Path, project: Path) -> Answer:
         table.add_column(heading, justify="right")
     for _, run in runs.iterrows():
         table.add_row(
-            *(str(run[column]) for column in _COLUMNS),
+            *(_short(column, str(run[column])) for column in _COLUMNS),
             f"{run['latency_median_ms']:.3f}",
             _signed(run["latency_change_percent"], "%"),
             "–" if math.isnan(run["accuracy"]) else f"{100 * run['accuracy']:.2f}",
@@ -43,6 +43,15 @@ def comparison(path: Path, project: Path) -> Answer:
         )
     rows = json.loads(runs.to_json(orient="records"))
     return Answer({"table": str(path), "runs": rows}, table)
+
+
+def _short(column: str, text: str) -> str:
+    """A minute of a date, a compiler's name and version, the beginning of a hash."""
+    if column == "date":
+        return text[: len("2026-01-31T12:00")].replace("T", " ")
+    if column == "compiler":
+        return " ".join(text.split()[:2])
+    return text[:8] if column == "firmware_hash" else text
 
 
 def _signed(number: float, unit: str) -> str:
