@@ -21,7 +21,7 @@ Weights = Annotated[
     str,
     typer.Option(
         "--weights",
-        metavar="auto|8|6|4|3|2",
+        metavar="auto|8|6|4|3|2|ternary",
         help="Bits of a model file's weights; auto: fewer where flash asks for it.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Weights of fewer than 8 bits: a model's int8 weights rounded once more, layer by layer.
+"""Weights of fewer than 8 bits, or ternary: int8 weights rounded once more, layer by layer.
 
 Each output channel gets the scale with the smallest squared error: a grid of scales, from that
 which clips no weight downwards, each refined by least squares. To clip a few large weights often
@@ -50,16 +50,47 @@ def narrow_weights(graph: Graph, bits: int | Mapping[str, int]) -> Graph:
     )
 
 
+def ternary_weights(graph: Graph) -> Graph:
+    """Round the weights of the usual layers to -1, 0 and 1, a scale for each channel.
+
+    Those are all of `narrowable_layers` but the first, the last and grouped ones. Accuracy
+    suffers more than by any width, unless the network was trained for it.
+    """
+    chosen = set(narrowable_layers(graph)[1:-1])
+    return replace(
+        graph,
+        operators=tuple(
+            replace(operator, attributes=ternary_convolution(operator.attributes))
+            if operator.name in chosen
+            and isinstance(operator.attributes, Convolution)
+            and operator.attributes.groups == 1
+            else operator
+            for operator in graph.operators
+        ),
+    )
+
+
+def ternary_convolution(attributes: Convolution) -> Convolution:
+    """The layer with weights of -1, 0 and 1, and the scales with the smallest squared errors."""
+    return replace(_rounded(attributes, -1, 1, unit=1), ternary=True, weight_bits=FULL_WIDTH)
+
+
 def narrow_convolution(attributes: Convolution, bits: int) -> Convolution:
     """The layer with weights of `bits`: int8 multiples of 2^(8 - bits) with scales of their own.
 
     The bias is expressed in the new scale; a weight offset is rounded into the weights.
     """
+    lowest, highest = _limits(bits)
+    rounded = _rounded(attributes, lowest, highest, unit=1 << (FULL_WIDTH - bits))
+    return replace(rounded, weight_bits=bits, ternary=False)
+
+
+def _rounded(attributes: Convolution, lowest: int, highest: int, unit: int) -> Convolution:
+    """The layer with integers between the limits, which are stored times `unit`."""
     if attributes.weights is None or attributes.weight_scales is None or attributes.bias is None:
         raise ValueError("a convolution without weights cannot be narrowed")
     real = real_weights(attributes).reshape(attributes.out_channels, -1)
-    steps, scales = round_channels(real, bits)
-    unit = 1 << (FULL_WIDTH - bits)
+    steps, scales = _best_scales(real, lowest, highest)
     scales = np.where(scales > 0, scales / unit, attributes.weight_scales)
     bias = np.rint(attributes.bias * (attributes.weight_scales / scales))
     return replace(
@@ -68,7 +99,7 @@ def narrow_convolution(attributes: Convolution, bits: int) -> Convolution:
         weight_scales=scales,
         bias=np.clip(bias, -_BIAS_LIMIT, _BIAS_LIMIT).astype(np.int32),
         weight_offsets=None,
-        weight_bits=bits,
+        shared_scale=False,
     )
 
 
@@ -86,7 +117,14 @@ def round_channels(real: Reals, bits: int) -> tuple[Reals, Reals]:
 
     The scale of a channel without weights is 0.
     """
-    lowest, highest = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    return _best_scales(real, *_limits(bits))
+
+
+def _limits(bits: int) -> tuple[int, int]:
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def _best_scales(real: Reals, lowest: int, highest: int) -> tuple[Reals, Reals]:
     largest = np.abs(real).max(axis=1) / highest
     best = np.full(len(real), np.inf)
     steps, scales = np.zeros_like(real), np.zeros(len(real))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import Operator
 from automcu.compiler.kernels import ArrayShape, Kernel, LayerConstants
+from automcu.compiler.kernels.armv7e_m.ternary_assembly import shared_functions
 from automcu.compiler.kernels.packing import layouts_of
 from automcu.compiler.lowering import lower
 from automcu.compiler.program import Program
@@ -67,6 +68,7 @@ def render_model(program: Program) -> dict[str, str]:
         "arithmetic": _kernel_file("arithmetic.h"),
         "parameters": _kernel_file("parameters.h"),
         "unpack": _unpack_source(program, environment),
+        "ternary": _ternary_source(program, environment),
         "armv7e_m": _kernel_file("armv7e_m.h") if special else "",
         "armv7e_m_block": _kernel_file("armv7e_m_block.h") if special else "",
     }
@@ -110,6 +112,13 @@ def _unpack_source(program: Program, environment: jinja2.Environment) -> str:
     return (
         environment.get_template("kernels/unpack.h.j2").render(layouts=layouts) if layouts else ""
     )
+
+
+def _ternary_source(program: Program, environment: jinja2.Environment) -> str:
+    """The functions in assembly that all ternary kernels share."""
+    functions = shared_functions(program.functions)
+    template = environment.get_template("kernels/armv7e_m_ternary.h.j2")
+    return template.render(functions=functions) if functions else ""
 
 
 def _kernel_sources(program: Program, environment: jinja2.Environment) -> Iterator[str]:

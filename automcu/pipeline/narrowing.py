@@ -14,10 +14,11 @@ from automcu.records import Record
 class Narrowing(Record):
     """Bits of the layers with fewer than 8, and accuracies on `test_inputs` labelled inputs.
 
-    Both are those of the integer reference; None where no data was given.
+    Ternary layers have 1.6 bits. Both accuracies are those of the integer reference; None where
+    no data was given.
     """
 
-    widths: dict[str, int]
+    widths: dict[str, int | float]
     test_inputs: int = 0
     accuracy_8_bits: float | None = None
     accuracy: float | None = None

@@ -1,4 +1,4 @@
-"""How many bits each layer's weights get: a width for all, or as few as flash asks for."""
+"""How many bits each layer's weights get: a width for all, ternary, or as few as flash asks for."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,15 +15,17 @@ from automcu.compiler.narrow_weights import (
     narrow_weights,
     narrowable_layers,
     real_weights,
+    ternary_weights,
 )
 from automcu.compiler.operators import Convolution, Softmax
 from automcu.compiler.passes import optimise
 from automcu.cost import estimate_program
 from automcu.devices.profile import Device
 
-Weights = Literal["auto", "8", "6", "4", "3", "2"]
+Weights = Literal["auto", "8", "6", "4", "3", "2", "ternary"]
 WEIGHTS: tuple[str, ...] = get_args(Weights)
 CALIBRATION_INPUTS = 32
+TERNARY_BITS = 1.6  # five weights to a byte
 Widths = dict[str, int]
 Inputs = NDArray[np.int8]
 _Move = tuple[str, int]  # a layer and the bits that its weights could have
@@ -38,8 +40,10 @@ def apply_weights(
 ) -> Graph:
     """The graph with the weights that `--weights` asks for; `auto` needs flash figures.
 
-    A number narrows all layers but the first, the last and the depthwise ones.
+    A number, or `ternary`, narrows all layers but the first, the last and the depthwise ones.
     """
+    if weights == "ternary":
+        return ternary_weights(graph)
     if weights != "auto":
         return graph if weights == "8" else narrow_weights(graph, int(weights))
     flash = device.flash_bytes if max_flash_bytes is None else max_flash_bytes
@@ -85,14 +89,17 @@ def _widened(
     return {name: bits for name, bits in widths.items() if bits < WIDTHS[0]}
 
 
-def weight_widths(graph: Graph) -> Widths:
-    """Bits of the layers that have fewer than 8."""
-    return {
-        operator.name: operator.attributes.weight_bits
+def weight_widths(graph: Graph) -> dict[str, int | float]:
+    """Bits of the layers that have fewer than 8; 1.6 of ternary ones."""
+    layers = {
+        operator.name: operator.attributes
         for operator in graph.operators
         if isinstance(operator.attributes, Convolution)
-        and operator.attributes.weight_bits < WIDTHS[0]
     }
+    bits = {
+        name: TERNARY_BITS if layer.ternary else layer.weight_bits for name, layer in layers.items()
+    }
+    return {name: width for name, width in bits.items() if width < WIDTHS[0]}
 
 
 def _cheapest(

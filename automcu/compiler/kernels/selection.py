@@ -11,6 +11,7 @@ from automcu.compiler.kernels.armv7e_m.elementwise import (
     armv7e_m_average_pool,
     armv7e_m_rescale,
 )
+from automcu.compiler.kernels.armv7e_m.ternary import armv7e_m_ternary
 from automcu.compiler.kernels.cycles import cheapest
 from automcu.compiler.kernels.kernel import Kernel
 from automcu.compiler.kernels.portable_convolution import portable_convolution
@@ -27,6 +28,7 @@ from automcu.compiler.kernels.portable_elementwise import (
 )
 from automcu.compiler.kernels.portable_pool import portable_average_pool, portable_max_pool
 from automcu.compiler.kernels.portable_softmax import portable_softmax
+from automcu.compiler.kernels.portable_ternary import portable_ternary
 from automcu.compiler.kernels.stripes import stripes_kernel
 from automcu.compiler.operators import (
     Add,
@@ -88,6 +90,11 @@ def choose_kernel(operator: Operator, graph: Graph, device: Device) -> Kernel:
 def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel, ...]:
     """The kernels that can carry out an operator, the one that usually wins first."""
     special: tuple[Kernel, ...] = ()
+    attributes = operator.attributes
+    if isinstance(attributes, Convolution) and attributes.ternary:
+        if "dsp" in device.isa:
+            special = armv7e_m_ternary(operator, graph)
+        return (*special, portable_ternary(operator, graph))
     if "dsp" in device.isa:
         special = tuple(
             kernel

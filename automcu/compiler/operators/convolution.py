@@ -26,7 +26,8 @@ class Convolution:
     `weight_offsets`, int32 [out], are for asymmetric weights that do not fit int8 once their zero
     point is taken off: a real weight is weight scale x (weight + offset of its channel).
     Weights of `weight_bits` below 8 are multiples of 2^(8 - weight_bits), and stored without their
-    low bits.
+    low bits. `ternary` weights are -1, 0 or 1, and stored five to a byte; with `shared_scale` all
+    their channels have the same scale, which is then stored once.
     """
 
     window: Window
@@ -41,6 +42,8 @@ class Convolution:
     sum_clamp: Clamp = NO_CLAMP
     weight_offsets: NDArray[np.int32] | None = None
     weight_bits: int = 8
+    ternary: bool = False
+    shared_scale: bool = False
 
     @property
     def weight_step(self) -> int:
@@ -116,6 +119,7 @@ def _title(attributes: Convolution, shape: Shape) -> str:
         name = "fully connected"
     else:
         name = f"conv {size}"
+    name = ("ternary " if attributes.ternary else "") + name
     return name + (" + add" if attributes.sum_scale is not None else "")
 
 
@@ -144,7 +148,7 @@ def _lower(
         residual = _residual(attributes, direct, sources[1], result)
     weights, bias = attributes.weights, attributes.bias.astype(np.int64)
     ratios = source.scale * attributes.weight_scales / direct.scale
-    if attributes.weight_offsets is None:
+    if attributes.weight_offsets is None and not attributes.shared_scale:
         weights, bias, ratios = fit_channels(weights, bias, ratios, attributes.weight_step)
     sums = _shifted_weights(weights, attributes.weight_offsets).sum(axis=(1, 2, 3))
     bias = bias - source.zero_point * sums

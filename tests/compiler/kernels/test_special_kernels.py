@@ -72,11 +72,18 @@ def device() -> Device:
     return find_device("stm32f407g-disc1")
 
 
-def first_wrong_layer(program: Program, device: Device, folder: Path) -> str | None:
-    """Build the program with its expected results, run it, and name the layer that differs."""
+def first_wrong_layer(
+    program: Program, device: Device, folder: Path, image: np.ndarray | None = None
+) -> str | None:
+    """Build the program with its expected results, run it, and name the layer that differs.
+
+    Where no image is given, its values are random.
+    """
     graph = program.graph
     shape = graph.tensors[graph.input].shape
-    image = np.random.default_rng(0).integers(-128, 128, shape, dtype=np.int8)
+    if image is None:
+        image = np.random.default_rng(0).integers(-128, 128, shape, dtype=np.int8)
+    image = image.astype(np.int8)
     expected = run_all_tensors(graph, image[None])
     outputs = [op.output for op in graph.operators]
     sources = write_sources(program, folder)

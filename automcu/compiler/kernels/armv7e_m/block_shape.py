@@ -55,8 +55,9 @@ class Block:
 
     @property
     def reaches(self) -> bool:
-        """Whether all loads of a pass lie within the reach of a load's offset."""
+        """Whether all loads of a pass, and all stores, lie within the reach of an offset."""
         activations = (self.pixels - 1) * self.pixel_bytes
         weights = (self.channels // 2 - 1) * self.pair_bytes
         pass_bytes = 4 * self.unrolled if self.issue == "dual" else 0
-        return max(activations, weights) + pass_bytes <= LARGEST_OFFSET
+        outputs = self.pixels * self.out_channels
+        return max(max(activations, weights) + pass_bytes, outputs) <= LARGEST_OFFSET

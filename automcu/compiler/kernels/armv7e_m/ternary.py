@@ -1,0 +1,84 @@
+"""Convolution with ternary weights on armv7e-m: four pixels side by side in 16-bit lanes.
+
+For each group of five inputs a table of all 243 signed sums is built, for four pixels at once; a
+byte of weights then costs one look-up and two packed additions for twenty multiply-accumulates.
+Sums of 16 bits hold 255 inputs: after `_SECTION` passes they move to 32 bits. The idea of the
+tables is that of T-MAC (Wei et al., EuroSys 2025) and bitnet.cpp's TL kernels.
+"""
+
+from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernels.armv7e_m.ternary_assembly import ROW_BYTES, add_function_name
+from automcu.compiler.kernels.kernel import Kernel
+from automcu.compiler.kernels.portable_ternary import (
+    pack_ternary_layer,
+    ternary_arrays,
+    ternary_function_name,
+    ternary_settings,
+)
+from automcu.compiler.kernels.ternary_packing import PASS, SUMS, WEIGHTS_PER_BYTE
+from automcu.compiler.operators import Convolution
+from automcu.compiler.operators.clamp import NO_CLAMP
+
+_PIXELS = 4
+_SUM_BYTES = 2
+_TOTAL_BYTES = 4
+_MOST_GROUPS = 51  # of five inputs of magnitude 128 that 16 bits can sum
+_SECTION = 12  # passes; with a last, shorter one these are at most _MOST_GROUPS groups
+
+
+def armv7e_m_ternary(operator: Operator, graph: Graph) -> tuple[Kernel, ...]:
+    """The kernel for cores with the DSP extension; none where it cannot carry out the layer."""
+    attributes = operator.attributes
+    if not isinstance(attributes, Convolution) or (
+        attributes.sum_scale is not None and attributes.clamp != NO_CLAMP
+    ):
+        return ()  # a clamp between convolution and sum is rare; the portable kernel has it
+    settings = ternary_settings(operator, graph)
+    channels, depth = attributes.out_channels, int(settings["depth"])
+    groups, pixels = int(settings["weight_groups"]), int(settings["out_pixels"])
+    whole = groups // PASS if depth % WEIGHTS_PER_BYTE == 0 else (groups - 1) // PASS
+    rest = groups - whole * PASS
+    unrolled = next(n for n in (4, 2, 1) if channels % n == 0)
+    sums_offset = SUMS * ROW_BYTES
+    totals_offset = sums_offset + _PIXELS * _SUM_BYTES * channels
+    wide = groups > _MOST_GROUPS
+    patch_offset = totals_offset + (_PIXELS * _TOTAL_BYTES * channels if wide else 0)
+    residual = attributes.sum_scale is not None
+    clamp = attributes.sum_clamp if residual else attributes.clamp
+    clamps = "" if clamp == NO_CLAMP else ("sum" if residual else "scaling")
+    blocks = -(-pixels // _PIXELS)
+    calls = [(PASS, unrolled)] * bool(whole) + [(rest, unrolled)] * bool(rest)
+    kernel = Kernel(
+        variant="armv7e-m ternary",
+        function=ternary_function_name(settings) + ("_clamp" if clamps else "") + "_by4",
+        template="armv7e_m_ternary.c.j2",
+        settings=settings
+        | {
+            "clamps": clamps,
+            "wide": wide,
+            "section": _SECTION,
+            "whole_passes": whole,
+            "rest": rest,
+            "sums_offset": sums_offset,
+            "totals_offset": totals_offset,
+            "patch_offset": patch_offset,
+            "ternary_calls": calls,
+            "add_whole": add_function_name(PASS, unrolled),
+            "add_rest": add_function_name(rest, unrolled),
+        },
+        parameters_type="ternary_parameters",
+        arrays=ternary_arrays(operator, settings),
+        pack=pack_ternary_layer,
+        scratch_bytes=patch_offset + (_PIXELS * depth if settings["gathers"] else 0),
+        overwrites=(1,) if residual else (),
+        work={
+            "tables": blocks * groups,
+            "lookups": blocks * groups * channels,
+            "sums": blocks * channels * (whole + bool(rest)),
+            "passes": blocks * (whole + bool(rest)),
+            "moves": blocks * channels * (whole // _SECTION + 1) if wide else 0,
+            "outputs": blocks * _PIXELS * channels,
+            "gathered": blocks * _PIXELS * depth if settings["gathers"] else 0,
+        },
+    )
+    return (kernel,)

@@ -1,0 +1,130 @@
+"""Convolution with ternary weights in portable C: sums of five inputs are looked up, not computed.
+
+For each pixel, and for each group of five values of its window, a table of the 243 signed sums is
+built; a byte of weights then adds what stands at its place in it.
+"""
+
+from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, aligned
+from automcu.compiler.kernels.parameters import add_fields, initialiser, requantisation_fields
+from automcu.compiler.kernels.portable_convolution import convolution_settings
+from automcu.compiler.kernels.ternary_packing import (
+    PASS,
+    SUMS,
+    WEIGHTS_PER_BYTE,
+    groups_of,
+    pack_ternary,
+)
+from automcu.compiler.lowering import Integers
+from automcu.compiler.operators import Convolution
+from automcu.compiler.operators.convolution import ConvolutionIntegers
+
+Settings = dict[str, int | str | bool]
+_BYTES_PER_CONSTANT = 4
+_BYTES_PER_SUM = 2
+
+
+def portable_ternary(operator: Operator, graph: Graph) -> Kernel:
+    """The portable kernel of a convolution with ternary weights."""
+    settings = ternary_settings(operator, graph)
+    depth, channels = int(settings["depth"]), int(settings["out_channels"])
+    pixels, groups = int(settings["out_pixels"]), int(settings["weight_groups"])
+    accumulators = channels * 4
+    tables = PASS * SUMS * _BYTES_PER_SUM
+    return Kernel(
+        variant="portable ternary",
+        function=ternary_function_name(settings),
+        template="ternary.c.j2",
+        settings=settings | {"tables_offset": accumulators, "patch_offset": accumulators + tables},
+        parameters_type="ternary_parameters",
+        arrays=ternary_arrays(operator, settings),
+        pack=pack_ternary_layer,
+        scratch_bytes=accumulators + tables + (depth if settings["gathers"] else 0),
+        overwrites=(1,) if settings["residual"] else (),
+        work={
+            "lookups": pixels * groups * channels,
+            "tables": pixels * groups,
+            "outputs": pixels * channels,
+            "passes": pixels * -(-groups // PASS),
+            "gathered": pixels * depth if settings["gathers"] else 0,
+        },
+    )
+
+
+def ternary_settings(operator: Operator, graph: Graph) -> Settings:
+    """What the templates of ternary kernels are told."""
+    attributes = _attributes(operator)
+    settings = convolution_settings(operator, graph)
+    window = attributes.window
+    depth = window.height * window.width * int(settings["in_channels"])
+    groups = groups_of(depth)
+    return settings | {
+        "depth": depth,
+        "weight_groups": groups,
+        "whole_passes": groups // PASS,
+        "last_groups": groups % PASS,
+        "last_inputs": depth - (groups - 1) * WEIGHTS_PER_BYTE,
+        "gathers": not window.is_pointwise,
+        "residual": attributes.sum_scale is not None,
+        "shared_scale": attributes.shared_scale,
+        "pass_groups": PASS,
+        "sums": SUMS,
+    }
+
+
+def ternary_arrays(operator: Operator, settings: Settings) -> tuple[ArrayShape, ...]:
+    """The stream of weights, a bias for each channel, and its multiplier or one for all."""
+    attributes = _attributes(operator)
+    channels = attributes.out_channels
+    multipliers = 1 if attributes.shared_scale else channels
+    stream = channels * int(settings["weight_groups"])
+    return (
+        ArrayShape("weights", "uint8_t", aligned(stream)),
+        ArrayShape("biases", "int32_t", channels * _BYTES_PER_CONSTANT),
+        ArrayShape("multipliers", "int32_t", multipliers * _BYTES_PER_CONSTANT),
+    )
+
+
+def pack_ternary_layer(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+    """Weights as a stream, windows row by row."""
+    attributes = _attributes(operator)
+    if not isinstance(integers, ConvolutionIntegers):
+        raise TypeError(f"{operator.name} is not a convolution")
+    multipliers = integers.scaling.multipliers
+    if attributes.shared_scale:
+        if (multipliers != multipliers[0]).any():
+            raise ValueError(f"the channels of {operator.name} have scales of their own")
+        multipliers = multipliers[:1]
+    fields = {
+        "padding_value": str(integers.padding_value),
+        "scaling": requantisation_fields(integers.scaling),
+    }
+    if integers.residual is not None:
+        fields["sum"] = initialiser(add_fields(integers.residual))
+    return LayerConstants(
+        {
+            "weights": pack_ternary(integers.weights.reshape(len(integers.weights), -1)),
+            "biases": integers.bias,
+            "multipliers": multipliers,
+        },
+        fields,
+    )
+
+
+def ternary_function_name(settings: Settings) -> str:
+    """A name that tells the shape; equal shapes share one function."""
+    k = settings
+    name = (
+        f"ternary_{k['kernel_height']}x{k['kernel_width']}_{k['in_height']}x{k['in_width']}"
+        f"x{k['in_channels']}_to_{k['out_height']}x{k['out_width']}x{k['out_channels']}"
+        f"_s{k['stride_y']}x{k['stride_x']}_p{k['pad_top']}x{k['pad_left']}"
+        f"_d{k['dilation_y']}x{k['dilation_x']}"
+    )
+    return name + ("_shared" if k["shared_scale"] else "") + ("_add" if k["residual"] else "")
+
+
+def _attributes(operator: Operator) -> Convolution:
+    attributes = operator.attributes
+    if not isinstance(attributes, Convolution) or attributes.groups != 1:
+        raise TypeError(f"{operator.name} is not a convolution in one group")
+    return attributes

@@ -1,0 +1,145 @@
+"""The ternary product against our int8 kernels: instructions and modelled cycles per MAC.
+
+    python -m benchmarks.ternary [--quick] [--json]
+
+A linear layer of K inputs and N outputs for 16 and 64 tokens, alone on the model of a Cortex-M4 and
+M7 (no flash wait states), table building and requantisation included. Bits per weight are those of
+weights and scales in flash; biases are apart. CMSIS-NN's figures (1x1 convolution, 32 channels,
+GCC 12 -O3, same model) stand beside them in `benchmarks/kernels.py`. Below: DeiT-Tiny and DeiT-S
+in this packing beside the sizes that the FTerViT paper gives. `benchmarks/ternary.csv` holds the
+rows.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from automcu.boards.count import count_cycles
+from automcu.compiler import compile_graph, write_project
+from automcu.compiler.graph import Graph
+from automcu.compiler.operators import Convolution
+from automcu.compiler.operators.windows import Window
+from automcu.cost.random_weights import with_random_weights
+from automcu.devices import find_device
+from automcu.toolchains import build_project, find_compiler
+from benchmarks.kernels import PEERS, layer_graph
+
+DEVICES = {"cortex-m4": "nucleo-l4r5zi", "cortex-m7": "stm32f746g-disco"}
+TOKENS = (16, 64)
+PRODUCTS = ((192, 192), (192, 768), (768, 192), (384, 1536))
+WEIGHTS = ("ternary", "int8")
+CMSIS_NN = PEERS["conv 1x1 16x16x32->32"]["CMSIS-NN"]
+
+_TOKEN_COUNT, _CLASSES, _PATCH, _MLP_RATIO, _DEPTH = 197, 1000, 16 * 16 * 3, 4, 12
+TRANSFORMERS = {"DeiT-Tiny": (192, 1.6), "DeiT-S": (384, 5.81)}  # width, megabytes in the paper
+
+
+def product_graph(tokens: int, k: int, n: int, ternary: bool) -> Graph:
+    """One linear layer with random weights."""
+    graph = with_random_weights(layer_graph((1, tokens, k), Convolution(Window(1, 1), n)), seed=0)
+    if not ternary:
+        return graph
+    weights = np.random.default_rng(0).integers(-1, 2, (n, 1, 1, k), dtype=np.int8)
+    (layer,) = graph.operators
+    assert isinstance(layer.attributes, Convolution)
+    attributes = replace(layer.attributes, weights=weights, ternary=True, shared_scale=True)
+    return replace(graph, operators=(replace(layer, attributes=attributes),))
+
+
+def measure(core: str, weights: str, tokens: int, k: int, n: int) -> dict[str, object]:
+    """Build one layer, run it on the model of `core`, and count."""
+    device = find_device(DEVICES[core])
+    program = compile_graph(product_graph(tokens, k, n, weights == "ternary"), device)
+    kernel = program.kernels["layer"]
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        write_project(program, device.id, project)
+        build = build_project(project, device, find_compiler(device.core))
+        counted = count_cycles(project / build.elf, device, entry="model_run")
+    sizes = {array.name: array.size for array in kernel.arrays}
+    bytes_ = sizes["weights"] + (sizes["multipliers"] if weights == "ternary" else 4 * n)
+    return {
+        "core": core,
+        "weights": weights,
+        "tokens": tokens,
+        "k": k,
+        "n": n,
+        "instructions_per_mac": round(counted.instructions / program.macs, 3),
+        "cycles_per_mac": round(counted.core_cycles / program.macs, 3),
+        "bits_per_weight": round(8 * bytes_ / (k * n), 3),
+        "variant": kernel.variant,
+        "compiler": build.compiler,
+        "arena_bytes": program.arena.size,
+    }
+
+
+def transformer_bytes(width: int) -> int:
+    """Constant arrays of a DeiT: ternary matrices, int32 biases, int8 positions and class token.
+
+    LayerNorm takes a ternary weight and an int32 bias for each channel.
+    """
+    layers = [(_PATCH, width), (width, _CLASSES)]
+    layers += _DEPTH * [
+        (width, 3 * width),
+        (width, width),
+        (width, _MLP_RATIO * width),
+        (_MLP_RATIO * width, width),
+    ]
+    linear = sum(-(-k // 5) * n + 4 * n + 4 for k, n in layers)
+    norms = (2 * _DEPTH + 1) * (-(-width // 5) + 4 * width + 4)
+    return linear + norms + (_TOKEN_COUNT + 1) * width
+
+
+def sizes() -> list[dict[str, object]]:
+    """Both transformers by our packing, and by the paper's account."""
+    return [
+        {"model": name, "bytes": transformer_bytes(width), "paper_megabytes": paper}
+        for name, (width, paper) in TRANSFORMERS.items()
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="16 tokens on the Cortex-M4 only")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rows = [
+        measure(core, weights, tokens, k, n)
+        for core in (["cortex-m4"] if options.quick else DEVICES)
+        for tokens in (TOKENS[:1] if options.quick else TOKENS)
+        for k, n in PRODUCTS
+        for weights in WEIGHTS
+    ]
+    if not options.quick:
+        pd.DataFrame(rows).to_csv(Path(__file__).with_suffix(".csv"), index=False)
+    if options.json:
+        print(json.dumps(rows))
+        return 0
+    print(
+        f"{'core':11}{'weights':9}{'tokens':>6}{'K':>6}{'N':>6}{'instr/MAC':>11}{'cycles/MAC':>12}"
+        f"{'bits/weight':>13}"
+    )
+    for row in rows:
+        print(
+            f"{row['core']:11}{row['weights']:9}{row['tokens']:6}{row['k']:6}{row['n']:6}"
+            f"{row['instructions_per_mac']:11.3f}{row['cycles_per_mac']:12.3f}"
+            f"{row['bits_per_weight']:13.3f}"
+        )
+    print(
+        f"CMSIS-NN, conv 1x1, cortex-m4: {CMSIS_NN[0]:.2f} instructions, {CMSIS_NN[1]:.2f} cycles"
+    )
+    for size in sizes():
+        print(
+            f"{size['model']}: {size['bytes']:,} B of constants; paper {size['paper_megabytes']} MB"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
