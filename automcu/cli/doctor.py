@@ -51,6 +51,9 @@ def _examine() -> Iterator[tuple[str, bool, str]]:
     ):
         yield _try(name, check)
     yield "TFLite models (optional)", True, _tensorflow()
+    yield "SWD probes (optional)", True, _optional("pyocd", "pip install automcu[swd]")
+    yield "ESP32 boards (optional)", True, _optional("esptool", "pip install automcu[esp32]")
+    yield "compiler for ESP32-S3 (optional)", True, _xtensa_compiler()
 
 
 def _try(name: str, check: Callable[[], str]) -> tuple[str, bool, str]:
@@ -94,6 +97,22 @@ def _virtual_core() -> str:
 
     Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
     return "Unicorn emulates Cortex-M"
+
+
+def _optional(package: str, how: str) -> str:
+    from importlib.util import find_spec
+
+    return f"{package} is installed" if find_spec(package) else f"not installed; {how}"
+
+
+def _xtensa_compiler() -> str:
+    from automcu.errors import ToolError
+    from automcu.toolchains import find_compiler
+
+    try:
+        return str(find_compiler("xtensa-lx7"))
+    except ToolError:
+        return "not installed; Debian and Ubuntu: apt-get install gcc-xtensa-lx106"
 
 
 def _tensorflow() -> str:
