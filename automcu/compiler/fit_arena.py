@@ -17,6 +17,7 @@ from automcu.compiler.schedule import occupied_bytes
 
 _LONGEST_CHAIN = 5
 _ROWS = (16, 8, 4, 2, 1)
+_WORTH_IT = 0.95  # of the arena, where the limit is out of reach
 
 _Excess = tuple[int, ...]  # bytes in use wherever they are above the limit, the most first
 _Plan = Callable[[Graph], Program]
@@ -43,14 +44,15 @@ class _Candidate:
 def fit_arena(program: Program, limit_bytes: int, plan: _Plan, choose: _Choose) -> Program:
     """Return the program with as few stripes as bring its arena to the limit, or near it.
 
-    `plan` makes a program of a graph that is optimised, `choose` a kernel. Where stripes gain
-    nothing, the program comes back as it was.
+    `plan` makes a program of a graph that is optimised, `choose` a kernel. Where stripes neither
+    reach the limit nor gain much, the program comes back as it was.
     """
     best = _search(program, limit_bytes, plan, choose)
-    if best.arena.size > limit_bytes:
-        # What it cannot go below needs no stripes elsewhere.
-        best = _search(program, best.arena.size, plan, choose)
-    return best if best.arena.size < program.arena.size else program
+    if best.arena.size <= limit_bytes:
+        return best
+    # What it cannot go below needs no stripes elsewhere.
+    best = _search(program, best.arena.size, plan, choose)
+    return best if best.arena.size < _WORTH_IT * program.arena.size else program
 
 
 def _search(program: Program, limit_bytes: int, plan: _Plan, choose: _Choose) -> Program:
