@@ -19,6 +19,7 @@ from automcu.cli import (
     flash,
     report,
     space,
+    studies,
 )
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.command("flash")(flash.flash)
 app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
 app.command("report")(report.report)
+app.command("studies")(studies.studies)
 app.command("doctor")(doctor.doctor)
 
 

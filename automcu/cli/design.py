@@ -56,6 +56,10 @@ def design(
     ] = None,
     accuracy_table: AccuracyTablePath = None,
     accuracy_dataset: AccuracyDatasetName = None,
+    study: Annotated[
+        str | None,
+        typer.Option("--study", metavar="URL", help="Share what is learned, as sqlite:///all.db."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run.")
     ] = None,
@@ -82,6 +86,7 @@ def design(
         "board": board,
         "accuracy_table": str(accuracy_table.absolute()) if accuracy_table else None,
         "accuracy_dataset": accuracy_dataset,
+        "study": study,
     }
     if resume and out is None and sentence:
         out, sentence = Path(sentence), ""

@@ -1,4 +1,4 @@
-"""Training the proposals, one after the other, each to a quantised ONNX file."""
+"""Training what is proposed, one network after the other, each to a quantised ONNX file."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,6 +15,7 @@ from automcu.pipeline.job import Job
 from automcu.pipeline.planning import judge
 from automcu.pipeline.records import TrainedCandidate
 from automcu.pipeline.run_folder import load_if_valid, sha256
+from automcu.pipeline.studying import next_in_run, open_study, tell
 from automcu.planner import Counts, Plan, Proposal, Review, review
 from automcu.space import count_live_macs, count_live_parameters
 from automcu.training import Recipe, TrainingResult, accuracy, recipe_for, train
@@ -24,18 +25,27 @@ INT8_MODEL = "int8.onnx"
 _RECORD = "candidate.json"
 _CHECKPOINT = "checkpoint.pt"
 _CALIBRATION_INPUTS = 512
+# Should a check or a training fail.
+_SPARE_ATTEMPTS = 10
 
 
 def train_candidates(job: Job, plan: Plan, dataset: Dataset) -> tuple[TrainedCandidate, ...]:
-    """Review the plan's proposals in their order and train as many as the budget allows.
+    """Review and train one network after the other, as many as the budget allows.
+
+    Each is chosen in the light of what was trained before, by this run or by others that share
+    its study. Resumed, the run takes its own networks again in their order.
 
     Raises:
         DoesNotFitError: no proposal passed its review.
     """
+    study = open_study(job)
     counts = Counts()
     trained: list[TrainedCandidate] = []
-    for proposal in plan.proposals:
+    for rank in range(1, job.settings.budget + _SPARE_ATTEMPTS + 1):
         if len(trained) == job.settings.budget:
+            break
+        proposal = next_in_run(job, plan, study, rank)
+        if proposal is None:
             break
         reviewed = review(
             proposal.architecture,
@@ -48,8 +58,10 @@ def train_candidates(job: Job, plan: Plan, dataset: Dataset) -> tuple[TrainedCan
             job.progress.begin(f"training {len(trained) + 1} of {job.settings.budget}")
             trained.append(_candidate(job, proposal, reviewed, dataset))
             counts = counts.add("trained")
+            tell(job, study, proposal, 100.0 * trained[-1].int8_accuracy)
         else:
             job.folder.log("proposal rejected", rank=proposal.rank, reason=reviewed.reason)
+            tell(job, study, proposal, None)
         counts.save(job.folder.counts)
     if not trained:
         raise DoesNotFitError(
@@ -97,7 +109,6 @@ def _train(
     torch.manual_seed(job.settings.seed)
     network = build_network(architecture)
     home.mkdir(parents=True, exist_ok=True)
-    proposal.save(home / "proposal.json")
     training = _fit(job, network, data, recipe, home / _CHECKPOINT)
     training.save(home / "training.json")
     export_onnx(network, data.input_shape, home / FLOAT_MODEL)

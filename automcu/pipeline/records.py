@@ -17,7 +17,8 @@ class Settings(Record):
     """How a run is carried out, beside what is wanted. `training_seconds` is per candidate.
 
     `accuracy_table` is the path of a table to use instead of the embedded one, `accuracy_dataset`
-    the data set to take from NATS-Bench's files.
+    the data set to take from NATS-Bench's files. `study` is the URL of a database to share with
+    other runs of the same brief; None for one in the run folder.
     """
 
     budget: int = 3
@@ -26,6 +27,7 @@ class Settings(Record):
     training_seconds: float | None = None
     accuracy_table: str | None = None
     accuracy_dataset: AccuracyDataset = "cifar10"
+    study: str | None = None
 
 
 class TrainedCandidate(Record):

@@ -1,6 +1,7 @@
 """A run's folder: where each record lies, what may be reused, and the log of decisions."""
 
 import hashlib
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,11 @@ class RunFolder:
         return self.path / "plan.json"
 
     @property
+    def study(self) -> Path:
+        """The SQLite database of the run's own Optuna study."""
+        return self.path / "study.db"
+
+    @property
     def counts(self) -> Path:
         """The `Counts`."""
         return self.path / "counts.json"
@@ -108,6 +114,18 @@ class RunFolder:
     def candidate(self, rank: int) -> Path:
         """Return the folder of a candidate: checkpoint, ONNX files and its record."""
         return self.path / "candidates" / str(rank)
+
+    def name_in_study(self) -> str:
+        """Return what tells this run from others in a study; it stays when the folder is moved."""
+        file = self.path / "name_in_study"
+        if not file.is_file():
+            name = f"{self.path.absolute().name}-{secrets.token_hex(4)}"
+            write_atomically(file, name.encode())
+        return file.read_text("utf-8")
+
+    def proposal(self, rank: int) -> Path:
+        """Return the path of the `Proposal` that a candidate came from."""
+        return self.candidate(rank) / "proposal.json"
 
     def log(self, event: str, **details: object) -> None:
         """Add a line to log.jsonl."""

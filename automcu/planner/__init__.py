@@ -6,21 +6,29 @@ from automcu.planner.evolution import next_cell
 from automcu.planner.grid import resolutions, skeleton_grid
 from automcu.planner.merit import ASSUMED_LATENCY_MS, merit
 from automcu.planner.plan import plan, search
-from automcu.planner.records import Plan, Proposal, SkeletonSurvey
+from automcu.planner.proposing import next_proposal
+from automcu.planner.records import Observation, Plan, Proposal, SkeletonSurvey
 from automcu.planner.review import Review, review
 from automcu.planner.scouting import Scouting, scout
+from automcu.planner.study import Claim, Study, StudySummary, list_studies
 
 __all__ = [
     "ASSUMED_LATENCY_MS",
     "CellPool",
+    "Claim",
     "Counts",
+    "Observation",
     "Plan",
     "Proposal",
     "Review",
     "Scouting",
     "SkeletonSurvey",
+    "Study",
+    "StudySummary",
+    "list_studies",
     "merit",
     "next_cell",
+    "next_proposal",
     "plan",
     "resolutions",
     "review",

@@ -21,6 +21,14 @@ class Proposal(Record):
     ram_bytes: int
 
 
+class Observation(Record):
+    """A network that a study has chosen; the accuracy is None while it trains, and if it failed."""
+
+    skeleton: Skeleton
+    cell_index: int
+    accuracy_percent: float | None
+
+
 class SkeletonSurvey(Record):
     """How much of one skeleton fits: the counts of a survey without its thousands of cells."""
 

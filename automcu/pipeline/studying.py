@@ -1,0 +1,75 @@
+"""The run's study: which network is next, and what came of it."""
+
+import hashlib
+from pathlib import Path
+
+from automcu.cost.records import Survey
+from automcu.errors import WrongInputError
+from automcu.pipeline.job import Job
+from automcu.pipeline.run_folder import load_if_valid
+from automcu.planner import Plan, Proposal, Study, next_proposal
+from automcu.space import Skeleton
+
+
+def open_study(job: Job) -> Study:
+    """Open the study that the run shares with others, or the one in its folder."""
+    url = job.settings.study or f"sqlite:///{job.folder.study.absolute()}"
+    return Study(url, study_name(job), job.folder.name_in_study())
+
+
+def study_name(job: Job) -> str:
+    """Name the study after what it is for: runs of the same brief, and no others, share it."""
+    brief = job.brief.model_dump_json(exclude={"text"})
+    shared = f"{brief} {job.settings.training_seconds} {job.device.model_dump_json()}"
+    digest = hashlib.sha256(shared.encode()).hexdigest()[:8]
+    return f"{Path(job.brief.dataset).stem}-{job.device.id}-{digest}"
+
+
+def next_in_run(job: Job, plan: Plan, study: Study, rank: int) -> Proposal | None:
+    """Return the run's proposal of this number: the saved one, or one that is chosen now."""
+    known = study.claim_of(rank)
+    if known:
+        return known.proposal
+    claim = study.claim(
+        lambda seen: next_proposal(
+            plan,
+            lambda skeleton: _survey(job, plan, skeleton),
+            seen,
+            rank=rank,
+            latency_limit_ms=job.brief.max_latency_ms,
+        )
+    )
+    if claim is None:
+        return None
+    claim.proposal.save(job.folder.proposal(rank))
+    job.folder.log("proposed", rank=rank, cell=claim.proposal.cell_index, trial=claim.trial)
+    return claim.proposal
+
+
+def tell(job: Job, study: Study, proposal: Proposal, accuracy_percent: float | None) -> None:
+    """Tell the study what came of a proposal; None where it could not be trained."""
+    claim = study.claim_of(proposal.rank)
+    if claim is None:
+        job.folder.log("claim lost", rank=proposal.rank)
+    elif accuracy_percent is None:
+        study.fail(claim.trial)
+    else:
+        study.finish(claim.trial, accuracy_percent)
+
+
+def _survey(job: Job, plan: Plan, skeleton: Skeleton) -> Survey:
+    """Read the plan's survey of a skeleton.
+
+    Raises:
+        WrongInputError: its file is missing or damaged.
+    """
+    for number, one in enumerate(plan.surveyed, start=1):
+        found = (
+            load_if_valid(Survey, job.folder.survey(number)) if one.skeleton == skeleton else None
+        )
+        if found:
+            return found
+    raise WrongInputError(
+        f"{job.folder.path} has lost the survey of a skeleton that its study has trained. "
+        f"Delete {job.folder.plan.name} there and resume the run."
+    )
