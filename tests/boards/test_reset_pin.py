@@ -37,7 +37,7 @@ def answers(port: Port) -> bool:
 
 def test_a_program_that_hangs_is_reset_into_the_boot_loader(url: str, device: Device) -> None:
     flash_image(url, device, HANGING)
-    with open_port(url, 115_200) as port:
+    with open_port(url, 115_200, parity="even") as port:
         assert not BootLoader(port).synchronise()
         port.reset_board(boot0=True)
         assert BootLoader(port).synchronise()
@@ -86,3 +86,30 @@ def test_the_pins_release_the_board_once_and_say_the_level_of_boot0(boot0: bool)
     pins.set(rts=False)
     pins.set(dtr=False)
     assert released == [boot0]
+
+
+def test_the_boot_loader_listens_at_even_parity_and_any_baud_rate(url: str) -> None:
+    for baud_rate in (57_600, 115_200):
+        with open_port(url, baud_rate, parity="even") as port:
+            port.reset_board(boot0=True)
+            port.use_parity("none")
+            assert not BootLoader(port).synchronise()
+            port.use_parity("even")
+            assert BootLoader(port).synchronise()
+
+
+@pytest.mark.parametrize(
+    ("baud_rate", "arrives"), [(9600, False), (115_200, True), (117_000, True)]
+)
+def test_firmware_hears_only_its_own_baud_rate(url: str, baud_rate: int, arrives: bool) -> None:
+    with open_port(url, baud_rate) as port:
+        port.reset_board(boot0=False)
+        assert answers(port) == arrives
+
+
+def test_firmware_does_not_hear_a_host_that_stayed_at_even_parity(url: str) -> None:
+    with open_port(url, 115_200, parity="even") as port:
+        port.reset_board(boot0=False)
+        assert not answers(port)
+        port.use_parity("none")
+        assert answers(port)

@@ -5,11 +5,14 @@ A host on RFC 2217 has its reset pin too: BOOT0 then chooses between boot loader
 
 import sys
 
+import serial
+
 from automcu.boards.flashing.image import code_flash
 from automcu.boards.virtual.boot_loader import BootLoader
 from automcu.boards.virtual.machine import Ending, Machine
 from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.virtual.serial_line import PinResetError, SerialLine
+from automcu.boards.virtual.wire import BOOT_LOADER_SETTINGS, LineSettings
 from automcu.devices.profile import Device
 
 
@@ -21,9 +24,11 @@ def run_board(device: Device, line: SerialLine) -> None:
     while True:
         try:
             if boot0:
+                line.settings = BOOT_LOADER_SETTINGS
                 vector_table = BootLoader(line, memory, part_id).serve()
             else:
                 vector_table = code_flash(device).address
+            line.settings = LineSettings(serial.PARITY_NONE, device.serial.baud_rate)
             _run_program(device, memory, line, vector_table)
             boot0 = True
         except PinResetError as reset:

@@ -8,7 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from automcu.boards.virtual.wire import BareWire, ResetPins, Rfc2217Wire, Wire, WireProtocol
+from automcu.boards.virtual.wire import (
+    BOOT_LOADER_SETTINGS,
+    BareWire,
+    ResetPins,
+    Rfc2217Wire,
+    Wire,
+    WireProtocol,
+)
 
 _RECEIVE_BYTES = 65536
 _SEND_TIMEOUT_S = 10.0
@@ -60,6 +67,7 @@ class SerialLine:
         self._protocol = protocol
         self._host: socket.socket | None = None
         self._wire: Wire = BareWire()
+        self.settings = BOOT_LOADER_SETTINGS
         self._reset: PinResetError | None = None
         self._attending = threading.Lock()
         self._attended = time.monotonic()
@@ -196,7 +204,9 @@ class SerialLine:
         newcomer.settimeout(_SEND_TIMEOUT_S)
         self._host = newcomer
         if self._protocol == "rfc2217":
-            self._wire = Rfc2217Wire(self._answer, ResetPins(self._note_reset))
+            self._wire = Rfc2217Wire(
+                self._answer, ResetPins(self._note_reset), lambda: self.settings
+            )
 
     def _answer(self, content: bytes) -> None:
         """Send what is not the line's but the protocol's."""

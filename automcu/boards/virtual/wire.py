@@ -5,6 +5,7 @@ side speaks it; here it stands in front of a port that exists only in software.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import serial
@@ -13,6 +14,29 @@ from serial.rfc2217 import PortManager
 WireProtocol = Literal["socket", "rfc2217"]
 
 _TELNET_COMMAND = b"\xff"
+
+
+# Receivers sample in the middle of a bit: over ten bits, half a bit is what they can be off by.
+_BAUD_RATE_TOLERANCE = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """What the board's USART is set to; with no baud rate it measures the host's."""
+
+    parity: str
+    baud_rate: int | None = None
+
+    def fit(self, parity: str, baud_rate: int) -> bool:
+        """Whether bytes sent with other settings arrive."""
+        if self.baud_rate is None:
+            return parity == self.parity
+        off = abs(baud_rate / self.baud_rate - 1)
+        return parity == self.parity and off < _BAUD_RATE_TOLERANCE
+
+
+# AN3155: the boot loader listens at 8E1, at the baud rate of the first byte.
+BOOT_LOADER_SETTINGS = LineSettings(serial.PARITY_EVEN)
 
 
 class Wire(Protocol):
@@ -63,21 +87,34 @@ class ResetPins:
 
 
 class Rfc2217Wire:
-    """pyserial's rfc2217://: settings and modem lines travel beside the bytes."""
+    """pyserial's rfc2217://: settings and modem lines travel beside the bytes.
 
-    def __init__(self, answer: Callable[[bytes], None], pins: ResetPins) -> None:
+    Bytes that the host sends with other settings than the board's are lost.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[bytes], None],
+        pins: ResetPins,
+        settings_of_board: Callable[[], LineSettings],
+    ) -> None:
+        self._settings_of_board = settings_of_board
+        self._host = _SoftwarePort(pins)
         # Typed for a serial.Serial, of which it uses what these two have.
-        port: Any = _SoftwarePort(pins)
+        port: Any = self._host
         connection: Any = _Connection(answer)
         self._manager = PortManager(port, connection)
 
     def decode(self, received: bytes) -> bytes:
         """Take the Telnet options out, and obey them."""
-        return b"".join(self._manager.filter(received))
+        return b"".join(byte for byte in self._manager.filter(received) if self._fits())
 
     def encode(self, content: bytes) -> bytes:
         """Double the byte that would begin a Telnet command."""
         return content.replace(_TELNET_COMMAND, _TELNET_COMMAND * 2)
+
+    def _fits(self) -> bool:
+        return self._settings_of_board().fit(self._host.parity, self._host.baudrate)
 
 
 class _Connection:
@@ -88,7 +125,7 @@ class _Connection:
 
 
 class _SoftwarePort:
-    """What PortManager takes for the serial port: all settings are taken, and only lines matter."""
+    """What PortManager takes for the serial port, and sets as the host wants it."""
 
     def __init__(self, pins: ResetPins) -> None:
         self._pins = pins
