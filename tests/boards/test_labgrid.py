@@ -123,10 +123,18 @@ def test_the_documented_exporter_shares_a_virtual_board(
         port = served.rpartition(":")[2]
         exporter = tmp_path / "exporter.yaml"
         exporter.write_text(re.sub(r"port: 4100\n", f"port: {port}\n", EXPORTER.read_text()))
-        stack.enter_context(program("labgrid-coordinator", "-l", coordinator))
+        stack.enter_context(program(tmp_path, "labgrid-coordinator", "-l", coordinator))
         wait_until(lambda: client_command("places").returncode == 0)
         stack.enter_context(
-            program("labgrid-exporter", "--name", "bench", "--hostname", "127.0.0.1", str(exporter))
+            program(
+                tmp_path,
+                "labgrid-exporter",
+                "--name",
+                "bench",
+                "--hostname",
+                "127.0.0.1",
+                str(exporter),
+            )
         )
         client_command("create")
         client_command("add-match", f"bench/{DEVICE.id}/NetworkSerialPort")
@@ -159,9 +167,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def program(*command: str) -> Iterator[None]:
-    """A server that runs as long as the block."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def program(folder: Path, *command: str) -> Iterator[None]:
+    """A server that runs as long as the block, and leaves its files in a folder."""
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     yield
     process.terminate()
     process.wait(10)
