@@ -12,6 +12,7 @@ from automcu.compiler.importers.arrange import compact, copied, in_file_order, p
 from automcu.compiler.importers.builder import GraphBuilder
 from automcu.compiler.importers.layers import Weights, filled_convolution
 from automcu.compiler.operators import Add, Convolution, Multiply, Rescale
+from automcu.compiler.operators.add_constant import rounded_constant
 from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
 from automcu.compiler.operators.lookup import real_inputs
 from automcu.compiler.operators.windows import Window
@@ -258,6 +259,9 @@ def _channelwise(
     """A depthwise 1x1 convolution; of a single pixel where the constants differ in each pixel."""
     scale = builder.quantisation(source, layer).scale
     name = source.tensor
+    if np.all(gains == 1) and clamp == NO_CLAMP and not np.all(offsets == offsets[:1, :1]):
+        result = builder.add(layer, (name,), rounded_constant(offsets), quantisation)
+        return replace(source, tensor=result)
     if np.all(gains == gains[:1, :1]) and np.all(offsets == offsets[:1, :1]):
         gains, offsets = gains[0, 0], offsets[0, 0]
     else:

@@ -41,7 +41,6 @@ _HINTS = {
     "GRU": "Use 1-D convolutions.",
     "RNN": "Use 1-D convolutions.",
     "ConvTranspose": "Use a nearest-neighbour Resize and a Conv.",
-    "LayerNormalization": "Use batch normalisation.",
     "InstanceNormalization": "Use batch normalisation.",
 }
 

@@ -29,13 +29,21 @@ from automcu.compiler.kernels.portable_elementwise import (
 from automcu.compiler.kernels.portable_pool import portable_average_pool, portable_max_pool
 from automcu.compiler.kernels.portable_softmax import portable_softmax
 from automcu.compiler.kernels.portable_ternary import portable_ternary
+from automcu.compiler.kernels.portable_transformer import (
+    portable_add_constant,
+    portable_attention,
+    portable_layer_norm,
+)
 from automcu.compiler.kernels.stripes import stripes_kernel
 from automcu.compiler.operators import (
     Add,
+    AddConstant,
+    Attention,
     Attributes,
     AveragePool,
     Concatenate,
     Convolution,
+    LayerNorm,
     Lookup,
     MaxPool,
     Multiply,
@@ -62,10 +70,13 @@ ARMV7E_M: dict[type[Attributes], tuple[SpecialFactory, ...]] = {
 PORTABLE: dict[type[Attributes], Factory] = {
     Convolution: portable_convolution,
     Add: portable_add,
+    AddConstant: portable_add_constant,
+    Attention: portable_attention,
     AveragePool: portable_average_pool,
     MaxPool: portable_max_pool,
     Rescale: portable_rescale,
     Concatenate: portable_concatenate,
+    LayerNorm: portable_layer_norm,
     Lookup: portable_lookup,
     Multiply: portable_multiply,
     Pad: portable_pad,

@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from automcu.compiler.fixed_point import AddScaling
 from automcu.compiler.operators import (
     add,
+    add_constant,
+    attention,
     concatenate,
     convolution,
+    layer_norm,
     lookup,
     multiply,
     pad,
@@ -20,9 +23,12 @@ from automcu.compiler.operators import (
     stripes,
 )
 from automcu.compiler.operators.add import Add
+from automcu.compiler.operators.add_constant import AddConstant, AddConstantIntegers
+from automcu.compiler.operators.attention import Attention, AttentionIntegers
 from automcu.compiler.operators.concatenate import Concatenate
 from automcu.compiler.operators.convolution import Convolution, ConvolutionIntegers
 from automcu.compiler.operators.definition import Definition
+from automcu.compiler.operators.layer_norm import LayerNorm, LayerNormIntegers
 from automcu.compiler.operators.lookup import Lookup
 from automcu.compiler.operators.multiply import Multiply, MultiplyIntegers
 from automcu.compiler.operators.pad import Pad, PadIntegers
@@ -34,9 +40,12 @@ from automcu.compiler.operators.stripes import Stripes
 
 Attributes = (
     Add
+    | AddConstant
+    | Attention
     | AveragePool
     | Concatenate
     | Convolution
+    | LayerNorm
     | Lookup
     | MaxPool
     | Multiply
@@ -48,9 +57,12 @@ Attributes = (
 )
 
 Integers = (
-    AddScaling
+    AddConstantIntegers
+    | AddScaling
+    | AttentionIntegers
     | AveragePoolIntegers
     | ConvolutionIntegers
+    | LayerNormIntegers
     | MultiplyIntegers
     | NDArray[np.int8]
     | PadIntegers
@@ -62,9 +74,12 @@ Integers = (
 
 DEFINITIONS: dict[type[Attributes], Definition[Any, Any]] = {
     Add: add.DEFINITION,
+    AddConstant: add_constant.DEFINITION,
+    Attention: attention.DEFINITION,
     AveragePool: pool.AVERAGE_DEFINITION,
     Concatenate: concatenate.DEFINITION,
     Convolution: convolution.DEFINITION,
+    LayerNorm: layer_norm.DEFINITION,
     Lookup: lookup.DEFINITION,
     MaxPool: pool.MAX_DEFINITION,
     Multiply: multiply.DEFINITION,

@@ -6,6 +6,7 @@ from automcu.compiler.importers.onnx_operators import (
     movement,
     quantisation,
     spatial,
+    transformer,
 )
 from automcu.compiler.importers.onnx_operators.node import OPERATORS, Node, Reading, node_of, text
 
@@ -20,4 +21,5 @@ __all__ = [
     "quantisation",
     "spatial",
     "text",
+    "transformer",
 ]

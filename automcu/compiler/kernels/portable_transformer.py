@@ -1,0 +1,128 @@
+"""What transformers have beside products: layer norm, attention, sums with constants."""
+
+from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, aligned
+from automcu.compiler.kernels.parameters import add_fields, initialiser, requantisation_fields
+from automcu.compiler.lowering import Integers
+from automcu.compiler.operators import attention, layer_norm
+from automcu.compiler.operators.add_constant import AddConstantIntegers
+from automcu.compiler.operators.attention import Attention, AttentionIntegers
+from automcu.compiler.operators.layer_norm import LayerNormIntegers
+
+_INT32_BYTES = 4
+_INT16_BYTES = 2
+
+
+def portable_layer_norm(operator: Operator, graph: Graph) -> Kernel:
+    """The portable kernel of a layer norm; it may write over its input."""
+    height, width, channels = graph.tensors[operator.output].shape
+    pixels = height * width
+    return Kernel(
+        variant="portable",
+        function=f"layer_norm_{pixels}x{channels}",
+        template="layer_norm.c.j2",
+        settings={
+            "pixels": pixels,
+            "channels": channels,
+            "radicand_bits": layer_norm.RADICAND_BITS,
+            "reciprocal_bits": layer_norm.RECIPROCAL_BITS,
+            "fraction_bits": layer_norm.FRACTION_BITS,
+        },
+        parameters_type="layer_norm_parameters",
+        arrays=(
+            ArrayShape("gains", "int8_t", aligned(channels)),
+            ArrayShape("offsets", "int32_t", _INT32_BYTES * channels),
+        ),
+        pack=_pack_layer_norm,
+        overwrites=(0,),
+        work={"outputs": pixels * channels, "rows": pixels},
+    )
+
+
+def portable_attention(operator: Operator, graph: Graph) -> Kernel:
+    """The portable kernel of self-attention: one query of one head at a time."""
+    attributes = operator.attributes
+    if not isinstance(attributes, Attention):
+        raise TypeError(f"{operator.name} is not an attention")
+    height, width, channels = graph.tensors[operator.output].shape
+    pixels, depth = height * width, channels // attributes.heads
+    means_offset = _INT32_BYTES * pixels
+    query_offset = means_offset + _INT32_BYTES * depth
+    return Kernel(
+        variant="portable",
+        function=f"attention_{pixels}x{channels}_{attributes.heads}_heads",
+        template="attention.c.j2",
+        settings={
+            "pixels": pixels,
+            "channels": channels,
+            "heads": attributes.heads,
+            "depth": depth,
+            "means_offset": means_offset,
+            "query_offset": query_offset,
+            "exponentials": attention.EXPONENTIALS.tolist(),
+            "normalised_bits": attention.NORMALISED_BITS,
+            "reciprocal_bits": attention.RECIPROCAL_BITS,
+            "fraction_bits": attention.FRACTION_BITS,
+        },
+        parameters_type="attention_parameters",
+        arrays=(),
+        pack=_pack_attention,
+        scratch_bytes=query_offset + _INT16_BYTES * depth,
+        work={
+            "macs": 2 * pixels * pixels * channels,
+            "scores": pixels * pixels * attributes.heads,
+            "outputs": pixels * channels,
+        },
+    )
+
+
+def portable_add_constant(operator: Operator, graph: Graph) -> Kernel:
+    """The portable kernel of a sum with constants; it may write over its input."""
+    elements = graph.tensors[operator.output].size
+    return Kernel(
+        variant="portable",
+        function=f"add_constant_{elements}",
+        template="add_constant.c.j2",
+        settings={"elements": elements},
+        parameters_type="add_constant_parameters",
+        arrays=(ArrayShape("values", "int8_t", aligned(elements)),),
+        pack=_pack_add_constant,
+        overwrites=(0,),
+        work={"outputs": elements},
+    )
+
+
+def _pack_layer_norm(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+    if not isinstance(integers, LayerNormIntegers):
+        raise TypeError(f"{operator.name} is not a layer norm")
+    return LayerConstants(
+        {"gains": integers.gains, "offsets": integers.offsets},
+        {
+            "epsilon": f"{integers.epsilon}ULL",
+            "multiplier": str(int(integers.scaling.multipliers[0])),
+            "scaling": requantisation_fields(integers.scaling),
+        },
+    )
+
+
+def _pack_attention(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+    if not isinstance(integers, AttentionIntegers):
+        raise TypeError(f"{operator.name} is not an attention")
+    return LayerConstants(
+        {},
+        {
+            "zero_point": str(integers.zero_point),
+            "exponent_multiplier": str(int(integers.exponents.multipliers[0])),
+            "multiplier": str(int(integers.scaling.multipliers[0])),
+            "scaling": requantisation_fields(integers.scaling),
+        },
+    )
+
+
+def _pack_add_constant(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+    if not isinstance(integers, AddConstantIntegers):
+        raise TypeError(f"{operator.name} is not a sum with constants")
+    return LayerConstants(
+        {"values": integers.values.reshape(-1)},
+        {"scaling": initialiser(add_fields(integers.scaling))},
+    )
