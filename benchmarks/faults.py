@@ -45,6 +45,8 @@ LIMIT_S = 30.0
 _NOISE = bytes((0x00, 0xFF, 0x55, 0x79, 0x1F, 0x7F, 0x80, 0x00))
 _ACKNOWLEDGE, _REFUSE = 0x79, 0x1F
 _QUICK_STEP = 4
+# RFC 2217, section 3: COM-PORT-OPTION SET-CONTROL; 8 and 9 are DTR on and off, 11 and 12 RTS.
+_BOOT0_HIGH, _BOOT0_LOW = (11, 9, 8, 12), (11, 9, 12)
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def faults() -> Iterator[Fault]:
     yield Fault("boot loader refuses half way", "flash", _flashing(intact, _refusing(60)))
     yield Fault("boot loader refuses once", "flash", _flashing(intact, _refusing(60, 1)), (0, 3))
     yield Fault("boot loader falls silent", "flash", _flashing(intact, lost_at(range(30, 10**9))))
+    yield Fault("board resets into its boot loader", "flash", _flash_with_reset(_BOOT0_HIGH))
+    yield Fault("board resets into its old program", "flash", _flash_with_reset(_BOOT0_LOW))
     yield Fault("half-written flash is started", "flash", _start_half_written, (0,))
     yield Fault("another part than the profile's", "flash", _flash_as_another_part)
     yield Fault("image larger than the flash", "flash", _flash_too_much, (2,))
@@ -243,6 +247,26 @@ def _start_half_written(setting: Setting, cable: Cable) -> object:
         report = flash_image(url, setting.device, setting.image)
         assert report.kept_bytes > len(setting.image) // 3
         return report
+
+
+def _flash_with_reset(pins: tuple[int, ...]) -> Callable[..., object]:
+    """The reset pin is pulled half way, by someone else on the line; then it is flashed again."""
+
+    def attempt(setting: Setting, cable: Cable) -> object:
+        pulses = b"".join(bytes((0xFF, 0xFA, 44, 5, pin, 0xFF, 0xF0)) for pin in pins)
+        with (
+            virtual_board(setting.device, protocol="rfc2217") as url,
+            faulty_cable(url.replace("rfc2217://", "socket://")) as own,
+        ):
+            own.to_board = inserted_at((len(setting.image) // 2,), pulses)
+            remote = own.url.replace("socket://", "rfc2217://")
+            try:
+                return flash_image(remote, setting.device, setting.image)
+            finally:
+                own.to_board = intact
+                flash_image(remote, setting.device, setting.image)
+
+    return attempt
 
 
 def _flash_as_another_part(setting: Setting, cable: Cable) -> object:
