@@ -13,6 +13,7 @@ from automcu.cli.options import (
     MaxLatency,
     MaxRam,
 )
+from automcu.errors import WrongInputError
 
 if TYPE_CHECKING:
     from automcu.brief import Brief, Draft
@@ -56,6 +57,20 @@ def design(
     ] = None,
     accuracy_table: AccuracyTablePath = None,
     accuracy_dataset: AccuracyDatasetName = None,
+    planner: Annotated[
+        str | None,
+        typer.Option("--planner", metavar="offline|llm", help="Who chooses what is trained."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Language model of --planner llm.")
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option("--base-url", metavar="URL", help="Its server, as http://localhost:11434/v1."),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="For all agents (200,000).")
+    ] = None,
     study: Annotated[
         str | None,
         typer.Option("--study", metavar="URL", help="Share what is learned, as sqlite:///all.db."),
@@ -79,7 +94,7 @@ def design(
         "max_flash": max_flash,
         "min_accuracy": min_accuracy,
     }
-    settings = {
+    settings: dict[str, Any] = {
         "budget": budget,
         "seed": seed,
         "training_seconds": training_time,
@@ -87,6 +102,10 @@ def design(
         "accuracy_table": str(accuracy_table.absolute()) if accuracy_table else None,
         "accuracy_dataset": accuracy_dataset,
         "study": study,
+        "planner": planner,
+        "model": model,
+        "base_url": base_url,
+        "max_tokens": max_tokens,
     }
     if resume and out is None and sentence:
         out, sentence = Path(sentence), ""
@@ -174,7 +193,25 @@ def _settings(given: dict[str, Any]) -> "Settings | None":
     named = {key: value for key, value in given.items() if value is not None}
     if "accuracy_dataset" in named:
         named["accuracy_dataset"] = accuracy_dataset_named(named["accuracy_dataset"])
+    named = _with_model(named)
     return Settings(**named) if named else None
+
+
+def _with_model(named: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with what describes the language model in one record.
+
+    Raises:
+        WrongInputError: the planner is unknown, has no model, or no use for one.
+    """
+    name = named.get("planner")
+    given = {key: named.pop(key) for key in ("model", "base_url", "max_tokens") if key in named}
+    if name not in (None, "offline", "llm"):
+        raise WrongInputError(f"{name!r} is no planner. Use --planner offline or llm.")
+    if given and name != "llm":
+        raise WrongInputError("A language model serves one planner only. Add --planner llm.")
+    if name == "llm" and "model" not in given:
+        raise WrongInputError("Which language model? Name it with --model.")
+    return {**named, "model": given} if given else named
 
 
 def _free_folder() -> Path:

@@ -24,6 +24,7 @@ def run_document(run: "Run", path: Path) -> dict[str, Any]:
             "trained": len(run.candidates),
         },
         "counts": run.counts.model_dump(),
+        "agents": run.agents.model_dump() if run.agents else None,
         "architecture": chosen.architecture.model_dump(),
         "cell_index": chosen.cell_index,
         "flash_bytes": build.flash_bytes,

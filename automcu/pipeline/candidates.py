@@ -11,6 +11,7 @@ from automcu.datasets import Dataset, resized
 from automcu.errors import DoesNotFitError
 from automcu.export import export_onnx, onnx_accuracy, quantise_onnx
 from automcu.models import build_network
+from automcu.pipeline.advising import open_council, save_used
 from automcu.pipeline.job import Job
 from automcu.pipeline.planning import judge
 from automcu.pipeline.records import TrainedCandidate
@@ -38,13 +39,14 @@ def train_candidates(job: Job, plan: Plan, dataset: Dataset) -> tuple[TrainedCan
     Raises:
         DoesNotFitError: no proposal passed its review.
     """
-    study = open_study(job)
+    study, council = open_study(job), open_council(job, plan)
     counts = Counts()
     trained: list[TrainedCandidate] = []
     for rank in range(1, job.settings.budget + _SPARE_ATTEMPTS + 1):
         if len(trained) == job.settings.budget:
             break
-        proposal = next_in_run(job, plan, study, rank)
+        proposal = next_in_run(job, plan, study, rank, council)
+        used = save_used(job, council)
         if proposal is None:
             break
         reviewed = review(
@@ -62,7 +64,8 @@ def train_candidates(job: Job, plan: Plan, dataset: Dataset) -> tuple[TrainedCan
         else:
             job.folder.log("proposal rejected", rank=proposal.rank, reason=reviewed.reason)
             tell(job, study, proposal, None)
-        counts.save(job.folder.counts)
+        lost = used.turns.lost if used else 0
+        counts.model_copy(update={"attempted": counts.attempted + lost}).save(job.folder.counts)
     if not trained:
         raise DoesNotFitError(
             "None of the proposed networks passed its review; log.jsonl has the reasons. "

@@ -5,6 +5,7 @@ from pathlib import Path
 import automcu
 from automcu.brief import Brief
 from automcu.datasets import Dataset, load_dataset
+from automcu.pipeline.advising import agents_used
 from automcu.pipeline.candidates import best_first, train_candidates
 from automcu.pipeline.deployment import build, compile_candidate, measure
 from automcu.pipeline.findings import broken_limits, gather_findings
@@ -113,6 +114,7 @@ def _deploy(
         device=job.device,
         plan=plan,
         counts=Counts.load(job.folder.counts).add("deployed"),
+        agents=agents_used(job),
         candidates=candidates,
         deployment=deployment,
         build=built,

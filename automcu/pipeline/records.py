@@ -1,16 +1,21 @@
 """What the pipeline's own stages leave behind in the run folder."""
 
+from typing import Literal
+
 from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.compiler import Project
 from automcu.cost.records import Estimate
 from automcu.devices.profile import Device
 from automcu.planner import Counts, Plan, Proposal, Review
+from automcu.planner.agents import AgentTurns, ModelSettings, Usage
 from automcu.records import Record
 from automcu.report import Findings
 from automcu.space import AccuracyDataset
 from automcu.toolchains.records import Build
 from automcu.training import Recipe, TrainingResult
+
+PlannerName = Literal["offline", "llm"]
 
 
 class Settings(Record):
@@ -18,7 +23,8 @@ class Settings(Record):
 
     `accuracy_table` is the path of a table to use instead of the embedded one, `accuracy_dataset`
     the data set to take from NATS-Bench's files. `study` is the URL of a database to share with
-    other runs of the same brief; None for one in the run folder.
+    other runs of the same brief; None for one in the run folder. `model` is the language model
+    of the `llm` planner.
     """
 
     budget: int = 3
@@ -28,6 +34,8 @@ class Settings(Record):
     accuracy_table: str | None = None
     accuracy_dataset: AccuracyDataset = "cifar10"
     study: str | None = None
+    planner: PlannerName = "offline"
+    model: ModelSettings | None = None
 
 
 class TrainedCandidate(Record):
@@ -61,6 +69,14 @@ class Deployment(Record):
     host_inputs: int
 
 
+class AgentsUsed(Record):
+    """What agents did in a run: turns that were won and lost, and what each agent used."""
+
+    turns: AgentTurns
+    usage: dict[str, Usage]
+    problem: str | None
+
+
 class Run(Record):
     """Every record of a finished run: the content of run.json."""
 
@@ -70,6 +86,7 @@ class Run(Record):
     device: Device
     plan: Plan
     counts: Counts
+    agents: AgentsUsed | None = None
     candidates: tuple[TrainedCandidate, ...]
     deployment: Deployment
     build: Build

@@ -78,6 +78,11 @@ class RunFolder:
         return self.path / "study.db"
 
     @property
+    def agents(self) -> Path:
+        """The agents' transcripts, a file for each, and what they used."""
+        return self.path / "agents"
+
+    @property
     def counts(self) -> Path:
         """The `Counts`."""
         return self.path / "counts.json"

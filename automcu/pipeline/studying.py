@@ -1,14 +1,19 @@
 """The run's study: which network is next, and what came of it."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from automcu.cost.records import Survey
 from automcu.errors import WrongInputError
 from automcu.pipeline.job import Job
 from automcu.pipeline.run_folder import load_if_valid
-from automcu.planner import Plan, Proposal, Study, next_proposal
+from automcu.planner import Observation, Plan, Proposal, Study, next_proposal
 from automcu.space import Skeleton
+
+if TYPE_CHECKING:
+    from automcu.planner.agents import Council
 
 
 def open_study(job: Job) -> Study:
@@ -25,20 +30,30 @@ def study_name(job: Job) -> str:
     return f"{Path(job.brief.dataset).stem}-{job.device.id}-{digest}"
 
 
-def next_in_run(job: Job, plan: Plan, study: Study, rank: int) -> Proposal | None:
+def next_in_run(
+    job: Job, plan: Plan, study: Study, rank: int, council: "Council | None" = None
+) -> Proposal | None:
     """Return the run's proposal of this number: the saved one, or one that is chosen now."""
     known = study.claim_of(rank)
     if known:
         return known.proposal
-    claim = study.claim(
-        lambda seen: next_proposal(
+
+    def choose(seen: Sequence[Observation]) -> Proposal | None:
+        if council:
+            chosen, enough = council.choose(seen, rank, job.settings.budget - rank + 1)
+            if enough:
+                job.folder.log("critic says it is enough", trained=len(seen))
+            if chosen or enough:
+                return chosen
+        return next_proposal(
             plan,
             lambda skeleton: _survey(job, plan, skeleton),
             seen,
             rank=rank,
             latency_limit_ms=job.brief.max_latency_ms,
         )
-    )
+
+    claim = study.claim(choose)
     if claim is None:
         return None
     claim.proposal.save(job.folder.proposal(rank))

@@ -84,7 +84,9 @@ def test_every_record_is_a_file_and_every_decision_a_line(
     assert _events(finished_folder) == [
         "started",
         "planned",
+        "proposed",
         "candidate trained",
+        "proposed",
         "candidate trained",
         "compiled",
         "built",
@@ -110,7 +112,7 @@ def test_resuming_a_finished_run_repeats_nothing(
     again = design(None, folder, resume=True)
     assert again.measurement == finished.measurement
     assert again.candidates == finished.candidates
-    since = _events(folder)[8:]
+    since = _events(folder)[10:]
     assert since == [
         "resumed",
         "plan reused",
@@ -130,7 +132,7 @@ def test_a_damaged_model_is_made_again_from_the_checkpoint_and_comes_out_the_sam
     model = folder / "candidates/1/int8.onnx"
     model.write_bytes(model.read_bytes()[:1000])
     again = design(None, folder, resume=True)
-    assert _events(folder)[8:].count("candidate trained") == 1
+    assert _events(folder)[10:].count("candidate trained") == 1
     assert again.candidates[0].model_sha256 == finished.candidates[0].model_sha256
     assert again.candidates[0].training.curve == finished.candidates[0].training.curve
     assert again.deployment.project == finished.deployment.project
@@ -143,7 +145,7 @@ def test_a_lost_firmware_is_built_and_measured_again(
     (folder / "project/build/firmware.elf").unlink()
     (folder / "measurement.json").write_text("{")
     again = design(None, folder, resume=True)
-    since = _events(folder)[8:]
+    since = _events(folder)[10:]
     assert "built" in since and "measured" in since and "compiled" not in since
     assert again.measurement.cycles == finished.measurement.cycles
 

@@ -1,0 +1,76 @@
+"""The run's agents: with a language model they choose networks, and code carries out the rest."""
+
+import os
+from typing import TYPE_CHECKING
+
+from automcu.cost.records import Survey
+from automcu.errors import WrongInputError
+from automcu.pipeline.job import Job
+from automcu.pipeline.records import AgentsUsed
+from automcu.pipeline.run_folder import load_if_valid
+from automcu.planner import Plan
+from automcu.planner.agents import KEY_VARIABLES
+
+if TYPE_CHECKING:
+    from automcu.planner.agents import Council
+
+_USED = "used.json"
+
+
+def open_council(job: Job, plan: Plan) -> "Council | None":
+    """Return the agents of a run, with what they have used so far; None for the offline planner.
+
+    Raises:
+        WrongInputError: no model is named, or neither a key nor a server of one's own.
+    """
+    if job.settings.planner == "offline":
+        return None
+    model = job.settings.model
+    if model is None:
+        raise WrongInputError(
+            "Which language model? Name it with --model, and its server with --base-url."
+        )
+    if not any(os.environ.get(name) for name in KEY_VARIABLES) and not model.base_url:
+        raise WrongInputError(
+            f"The language model's key is missing. Set {KEY_VARIABLES[1]} in the environment, or "
+            "name a server of your own with --base-url."
+        )
+    # The client takes most of a second to import, which other runs need not wait for.
+    from automcu.planner.agents import Council, FeasibleSpace, LanguageModel
+
+    council = Council(
+        LanguageModel(model, job.folder.agents),
+        FeasibleSpace(_surveys(job, plan), job.brief.max_latency_ms),
+        job.settings.seed,
+        tell=lambda reason: _turn_lost(job, reason),
+    )
+    before = load_if_valid(AgentsUsed, job.folder.agents / _USED)
+    if before:
+        council.turns = before.turns
+        council.model.usage.update(before.usage)
+    return council
+
+
+def save_used(job: Job, council: "Council | None") -> AgentsUsed | None:
+    """Write down what the agents have used so far."""
+    if council is None:
+        return None
+    used = AgentsUsed(turns=council.turns, usage=council.model.usage, problem=council.model.problem)
+    used.save(job.folder.agents / _USED)
+    return used
+
+
+def agents_used(job: Job) -> AgentsUsed | None:
+    """Return what the run's agents used; None where it had none."""
+    return load_if_valid(AgentsUsed, job.folder.agents / _USED)
+
+
+def _turn_lost(job: Job, reason: str) -> None:
+    job.folder.log("agents lost a turn", reason=reason)
+    job.progress.say(f"The offline planner chooses this network: {reason}.")
+
+
+def _surveys(job: Job, plan: Plan) -> list[Survey]:
+    return [
+        Survey.load(job.folder.survey(number)) for number, _ in enumerate(plan.surveyed, start=1)
+    ]

@@ -1,0 +1,32 @@
+"""Language-model agents that propose only what can run."""
+
+from typing import TYPE_CHECKING
+
+from automcu.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from automcu.planner.agents.council import Council, instructions
+    from automcu.planner.agents.feasible_space import FeasibleSpace
+    from automcu.planner.agents.language_model import LanguageModel
+    from automcu.planner.agents.records import KEY_VARIABLES, AgentTurns, ModelSettings, Usage
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "council": ("Council", "instructions"),
+            "feasible_space": ("FeasibleSpace",),
+            "language_model": ("LanguageModel",),
+            "records": ("KEY_VARIABLES", "AgentTurns", "ModelSettings", "Usage"),
+        },
+    )
+
+__all__ = [
+    "KEY_VARIABLES",
+    "AgentTurns",
+    "Council",
+    "FeasibleSpace",
+    "LanguageModel",
+    "ModelSettings",
+    "Usage",
+    "instructions",
+]

@@ -1,0 +1,212 @@
+"""One way to ask a language model: any server that speaks OpenAI's protocol, and no trust in it.
+
+An answer is the record that was asked for, or None: a server that is dead, slow, rude or hostile
+costs a turn and never the run. The key comes from the environment and goes to the server alone;
+what is written or shown has it blotted out, also where the server repeats it.
+"""
+
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from openai import APIStatusError, BadRequestError, OpenAI, OpenAIError, UnprocessableEntityError
+from pydantic import ValidationError
+
+from automcu.planner.agents.records import KEY_VARIABLES, ModelSettings, Usage
+from automcu.records import Record, append_line
+
+Answer = TypeVar("Answer", bound=Record)
+
+_NO_KEY = "none"  # what servers on one's own machine expect
+_LONGEST_ANSWER = 20_000  # characters; a whole answer of any agent has a few hundred
+_LONGEST_COMPLETION = 2_000  # tokens
+_CHARACTERS_PER_TOKEN = 4  # where a server does not count
+# What the client raises, and what comes of JSON that is no completion.
+_UNUSABLE = (OpenAIError, OSError, ValueError, TypeError, AttributeError, LookupError)
+_FORMATS = ("json_schema", "json_object", "text")
+
+
+@dataclass(frozen=True)
+class _Reply:
+    text: str
+    input_tokens: int
+    output_tokens: int
+
+
+class _NoReplyError(Exception):
+    """The server gave none; the message says why, without the key."""
+
+
+@dataclass
+class LanguageModel:
+    """A model on a server, its budget, and the transcripts of who asked it what."""
+
+    settings: ModelSettings
+    transcripts: Path
+    usage: dict[str, Usage] = field(default_factory=dict)
+    problem: str | None = None
+    _format: int = 0
+
+    def __post_init__(self) -> None:
+        self._key = next((os.environ[n] for n in KEY_VARIABLES if os.environ.get(n)), _NO_KEY)
+        self._client = OpenAI(
+            api_key=self._key,
+            base_url=self.settings.base_url,
+            timeout=self.settings.timeout_s,
+            max_retries=self.settings.attempts - 1,
+        )
+
+    @property
+    def spent(self) -> bool:
+        """Whether the budget of tokens or money is used up."""
+        received = sum(one.input_tokens for one in self.usage.values())
+        written = sum(one.output_tokens for one in self.usage.values())
+        cost = (received * self.settings.input_price + written * self.settings.output_price) / 1e6
+        limit = self.settings.max_cost
+        return received + written >= self.settings.max_tokens or (
+            limit is not None and cost >= limit
+        )
+
+    def ask(
+        self, agent: str, instructions: str, view: Record, wanted: type[Answer]
+    ) -> Answer | None:
+        """Ask for a record; an answer that is none is sent back once with what is wrong.
+
+        Returns:
+            The answer; None where there was none, with the reason in `problem`.
+        """
+        schema = wanted.model_json_schema()
+        messages: list[dict[str, str]] = [
+            {"role": "system", "content": instructions},
+            {"role": "user", "content": view.model_dump_json()},
+        ]
+        for _ in range(2):
+            if self.spent:
+                self.problem = "the budget for the language model is used up"
+                return None
+            try:
+                text = self._converse(agent, messages, schema)
+            except _NoReplyError as error:
+                self.problem = str(error)
+                return None
+            try:
+                answer = wanted.model_validate_json(_json_within(text))
+            except ValidationError as error:
+                self.problem = f"the answer was no {wanted.__name__}"
+                messages = [*messages[:2], *_sent_back(text, error)]
+            else:
+                self._add(agent, answers=1)
+                self.problem = None
+                return answer
+        return None
+
+    def _converse(self, agent: str, messages: list[dict[str, str]], schema: dict[str, Any]) -> str:
+        """Send messages, note what was said by whom, and return the reply's text."""
+        started = time.monotonic()
+        self._add(agent, requests=1)
+        entry: dict[str, object] = {"messages": messages}
+        try:
+            reply = self._reply(messages, schema)
+        except _NoReplyError as error:
+            entry["problem"] = str(error)
+            raise
+        else:
+            self._add(agent, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
+            entry |= {"answer": reply.text, "tokens": [reply.input_tokens, reply.output_tokens]}
+            return reply.text
+        finally:
+            self._add(agent, seconds=time.monotonic() - started)
+            entry["seconds"] = round(time.monotonic() - started, 3)
+            append_line(self.transcripts / f"{agent}.jsonl", entry)
+
+    def _add(self, agent: str, **more: float) -> None:
+        before = self.usage.get(agent, Usage())
+        grown = {name: getattr(before, name) + by for name, by in more.items()}
+        self.usage[agent] = before.model_copy(update=grown)
+
+    def _reply(self, messages: list[dict[str, str]], schema: dict[str, Any]) -> _Reply:
+        """Return the reply, asking for JSON as strictly as the server can."""
+        while True:
+            try:
+                return self._within_time(messages, schema)
+            except (BadRequestError, UnprocessableEntityError) as error:
+                if self._format == len(_FORMATS) - 1:
+                    raise _NoReplyError(self._reason(error)) from None
+                self._format += 1
+            except _UNUSABLE as error:
+                raise _NoReplyError(self._reason(error)) from None
+
+    def _within_time(self, messages: list[dict[str, str]], schema: dict[str, Any]) -> _Reply:
+        """Give up on a server that drips: the client's own time-out counts anew with each byte."""
+        outcome: list[_Reply | Exception] = []
+
+        def request() -> None:
+            try:
+                outcome.append(self._request(messages, schema))
+            except Exception as error:  # handed to the thread that waits
+                outcome.append(error)
+
+        thread = threading.Thread(target=request, daemon=True)
+        thread.start()
+        thread.join(self.settings.timeout_s * self.settings.attempts + 10.0)
+        if not outcome:
+            raise _NoReplyError("the server did not finish its answer in time")
+        if isinstance(outcome[0], Exception):
+            raise outcome[0] from None
+        return outcome[0]
+
+    def _request(self, messages: list[dict[str, str]], schema: dict[str, Any]) -> _Reply:
+        completions: Any = self._client.chat.completions
+        kind = _FORMATS[self._format]
+        response = completions.create(
+            model=self.settings.model,
+            messages=messages if kind == "json_schema" else _with_schema(messages, schema),
+            max_completion_tokens=_LONGEST_COMPLETION,
+            **_response_format(kind, schema),
+        )
+        text = response.choices[0].message.content or ""
+        if len(text) > _LONGEST_ANSWER:
+            raise ValueError(f"the answer has {len(text):,} characters")
+        counted = response.usage
+        asked = sum(len(message["content"]) for message in messages)
+        return _Reply(
+            text.replace(self._key, "[key]") if self._key != _NO_KEY else text,
+            counted.prompt_tokens if counted else asked // _CHARACTERS_PER_TOKEN,
+            counted.completion_tokens if counted else len(text) // _CHARACTERS_PER_TOKEN,
+        )
+
+    def _reason(self, error: Exception) -> str:
+        """Say what went wrong in words of our own: a server's words may hold anything."""
+        if isinstance(error, APIStatusError):
+            return f"the server answered with status {error.status_code}"
+        return f"the server gave no usable answer ({type(error).__name__})"
+
+
+def _response_format(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
+    if kind == "text":
+        return {}
+    if kind == "json_object":
+        return {"response_format": {"type": "json_object"}}
+    named = {"name": schema.get("title", "answer"), "schema": schema}
+    return {"response_format": {"type": "json_schema", "json_schema": named}}
+
+
+def _with_schema(messages: list[dict[str, str]], schema: dict[str, Any]) -> list[dict[str, str]]:
+    first = f"{messages[0]['content']}\nAnswer with JSON of this schema and nothing else:\n{schema}"
+    return [{"role": "system", "content": first}, *messages[1:]]
+
+
+def _sent_back(text: str, error: ValidationError) -> list[dict[str, str]]:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the answer"
+    told = f"That is not what was asked for: {where}: {first['msg']}. Answer again, with JSON only."
+    return [{"role": "assistant", "content": text[:1000]}, {"role": "user", "content": told[:500]}]
+
+
+def _json_within(text: str) -> str:
+    """Return what stands from the first brace to the last: models like to wrap it in prose."""
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if 0 <= start < end else text

@@ -1,0 +1,154 @@
+"""What agents see and what they answer: typed, bounded, and without anyone's reasoning.
+
+Answers hold choices from closed sets and numbers, no free text, so nothing that one agent writes
+can steer another. Summaries have a largest size, whatever the run has seen.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, FiniteFloat
+
+from automcu.records import Record
+from automcu.space import Operation
+
+KEY_VARIABLES = ("AUTOMCU_LLM_KEY", "OPENAI_API_KEY")
+"""Where the key of a language model's server may stand in the environment; the first one counts."""
+
+CellEdges = tuple[Operation, Operation, Operation, Operation, Operation, Operation]
+"""One operation for each of the edges 0→1, 0→2, 1→2, 0→3, 1→3, 2→3."""
+
+SkeletonNumber = Annotated[int, Field(ge=1, le=99)]
+
+
+class SkeletonSummary(Record):
+    """One skeleton of the space; latencies are modelled."""
+
+    number: SkeletonNumber
+    stem_channels: int
+    cells_per_stage: int
+    resolution: int
+    feasible: int
+    fastest_ms: float
+    slowest_ms: float
+
+
+class SpaceSummary(Record):
+    """What fits the board and the limits."""
+
+    device: str
+    max_latency_ms: float | None
+    skeletons: tuple[SkeletonSummary, ...]
+
+
+class TrainedSummary(Record):
+    """A network that was trained."""
+
+    skeleton: SkeletonNumber
+    cell: CellEdges
+    accuracy_percent: float
+
+
+class HistorySummary(Record):
+    """How many networks were trained, and the best few of them, the best first."""
+
+    trained: int
+    best: tuple[TrainedSummary, ...]
+
+
+class Question(Record):
+    """A question to the feasible space; a filter that is None lets everything pass."""
+
+    tool: Literal["count", "sample", "front", "neighbours"]
+    skeleton: SkeletonNumber | None = None
+    max_latency_ms: FiniteFloat | None = None
+    cell: CellEdges | None = None
+
+
+class FoundCell(Record):
+    """A cell that fits, with its modelled latency."""
+
+    skeleton: SkeletonNumber
+    cell: CellEdges
+    latency_ms: float
+
+
+class Finding(Record):
+    """The answer to a question: how many cells there are, and a few of them."""
+
+    question: Question
+    count: int
+    cells: tuple[FoundCell, ...]
+
+
+class Choice(Record):
+    """A network that the Architect wants."""
+
+    skeleton: SkeletonNumber
+    cell: CellEdges
+
+
+class ArchitectAnswer(Record):
+    """Questions or proposals; of both, proposals count."""
+
+    questions: Annotated[tuple[Question, ...], Field(max_length=3)] = ()
+    proposals: Annotated[tuple[Choice, ...], Field(max_length=3)] = ()
+
+
+class CriticAnswer(Record):
+    """What to try next. The Architect sees it as `advice`."""
+
+    more: Annotated[tuple[Operation, ...], Field(max_length=5)] = ()
+    fewer: Annotated[tuple[Operation, ...], Field(max_length=5)] = ()
+    skeleton: SkeletonNumber | None = None
+    stop: bool = False
+
+
+class ArchitectView(Record):
+    """All that the Architect sees."""
+
+    space: SpaceSummary
+    history: HistorySummary
+    advice: CriticAnswer | None
+    findings: tuple[Finding, ...]
+
+
+class CriticView(Record):
+    """All that the Critic sees."""
+
+    history: HistorySummary
+    budget_left: int
+
+
+class ModelSettings(Record):
+    """Which model, where, and how much of it; prices in any currency per million tokens."""
+
+    model: str
+    base_url: str | None = None
+    timeout_s: float = 60.0
+    attempts: int = 3
+    max_tokens: int = 200_000
+    max_cost: float | None = None
+    input_price: float = 0.0
+    output_price: float = 0.0
+
+
+class Usage(Record):
+    """What one agent has used so far."""
+
+    requests: int = 0
+    answers: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+
+
+class AgentTurns(Record):
+    """What became of the agents' turns in a run.
+
+    `proposed` counts turns in which the Architect proposed, `lost` those without a usable answer,
+    `replaced` proposals that did not fit or were there before and gave way to the nearest.
+    """
+
+    proposed: int = 0
+    lost: int = 0
+    replaced: int = 0

@@ -1,0 +1,201 @@
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from automcu.planner.agents import LanguageModel, ModelSettings
+from automcu.planner.agents.records import CriticAnswer, CriticView, HistorySummary
+
+KEY = "sk-verysecretkey0123456789"
+GOOD = '{"more": ["nor_conv_3x3"], "fewer": [], "skeleton": 2, "stop": false}'
+VIEW = CriticView(history=HistorySummary(trained=0, best=()), budget_left=3)
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOMCU_LLM_KEY", KEY)
+
+
+def _model(url: str, folder: Path, **settings: Any) -> LanguageModel:
+    return LanguageModel(
+        ModelSettings(model="test", base_url=url, **{"timeout_s": 5.0, **settings}), folder
+    )
+
+
+def _ask(model: LanguageModel) -> CriticAnswer | None:
+    return model.ask("critic", "Be brief.", VIEW, CriticAnswer)
+
+
+def test_a_good_answer_is_the_record_that_was_asked_for(
+    serve: Any, say: Callable[..., None], tmp_path: Path
+) -> None:
+    server = serve(lambda handler, body, count: say(handler, GOOD))
+    model = _model(server.url, tmp_path)
+    assert _ask(model) == CriticAnswer(more=("nor_conv_3x3",), skeleton=2)
+    wanted = server.requests[0]["response_format"]
+    assert wanted["type"] == "json_schema" and "fewer" in str(wanted)
+    assert model.usage["critic"].input_tokens == 100
+    assert server.keys == [f"Bearer {KEY}"]
+
+
+def test_a_server_that_only_knows_json_mode_is_asked_in_json_mode_from_then_on(
+    serve: Any, say: Callable[..., None], tmp_path: Path
+) -> None:
+    def script(handler: Any, body: dict[str, Any], count: int) -> None:
+        strict = body.get("response_format", {}).get("type") == "json_schema"
+        say(
+            handler,
+            "unknown format" if strict else f"Here it is:\n```{GOOD}```",
+            400 if strict else 200,
+        )
+
+    server = serve(script)
+    model = _model(server.url, tmp_path)
+    assert _ask(model) and _ask(model)
+    kinds = [request["response_format"]["type"] for request in server.requests]
+    assert kinds == ["json_schema", "json_object", "json_object"]
+    assert "schema" in server.requests[1]["messages"][0]["content"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "no JSON at all",
+        '{"more": ["/etc/passwd"]}',
+        '{"more": [], "skeleton": 1e999}',
+        '{"more": [], "tool": "rm -rf"}',
+        '{"skeleton": 100000000000000000000}',
+        "{" * 10_000,
+        "",
+    ],
+)
+def test_an_answer_that_is_none_is_sent_back_once_and_then_the_turn_is_lost(
+    serve: Any, say: Callable[..., None], tmp_path: Path, bad: str
+) -> None:
+    server = serve(lambda handler, body, count: say(handler, bad))
+    model = _model(server.url, tmp_path)
+    assert _ask(model) is None
+    assert len(server.requests) == 2
+    assert "That is not what was asked for" in server.requests[1]["messages"][-1]["content"]
+    assert model.problem == "the answer was no CriticAnswer"
+
+
+def test_an_absurdly_long_answer_is_refused(
+    serve: Any, say: Callable[..., None], tmp_path: Path
+) -> None:
+    server = serve(lambda handler, body, count: say(handler, "x" * 2_000_000))
+    model = _model(server.url, tmp_path)
+    assert _ask(model) is None
+    assert (tmp_path / "critic.jsonl").stat().st_size < 10_000
+
+
+def test_too_many_requests_are_waited_for(
+    serve: Any, say: Callable[..., None], tmp_path: Path
+) -> None:
+    def script(handler: Any, body: dict[str, Any], count: int) -> None:
+        say(handler, "slow down" if count < 3 else GOOD, 429 if count < 3 else 200)
+
+    server = serve(script)
+    assert _ask(_model(server.url, tmp_path))
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500])
+def test_a_server_that_only_refuses_costs_the_turn(
+    serve: Any, say: Callable[..., None], tmp_path: Path, status: int
+) -> None:
+    server = serve(lambda handler, body, count: say(handler, f"wrong key {KEY}", status))
+    model = _model(server.url, tmp_path, attempts=1)
+    assert _ask(model) is None
+    assert model.problem == f"the server answered with status {status}"
+
+
+def test_a_slow_server_costs_its_time_out_and_no_more(
+    serve: Any, say: Callable[..., None], tmp_path: Path
+) -> None:
+    server = serve(lambda handler, body, count: time.sleep(3))
+    started = time.monotonic()
+    assert _ask(_model(server.url, tmp_path, timeout_s=0.3, attempts=1)) is None
+    assert time.monotonic() - started < 2.5
+
+
+def test_an_answer_that_is_cut_off_costs_the_turn(serve: Any, tmp_path: Path) -> None:
+    def script(handler: Any, body: dict[str, Any], count: int) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", "5000")
+        handler.end_headers()
+        handler.wfile.write(b'{"id": "1", "choices": [{"mess')
+        handler.close_connection = True
+
+    assert _ask(_model(serve(script).url, tmp_path, attempts=1)) is None
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"choices": []}', b'{"choices": null}'])
+def test_what_is_no_completion_costs_the_turn(serve: Any, tmp_path: Path, body: bytes) -> None:
+    def script(handler: Any, request: dict[str, Any], count: int) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    assert _ask(_model(serve(script).url, tmp_path, attempts=1)) is None
+
+
+def test_no_server_at_all_costs_the_turn(tmp_path: Path) -> None:
+    model = _model("http://127.0.0.1:9/v1", tmp_path, attempts=1)
+    assert _ask(model) is None
+    assert model.problem == "the server gave no usable answer (APIConnectionError)"
+
+
+@pytest.mark.parametrize("budget", [{"max_tokens": 200}, {"max_cost": 0.2, "input_price": 1000.0}])
+def test_the_budget_of_tokens_or_money_ends_the_asking(
+    serve: Any, say: Callable[..., None], tmp_path: Path, budget: dict[str, float]
+) -> None:
+    server = serve(lambda handler, body, count: say(handler, GOOD))
+    model = _model(server.url, tmp_path, **budget)
+    answers = [_ask(model) for _ in range(4)]
+    assert [answer is not None for answer in answers] == [True, True, False, False]
+    assert len(server.requests) == 2
+    assert model.problem == "the budget for the language model is used up"
+
+
+def test_the_key_is_in_no_file_log_or_traceback(
+    serve: Any, say: Callable[..., None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even where the server repeats it, in an answer or in an error."""
+
+    def script(handler: Any, body: dict[str, Any], count: int) -> None:
+        repeated = GOOD[:-1] + f', "key": "{KEY}"}}'
+        say(handler, repeated if count < 3 else f"bad {KEY}", 200 if count < 3 else 401)
+
+    caplog.set_level(logging.DEBUG)
+    model = _model(serve(script).url, tmp_path, attempts=1)
+    told = []
+    for _ in range(2):
+        told.append(str(_ask(model)) + str(model.problem))
+    try:
+        model.settings.model_copy(update={}).save(tmp_path / "settings.json")
+        raise RuntimeError(model.problem)
+    except RuntimeError:
+        told.append(traceback.format_exc())
+    written = "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+    assert KEY not in written + "".join(told) + caplog.text + repr(model.settings)
+    assert "[key]" in written
+
+
+def test_every_exchange_is_a_line_of_the_agents_transcript(
+    serve: Any, say: Callable[..., None], tmp_path: Path
+) -> None:
+    server = serve(lambda handler, body, count: say(handler, GOOD))
+    _ask(_model(server.url, tmp_path))
+    (line,) = (tmp_path / "critic.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert entry["answer"] == GOOD and entry["tokens"] == [100, 20]
+    assert entry["messages"][0]["content"] == "Be brief."
