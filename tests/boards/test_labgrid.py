@@ -172,6 +172,8 @@ def program(folder: Path, *command: str) -> Iterator[None]:
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    yield
-    process.terminate()
-    process.wait(10)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
