@@ -5,10 +5,12 @@ from automcu.export.float_islands import float_islands
 from automcu.export.float_onnx import export_onnx
 from automcu.export.quantise import quantise_onnx
 from automcu.export.quantise_own import OwnModel, quantise_own, read_own
+from automcu.export.transformer_onnx import export_transformer
 
 __all__ = [
     "OwnModel",
     "export_onnx",
+    "export_transformer",
     "float_islands",
     "onnx_accuracy",
     "onnx_logits",

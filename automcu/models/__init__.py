@@ -2,12 +2,15 @@
 
 from automcu.models.expected_synflow import expected_synflow
 from automcu.models.nas_bench_201 import build_benchmark_network, build_network
+from automcu.models.vision_transformer import VisionTransformer, build_vision_transformer
 from automcu.models.zero_cost import ZeroCostScore, mean_ranks, zero_cost_scores
 
 __all__ = [
+    "VisionTransformer",
     "ZeroCostScore",
     "build_benchmark_network",
     "build_network",
+    "build_vision_transformer",
     "expected_synflow",
     "mean_ranks",
     "zero_cost_scores",

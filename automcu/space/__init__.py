@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from automcu.space.isomorphism import canonical_form, isomorphism_classes
     from automcu.space.nats_bench import ACCURACY_DATASETS, AccuracyDataset
+    from automcu.space.transformer_shape import TransformerShape
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -56,6 +57,7 @@ else:
                 "count_parameters",
                 "stages",
             ),
+            "transformer_shape": ("TransformerShape",),
             "nats_bench": ("ACCURACY_DATASETS", "AccuracyDataset"),
             "isomorphism": (
                 "canonical_form",
@@ -77,6 +79,7 @@ __all__ = [
     "Operation",
     "Skeleton",
     "Stage",
+    "TransformerShape",
     "accuracy_prior",
     "all_cells",
     "canonical_form",

@@ -11,6 +11,7 @@ from automcu.training.loop import Progress, train
 from automcu.training.objective import Objective
 from automcu.training.recipe import Recipe, recipe_for
 from automcu.training.result import EpochResult, TrainingResult
+from automcu.training.ternary import TernaryRecipe, train_ternary
 
 __all__ = [
     "EpochResult",
@@ -19,10 +20,12 @@ __all__ = [
     "Progress",
     "Recipe",
     "SoftTargets",
+    "TernaryRecipe",
     "TrainingResult",
     "Weighting",
     "accuracy",
     "distillation_objective",
     "recipe_for",
     "train",
+    "train_ternary",
 ]

@@ -20,6 +20,7 @@ from automcu.errors import UnsupportedModelError
 
 Reals = NDArray[np.float64]
 _LARGEST_WEIGHT = 127
+_MATRIX_AXES = 3  # batch, rows, columns
 _BIAS_BITS = 20  # of a per-channel offset: fine against the output's steps, far from overflow
 
 
@@ -260,8 +261,7 @@ def _channelwise(
     scale = builder.quantisation(source, layer).scale
     name = source.tensor
     if np.all(gains == 1) and clamp == NO_CLAMP and not np.all(offsets == offsets[:1, :1]):
-        result = builder.add(layer, (name,), rounded_constant(offsets), quantisation)
-        return replace(source, tensor=result)
+        return _plus_constants(builder, layer, source, offsets, quantisation)
     if np.all(gains == gains[:1, :1]) and np.all(offsets == offsets[:1, :1]):
         gains, offsets = gains[0, 0], offsets[0, 0]
     else:
@@ -273,3 +273,24 @@ def _channelwise(
     weights = Weights(integers.astype(np.int64)[:, None, None, None], steps)
     attributes = filled_convolution(layer, weights, offsets, scale, Window(1, 1), gains.size, clamp)
     return replace(source, tensor=builder.add(layer, (name,), attributes, quantisation))
+
+
+def _plus_constants(
+    builder: GraphBuilder,
+    layer: str,
+    source: Activation,
+    offsets: Reals,
+    quantisation: Quantisation | None,
+) -> Activation:
+    """A sum with a constant for each value; a matrix becomes a row of pixels, as products need it.
+
+    All that follows in a transformer then has that shape, and nothing need be copied.
+    """
+    name, shape = source.tensor, source.view.shape
+    in_file_order = np.array_equal(source.view.addresses().reshape(-1), np.arange(offsets.size))
+    if in_file_order and len(shape) == _MATRIX_AXES:
+        rows = (shape[0], shape[1], shape[2])
+        name = copied(builder, source, layer, ((offsets.size, 1),), rows)
+        offsets = offsets.reshape(shape)
+    result = builder.add(layer, (name,), rounded_constant(offsets), quantisation)
+    return replace(source, tensor=result)

@@ -25,7 +25,7 @@ from automcu.errors import UnsupportedModelError
 _INT8 = np.iinfo(np.int8)
 _INT32 = np.iinfo(np.int32)
 _WEIGHT_SPAN = 255  # an int8 weight plus an offset covers so many steps
-_TERNARY_FROM = 256  # weights: a smaller layer of -1, 0 and 1 is hardly meant to be ternary
+_TERNARY_FROM = 64  # weights: a smaller layer of -1, 0 and 1 is hardly meant to be ternary
 _DEAD_CHANNEL_BITS = 20  # resolution of the bias of a channel whose weights are all zero
 
 

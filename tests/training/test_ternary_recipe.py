@@ -1,0 +1,45 @@
+"""The two phases of training a ternary network."""
+
+import numpy as np
+import torch
+
+from automcu.datasets import Dataset, Split
+from automcu.models.vision_transformer import build_vision_transformer
+from automcu.space import TransformerShape
+from automcu.training import Recipe
+from automcu.training.ternary import TernaryRecipe, train_ternary
+
+SHAPE = TransformerShape(resolution=8, patch=4, dim=8, depth=1, heads=2, classes=2)
+
+
+def bright_and_dark(count: int, seed: int) -> Split:
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 2, count)
+    inputs = generator.random((count, 8, 8, 1), dtype=np.float32) * 0.5
+    return Split(inputs + labels[:, None, None, None].astype(np.float32) * 0.5, labels)
+
+
+def test_the_student_learns_the_teachers_answers_and_the_teacher_stays() -> None:
+    torch.manual_seed(0)
+    data = Dataset(
+        "brightness",
+        *(bright_and_dark(count, seed) for seed, count in enumerate((256, 64, 64))),
+        ("dark", "bright"),
+    )
+    teacher = build_vision_transformer(SHAPE, ternary=False)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    student = build_vision_transformer(SHAPE, ternary=True)
+    recipe = TernaryRecipe(
+        imitation=Recipe(epochs=6, learning_rate=3e-3, batch_size=32),
+        recovery=Recipe(epochs=2, learning_rate=3e-4, batch_size=32),
+    )
+    first, second = train_ternary(student, teacher, data, recipe, seed=1)
+    assert len(first.curve) == 6 and len(second.curve) == 2
+    assert first.curve[-1].training_loss < first.curve[0].training_loss
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+    assert any(not torch.equal(value, before[name]) for name, value in student.state_dict().items())
+
+
+def test_the_papers_rates_are_the_usual_ones() -> None:
+    recipe = TernaryRecipe()
+    assert recipe.imitation.learning_rate == 1e-4 and recipe.recovery.learning_rate == 1e-5
