@@ -59,10 +59,10 @@ def design(
     accuracy_dataset: AccuracyDatasetName = None,
     planner: Annotated[
         str | None,
-        typer.Option("--planner", metavar="offline|llm", help="Who chooses what is trained."),
+        typer.Option("--planner", metavar="offline|llm|local", help="Who chooses what is trained."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="Language model of --planner llm.")
+        str | None, typer.Option("--model", help="Language model, or the GGUF file of a local one.")
     ] = None,
     base_url: Annotated[
         str | None,
@@ -205,10 +205,16 @@ def _with_model(named: dict[str, Any]) -> dict[str, Any]:
     """
     name = named.get("planner")
     given = {key: named.pop(key) for key in ("model", "base_url", "max_tokens") if key in named}
-    if name not in (None, "offline", "llm"):
-        raise WrongInputError(f"{name!r} is no planner. Use --planner offline or llm.")
-    if given and name != "llm":
-        raise WrongInputError("A language model serves one planner only. Add --planner llm.")
+    if name not in (None, "offline", "llm", "local"):
+        raise WrongInputError(f"{name!r} is no planner. Use --planner offline, llm or local.")
+    if given and name not in ("llm", "local"):
+        raise WrongInputError("Only agents use a language model. Add --planner llm or local.")
+    if name == "local":
+        if "base_url" in given:
+            raise WrongInputError(
+                "A local model needs no server. Use --planner llm with --base-url."
+            )
+        return {**named, "model": {"model": "", **given}}
     if name == "llm" and "model" not in given:
         raise WrongInputError("Which language model? Name it with --model.")
     return {**named, "model": given} if given else named

@@ -1,6 +1,7 @@
 """The run's agents: with a language model they choose networks, and code carries out the rest."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automcu.cost.records import Survey
@@ -9,12 +10,14 @@ from automcu.pipeline.job import Job
 from automcu.pipeline.records import AgentsUsed
 from automcu.pipeline.run_folder import load_if_valid
 from automcu.planner import Plan
-from automcu.planner.agents import KEY_VARIABLES
+from automcu.planner.agents import KEY_VARIABLES, ModelSettings
 
 if TYPE_CHECKING:
     from automcu.planner.agents import Council
 
 _USED = "used.json"
+# A small model on one slow core reads its prompt in minutes.
+_LOCAL_TIME_OUT_S = 300.0
 
 
 def open_council(job: Job, plan: Plan) -> "Council | None":
@@ -22,10 +25,13 @@ def open_council(job: Job, plan: Plan) -> "Council | None":
 
     Raises:
         WrongInputError: no model is named, or neither a key nor a server of one's own.
+        ToolError: the local model or what runs it is missing.
     """
     if job.settings.planner == "offline":
         return None
     model = job.settings.model
+    if job.settings.planner == "local":
+        return _council_of_local_model(job, plan, model)
     if model is None:
         raise WrongInputError(
             "Which language model? Name it with --model, and its server with --base-url."
@@ -35,6 +41,28 @@ def open_council(job: Job, plan: Plan) -> "Council | None":
             f"The language model's key is missing. Set {KEY_VARIABLES[1]} in the environment, or "
             "name a server of your own with --base-url."
         )
+    return _council(job, plan, model)
+
+
+def _council_of_local_model(job: Job, plan: Plan, model: ModelSettings | None) -> "Council":
+    """Start the model's server; the file and the budget are the settings' where they say so."""
+    from automcu.planner.agents import start_local_server
+
+    server = start_local_server(Path(model.model) if model and model.model else None)
+    options = (model or ModelSettings(model=server.model)).model_copy(
+        update={
+            "model": server.model,
+            "base_url": server.base_url,
+            "timeout_s": _LOCAL_TIME_OUT_S,
+            "attempts": 1,
+        }
+    )
+    council = _council(job, plan, options)
+    council.server = server
+    return council
+
+
+def _council(job: Job, plan: Plan, model: ModelSettings) -> "Council":
     # The client takes most of a second to import, which other runs need not wait for.
     from automcu.planner.agents import Council, FeasibleSpace, LanguageModel
 

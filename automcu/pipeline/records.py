@@ -15,7 +15,7 @@ from automcu.space import AccuracyDataset
 from automcu.toolchains.records import Build
 from automcu.training import Recipe, TrainingResult
 
-PlannerName = Literal["offline", "llm"]
+PlannerName = Literal["offline", "llm", "local"]
 
 
 class Settings(Record):
@@ -24,7 +24,7 @@ class Settings(Record):
     `accuracy_table` is the path of a table to use instead of the embedded one, `accuracy_dataset`
     the data set to take from NATS-Bench's files. `study` is the URL of a database to share with
     other runs of the same brief; None for one in the run folder. `model` is the language model
-    of the `llm` planner.
+    of the `llm` planner, or of `local`, where it names a file and may be left out.
     """
 
     budget: int = 3

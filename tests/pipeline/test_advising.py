@@ -102,9 +102,9 @@ def test_neither_key_nor_server_is_told_at_once(
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        (["--planner", "oracle"], "'oracle' is no planner. Use --planner offline or llm."),
+        (["--planner", "oracle"], "'oracle' is no planner. Use --planner offline, llm or local."),
         (["--planner", "llm"], "Which language model? Name it with --model."),
-        (["--model", "x"], "A language model serves one planner only. Add --planner llm."),
+        (["--model", "x"], "Only agents use a language model. Add --planner llm or local."),
     ],
 )
 def test_flags_that_do_not_go_together_are_told(

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from automcu.planner.agents.council import Council, instructions
     from automcu.planner.agents.feasible_space import FeasibleSpace
     from automcu.planner.agents.language_model import LanguageModel
+    from automcu.planner.agents.local_server import LocalServer, start_local_server
     from automcu.planner.agents.records import KEY_VARIABLES, AgentTurns, ModelSettings, Usage
 else:
     __getattr__ = lazy_exports(
@@ -16,6 +17,7 @@ else:
             "council": ("Council", "instructions"),
             "feasible_space": ("FeasibleSpace",),
             "language_model": ("LanguageModel",),
+            "local_server": ("LocalServer", "start_local_server"),
             "records": ("KEY_VARIABLES", "AgentTurns", "ModelSettings", "Usage"),
         },
     )
@@ -26,7 +28,9 @@ __all__ = [
     "Council",
     "FeasibleSpace",
     "LanguageModel",
+    "LocalServer",
     "ModelSettings",
     "Usage",
     "instructions",
+    "start_local_server",
 ]

@@ -29,13 +29,17 @@ _FEWEST_TRAINED_BEFORE_STOP = 3
 
 @dataclass
 class Council:
-    """The agents of one run. `tell` hears of every turn that was lost, with the reason."""
+    """The agents of one run. `tell` hears of every turn that was lost, with the reason.
+
+    `server` is what has to live as long as the agents do, where the model runs on this machine.
+    """
 
     model: LanguageModel
     space: FeasibleSpace
     seed: int
     tell: Callable[[str], None] = lambda reason: None
     turns: AgentTurns = field(default_factory=AgentTurns)
+    server: object = None
 
     def choose(
         self, seen: Sequence[Observation], rank: int, budget_left: int
