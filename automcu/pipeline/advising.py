@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from automcu.cost.records import Survey
 from automcu.errors import WrongInputError
 from automcu.pipeline.job import Job
-from automcu.pipeline.records import AgentsUsed
+from automcu.pipeline.records import AgentsUsed, Run
 from automcu.pipeline.run_folder import load_if_valid
 from automcu.planner import Plan
 from automcu.planner.agents import KEY_VARIABLES, ModelSettings
+from automcu.records import write_atomically
 
 if TYPE_CHECKING:
     from automcu.planner.agents import Council
@@ -86,6 +87,36 @@ def save_used(job: Job, council: "Council | None") -> AgentsUsed | None:
     used = AgentsUsed(turns=council.turns, usage=council.model.usage, problem=council.model.problem)
     used.save(job.folder.agents / _USED)
     return used
+
+
+def tell_in_words(job: Job, plan: Plan, run: Run) -> None:
+    """Let the Reporter say what came of the run; the paragraph is kept as summary.txt."""
+    council = open_council(job, plan)
+    if council is None:
+        return
+    from automcu.planner.agents import ReporterView, report_in_words
+
+    words = report_in_words(
+        council.model,
+        ReporterView(
+            device=run.device.id,
+            networks_judged=plan.space,
+            networks_that_fit=plan.feasible,
+            networks_trained=len(run.candidates),
+            accuracy_percent_on_board=round(100 * run.findings.accuracy.board, 2),
+            latency_ms=round(run.measurement.latency_ms.median, 3),
+            latency_source=run.measurement.latency_source,
+            flash_bytes=run.build.flash_bytes,
+            ram_bytes=run.build.ram_bytes,
+            every_limit_kept=not run.findings.missed,
+        ),
+    )
+    save_used(job, council)
+    if words is None:
+        job.folder.log("no summary", reason=council.model.problem)
+    else:
+        write_atomically(job.folder.summary, f"{words}\n".encode())
+        job.progress.say(words)
 
 
 def agents_used(job: Job) -> AgentsUsed | None:

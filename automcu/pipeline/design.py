@@ -5,7 +5,7 @@ from pathlib import Path
 import automcu
 from automcu.brief import Brief
 from automcu.datasets import Dataset, load_dataset
-from automcu.pipeline.advising import agents_used
+from automcu.pipeline.advising import agents_used, tell_in_words
 from automcu.pipeline.candidates import best_first, train_candidates
 from automcu.pipeline.deployment import build, compile_candidate, measure
 from automcu.pipeline.findings import broken_limits, gather_findings
@@ -54,6 +54,8 @@ def design(
     progress.say(_how_much_fits(plan))
     candidates = train_candidates(job, plan, dataset)
     run = _deploy_best(job, plan, candidates, dataset)
+    tell_in_words(job, plan, run)
+    run = run.model_copy(update={"agents": agents_used(job)})
     run.save(job.folder.run)
     write_html(run.findings, job.folder.report)
     job.folder.log("finished", missed=run.findings.missed)
@@ -114,7 +116,6 @@ def _deploy(
         device=job.device,
         plan=plan,
         counts=Counts.load(job.folder.counts).add("deployed"),
-        agents=agents_used(job),
         candidates=candidates,
         deployment=deployment,
         build=built,

@@ -112,6 +112,11 @@ class RunFolder:
         """The page for people."""
         return self.path / "report.html"
 
+    @property
+    def summary(self) -> Path:
+        """The run in words, where it had a Reporter."""
+        return self.path / "summary.txt"
+
     def survey(self, number: int) -> Path:
         """Return the path of the `Survey` of the plan's nth skeleton."""
         return self.path / "surveys" / f"{number}.json"

@@ -13,7 +13,7 @@ from automcu.brief import Brief
 from automcu.cli.app import app
 from automcu.datasets import load_dataset
 from automcu.errors import WrongInputError
-from automcu.pipeline import Settings, Silent
+from automcu.pipeline import Settings, Silent, design
 from automcu.pipeline.advising import agents_used, open_council, save_used
 from automcu.pipeline.job import Job, resume_job, start_job
 from automcu.pipeline.planning import make_plan
@@ -115,3 +115,25 @@ def test_flags_that_do_not_go_together_are_told(
     result = CliRunner().invoke(app, wanted)
     assert result.exit_code == 2
     assert problem in " ".join(result.stderr.split())
+
+
+def test_a_whole_run_with_agents_ends_with_a_summary_and_what_they_used(
+    serve: Any, say: Callable[..., None], brief: Brief, tmp_path: Path
+) -> None:
+    cell = ["skip_connect", "none", "none", "nor_conv_1x1", "none", "none"]
+    choice = json.dumps({"proposals": [{"skeleton": 1, "cell": cell}]})
+    paragraph = json.dumps({"paragraph": "One network was trained, and it runs on the board."})
+
+    def script(handler: Any, body: dict[str, Any], count: int) -> None:
+        say(handler, paragraph if "# Reporter" in str(body["messages"]) else choice)
+
+    model = ModelSettings(model="test", base_url=serve(script).url, timeout_s=5.0, attempts=1)
+    settings = Settings(budget=1, training_seconds=1.0, planner="llm", model=model)
+    run = design(brief, tmp_path / "run", settings)
+    assert (tmp_path / "run/summary.txt").read_text().startswith("One network was trained")
+    assert run.agents and run.agents.turns.proposed == 1
+    assert {name: one.answers for name, one in run.agents.usage.items()} == {
+        "architect": 1,
+        "reporter": 1,
+    }
+    assert (run.counts.attempted, run.counts.trained, run.counts.deployed) == (1, 1, 1)

@@ -9,7 +9,14 @@ if TYPE_CHECKING:
     from automcu.planner.agents.feasible_space import FeasibleSpace
     from automcu.planner.agents.language_model import LanguageModel
     from automcu.planner.agents.local_server import LocalServer, start_local_server
-    from automcu.planner.agents.records import KEY_VARIABLES, AgentTurns, ModelSettings, Usage
+    from automcu.planner.agents.records import (
+        KEY_VARIABLES,
+        AgentTurns,
+        ModelSettings,
+        ReporterView,
+        Usage,
+    )
+    from automcu.planner.agents.reporter import report_in_words
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -18,7 +25,8 @@ else:
             "feasible_space": ("FeasibleSpace",),
             "language_model": ("LanguageModel",),
             "local_server": ("LocalServer", "start_local_server"),
-            "records": ("KEY_VARIABLES", "AgentTurns", "ModelSettings", "Usage"),
+            "records": ("KEY_VARIABLES", "AgentTurns", "ModelSettings", "ReporterView", "Usage"),
+            "reporter": ("report_in_words",),
         },
     )
 
@@ -30,7 +38,9 @@ __all__ = [
     "LanguageModel",
     "LocalServer",
     "ModelSettings",
+    "ReporterView",
     "Usage",
     "instructions",
+    "report_in_words",
     "start_local_server",
 ]

@@ -152,3 +152,24 @@ class AgentTurns(Record):
     proposed: int = 0
     lost: int = 0
     replaced: int = 0
+
+
+class ReporterView(Record):
+    """All that the Reporter sees: the figures of a finished run."""
+
+    device: str
+    networks_judged: int
+    networks_that_fit: int
+    networks_trained: int
+    accuracy_percent_on_board: float
+    latency_ms: float
+    latency_source: str
+    flash_bytes: int
+    ram_bytes: int
+    every_limit_kept: bool
+
+
+class ReporterAnswer(Record):
+    """The Reporter's paragraph."""
+
+    paragraph: Annotated[str, Field(min_length=1, max_length=900)]
