@@ -1,6 +1,6 @@
 """The ternary product against our int8 kernels: instructions and modelled cycles per MAC.
 
-    python -m benchmarks.ternary [--quick] [--json]
+    python -m benchmarks.ternary [--quick] [--latency] [--json]
 
 A linear layer of K inputs and N outputs for 16 and 64 tokens, alone on the model of a Cortex-M4 and
 M7 (no flash wait states), table building and requantisation included. Bits per weight are those of
@@ -25,8 +25,11 @@ from automcu.compiler import compile_graph, write_project
 from automcu.compiler.graph import Graph
 from automcu.compiler.operators import Convolution
 from automcu.compiler.operators.windows import Window
+from automcu.cost import estimate_program
 from automcu.cost.random_weights import with_random_weights
+from automcu.cost.transformer_graph import transformer_graph
 from automcu.devices import find_device
+from automcu.space import TransformerShape
 from automcu.toolchains import build_project, find_compiler
 from benchmarks.kernels import PEERS, layer_graph
 
@@ -36,8 +39,16 @@ PRODUCTS = ((192, 192), (192, 768), (768, 192), (384, 1536))
 WEIGHTS = ("ternary", "int8")
 CMSIS_NN = PEERS["conv 1x1 16x16x32->32"]["CMSIS-NN"]
 
-_TOKEN_COUNT, _CLASSES, _PATCH, _MLP_RATIO, _DEPTH = 197, 1000, 16 * 16 * 3, 4, 12
-TRANSFORMERS = {"DeiT-Tiny": (192, 1.6), "DeiT-S": (384, 5.81)}  # width, megabytes in the paper
+DEIT = TransformerShape(
+    resolution=224, in_channels=3, classes=1000, patch=16, dim=192, depth=12, heads=3
+)
+# Megabytes in the paper, which has a class token; ours averages the tokens.
+TRANSFORMERS = {
+    "DeiT-Tiny": (DEIT, 1.6),
+    "DeiT-S": (DEIT.model_copy(update={"dim": 384, "heads": 6}), 5.81),
+}
+LATENCY_DEVICE = "nucleo-h743zi2"
+_PATIENCE_S = 900.0
 
 
 def product_graph(tokens: int, k: int, n: int, ternary: bool) -> Graph:
@@ -79,34 +90,51 @@ def measure(core: str, weights: str, tokens: int, k: int, n: int) -> dict[str, o
     }
 
 
-def transformer_bytes(width: int) -> int:
-    """Constant arrays of a DeiT: ternary matrices, int32 biases, int8 positions and class token.
-
-    LayerNorm takes a ternary weight and an int32 bias for each channel.
-    """
-    layers = [(_PATCH, width), (width, _CLASSES)]
-    layers += _DEPTH * [
-        (width, 3 * width),
-        (width, width),
-        (width, _MLP_RATIO * width),
-        (_MLP_RATIO * width, width),
-    ]
-    linear = sum(-(-k // 5) * n + 4 * n + 4 for k, n in layers)
-    norms = (2 * _DEPTH + 1) * (-(-width // 5) + 4 * width + 4)
-    return linear + norms + (_TOKEN_COUNT + 1) * width
-
-
 def sizes() -> list[dict[str, object]]:
     """Both transformers by our packing, and by the paper's account."""
-    return [
-        {"model": name, "bytes": transformer_bytes(width), "paper_megabytes": paper}
-        for name, (width, paper) in TRANSFORMERS.items()
-    ]
+    device = find_device(LATENCY_DEVICE)
+    rows = []
+    for name, (shape, paper) in TRANSFORMERS.items():
+        estimate = estimate_program(compile_graph(transformer_graph(shape), device), device)
+        rows.append(
+            {
+                "model": name,
+                "flash_bytes": estimate.flash_bytes,
+                "arena_bytes": estimate.arena_bytes,
+                "paper_megabytes": paper,
+            }
+        )
+    return rows
+
+
+def latency(name: str) -> dict[str, object]:
+    """Link a transformer with random weights and run it once on the virtual board."""
+    device = find_device(LATENCY_DEVICE)
+    graph = with_random_weights(transformer_graph(TRANSFORMERS[name][0]), seed=0)
+    program = compile_graph(graph, device)
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        write_project(program, device.id, project)
+        build = build_project(project, device, find_compiler(device.core))
+        counted = count_cycles(
+            project / build.elf, device, entry="model_run", timeout_s=_PATIENCE_S
+        )
+    return {
+        "model": name,
+        "device": device.id,
+        "compiler": build.compiler,
+        "flash_bytes": build.flash_bytes,
+        "arena_bytes": build.arena_bytes,
+        "macs": program.macs,
+        "cycles": counted.cycles,
+        "milliseconds": round(1e3 * counted.cycles / device.clock_hz),
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="16 tokens on the Cortex-M4 only")
+    parser.add_argument("--latency", action="store_true", help="run a DeiT-Tiny, for minutes")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     rows = [

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler.fixed_point import INT8_MIN
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.operators import Convolution
+from automcu.compiler.operators import AddConstant, Convolution, LayerNorm, Lookup
 
 _WEIGHT_SCALE = 1 / 128
 _ACTIVATION_SCALE = 1 / 16
@@ -34,6 +34,8 @@ def _random_quantisation(tensor: Tensor, generator: np.random.Generator) -> Quan
 
 def _fill(operator: Operator, graph: Graph, generator: np.random.Generator) -> Operator:
     attributes = operator.attributes
+    if isinstance(attributes, AddConstant | LayerNorm | Lookup):
+        return replace(operator, attributes=_filled(attributes, graph, operator.output, generator))
     if not isinstance(attributes, Convolution):
         return operator
     in_channels = graph.tensors[operator.inputs[0]].shape[2]
@@ -52,10 +54,28 @@ def _fill(operator: Operator, graph: Graph, generator: np.random.Generator) -> O
     return replace(operator, attributes=filled)
 
 
+def _filled(
+    attributes: AddConstant | LayerNorm | Lookup,
+    graph: Graph,
+    output: str,
+    generator: np.random.Generator,
+) -> AddConstant | LayerNorm | Lookup:
+    """Constants of operators that are no products."""
+    shape = graph.tensors[output].shape
+    if isinstance(attributes, AddConstant):
+        return AddConstant(generator.integers(-127, 128, shape, dtype=np.int8), _ACTIVATION_SCALE)
+    if isinstance(attributes, Lookup):
+        return replace(attributes, table=generator.integers(-128, 128, 256, dtype=np.int8))
+    gains = generator.choice([-1.0, 1.0], shape[2])
+    return replace(attributes, gains=gains, offsets=generator.normal(0, 1, shape[2]))
+
+
 def _random_weights(
     shape: tuple[int, ...], attributes: Convolution, generator: np.random.Generator
 ) -> NDArray[np.int8]:
     """Symmetric; those of narrow layers are multiples of a step."""
+    if attributes.ternary:
+        return generator.integers(-1, 2, shape, dtype=np.int8)
     most = 127 // attributes.weight_step
     steps = generator.integers(-most, most + 1, shape, dtype=np.int8)
     return np.asarray(steps * attributes.weight_step, np.int8)

@@ -4,6 +4,9 @@ For each pixel, and for each group of five values of its window, a table of the 
 built; a byte of weights then adds what stands at its place in it.
 """
 
+import numpy as np
+from numpy.typing import NDArray
+
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, aligned
 from automcu.compiler.kernels.parameters import add_fields, initialiser, requantisation_fields
@@ -21,6 +24,7 @@ from automcu.compiler.operators.convolution import ConvolutionIntegers
 
 Settings = dict[str, int | str | bool]
 _BYTES_PER_CONSTANT = 4
+_BYTES_PER_SHORT = 2
 _BYTES_PER_SUM = 2
 
 
@@ -73,14 +77,19 @@ def ternary_settings(operator: Operator, graph: Graph) -> Settings:
 
 
 def ternary_arrays(operator: Operator, settings: Settings) -> tuple[ArrayShape, ...]:
-    """The stream of weights, a bias for each channel, and its multiplier or one for all."""
+    """The stream of weights, a bias for each channel, and its multiplier or one for all.
+
+    With one for all biases are in steps of a common power of two.
+    """
     attributes = _attributes(operator)
     channels = attributes.out_channels
     multipliers = 1 if attributes.shared_scale else channels
     stream = channels * int(settings["weight_groups"])
     return (
         ArrayShape("weights", "uint8_t", aligned(stream)),
-        ArrayShape("biases", "int32_t", channels * _BYTES_PER_CONSTANT),
+        ArrayShape("short_biases", "int16_t", aligned(channels * _BYTES_PER_SHORT))
+        if attributes.shared_scale
+        else ArrayShape("biases", "int32_t", channels * _BYTES_PER_CONSTANT),
         ArrayShape("multipliers", "int32_t", multipliers * _BYTES_PER_CONSTANT),
     )
 
@@ -91,20 +100,24 @@ def pack_ternary_layer(operator: Operator, graph: Graph, integers: Integers) -> 
     if not isinstance(integers, ConvolutionIntegers):
         raise TypeError(f"{operator.name} is not a convolution")
     multipliers = integers.scaling.multipliers
+    biases: dict[str, NDArray[np.generic]] = {"biases": integers.bias}
     if attributes.shared_scale:
         if (multipliers != multipliers[0]).any():
             raise ValueError(f"the channels of {operator.name} have scales of their own")
         multipliers = multipliers[:1]
+        biases = {"short_biases": (integers.bias >> integers.bias_shift).astype(np.int16)}
     fields = {
         "padding_value": str(integers.padding_value),
         "scaling": requantisation_fields(integers.scaling),
     }
+    if attributes.shared_scale:
+        fields["bias_shift"] = str(integers.bias_shift)
     if integers.residual is not None:
         fields["sum"] = initialiser(add_fields(integers.residual))
     return LayerConstants(
         {
             "weights": pack_ternary(integers.weights.reshape(len(integers.weights), -1)),
-            "biases": integers.bias,
+            **biases,
             "multipliers": multipliers,
         },
         fields,

@@ -13,6 +13,7 @@ from automcu.compiler.operators.fitting import fit_channels
 from automcu.compiler.operators.windows import Window, taps
 from automcu.compiler.tensor import Quantisation, Shape
 
+_LARGEST_SHORT = (1 << 15) - 1
 _LARGEST_INPUT = 128  # magnitude of a raw int8 value
 
 
@@ -57,6 +58,7 @@ class ConvolutionIntegers:
 
     The input's zero point is folded into `bias`, so that kernels multiply raw int8 values. With
     `weight_offsets` an accumulator also takes its channel's offset times the sum of its taps.
+    Biases are 16-bit multiples of 2^bias_shift where channels share one scale, else any.
     """
 
     weights: NDArray[np.int8]
@@ -65,6 +67,7 @@ class ConvolutionIntegers:
     padding_value: int
     residual: AddScaling | None
     weight_offsets: NDArray[np.int32] | None = None
+    bias_shift: int = 0
 
 
 def multiply_accumulates(
@@ -152,6 +155,9 @@ def _lower(
         weights, bias, ratios = fit_channels(weights, bias, ratios, attributes.weight_step)
     sums = _shifted_weights(weights, attributes.weight_offsets).sum(axis=(1, 2, 3))
     bias = bias - source.zero_point * sums
+    bias_shift = 0
+    if attributes.shared_scale:
+        bias, bias_shift = _short(bias)
     magnitudes = _magnitudes(weights, attributes.weight_offsets)
     scaling = fixed_point.requantisation(
         ratios,
@@ -166,7 +172,16 @@ def _lower(
         source.zero_point,
         residual,
         attributes.weight_offsets,
+        bias_shift,
     )
+
+
+def _short(bias: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Biases rounded to 16 bits and a common power of two, and its exponent."""
+    shift = 0
+    while np.abs(np.rint(bias / 2.0**shift)).max(initial=0) > _LARGEST_SHORT:
+        shift += 1
+    return np.rint(bias / 2.0**shift).astype(np.int64) << shift, shift
 
 
 def _magnitudes(weights: NDArray[np.int8], offsets: NDArray[np.int32] | None) -> NDArray[np.int64]:

@@ -23,15 +23,16 @@ from automcu.compiler import (
 )
 from automcu.compiler.kernels.ternary_packing import groups_of, pack_ternary, unpack_ternary
 from automcu.compiler.narrow_weights import real_weights, ternary_convolution, ternary_weights
-from automcu.compiler.operators import Add, Convolution
+from automcu.compiler.operators import Add, Convolution, Stripes
 from automcu.compiler.operators.clamp import NO_CLAMP
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.passes import optimise
 from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Shape
 from automcu.devices import Device, find_device
+from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.kernels.test_special_kernels import first_wrong_layer
-from tests.compiler.operators.one_operator import assert_c_equals_reference
+from tests.compiler.operators.one_operator import assert_c_equals_reference, random_inputs
 
 _numbers = count()
 
@@ -47,7 +48,8 @@ def ternary_layer(
         channels,
         weights=generator.integers(-1, 2, shape, dtype=np.int8),
         weight_scales=np.broadcast_to(scale, channels).copy(),
-        bias=generator.integers(-2000, 2000, channels, dtype=np.int32),
+        bias=generator.integers(-2000, 2000, channels, dtype=np.int32)
+        * (100 if seed % 3 == 0 else 1),
         ternary=True,
         shared_scale=shared,
     )
@@ -259,3 +261,25 @@ def save_ternary_product(path: Path, weights: np.ndarray, scales: np.ndarray) ->
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 25)], ir_version=13)
     onnx.save(model, path)
+
+
+@pytest.mark.parametrize("board", [None, "stm32f407g-disc1"])
+def test_ternary_layers_run_some_rows_at_a_time(
+    board: str | None, eight_bit_layers: Graph, portable_device: Device, tmp_path: Path
+) -> None:
+    device = find_device(board) if board else portable_device
+    graph = ternary_weights(eight_bit_layers)
+    whole = compile_graph(graph, device)
+    striped = compile_graph(graph, device, arena_limit_bytes=whole.arena.size - 200)
+    assert any(isinstance(op.attributes, Stripes) for op in striped.graph.operators)
+    assert any(
+        part.settings.get("ternary_calls") or "ternary" in part.variant
+        for kernel in striped.kernels.values()
+        for part in kernel.with_parts
+    )
+    if board:
+        assert first_wrong_layer(striped, device, tmp_path) is None
+    else:
+        model = CompiledModel(striped, tmp_path)
+        inputs = random_inputs(striped.graph)
+        assert np.array_equal(model.run(inputs), striped.run(inputs))
