@@ -10,6 +10,7 @@ from automcu.compiler.operators.attention import Attention, AttentionIntegers
 from automcu.compiler.operators.layer_norm import LayerNormIntegers
 
 _INT32_BYTES = 4
+_CHANNEL_BLOCK = 4  # of a head that the inner loops of attention compute at once
 _INT16_BYTES = 2
 
 
@@ -57,6 +58,7 @@ def portable_attention(operator: Operator, graph: Graph) -> Kernel:
             "channels": channels,
             "heads": attributes.heads,
             "depth": depth,
+            "block": _CHANNEL_BLOCK if depth % _CHANNEL_BLOCK == 0 else 1,
             "means_offset": means_offset,
             "query_offset": query_offset,
             "exponentials": attention.EXPONENTIALS.tolist(),
