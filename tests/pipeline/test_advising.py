@@ -122,15 +122,18 @@ def test_a_whole_run_with_agents_ends_with_a_summary_and_what_they_used(
 ) -> None:
     cell = ["skip_connect", "none", "none", "nor_conv_1x1", "none", "none"]
     choice = json.dumps({"proposals": [{"skeleton": 1, "cell": cell}]})
-    paragraph = json.dumps({"paragraph": "One network was trained, and it runs on the board."})
 
     def script(handler: Any, body: dict[str, Any], count: int) -> None:
-        say(handler, paragraph if "# Reporter" in str(body["messages"]) else choice)
+        if "# Reporter" not in body["messages"][0]["content"]:
+            return say(handler, choice)
+        seen = json.loads(body["messages"][1]["content"])
+        told = "On {device}, {networks_that_fit} of {networks_judged} networks fit.".format(**seen)
+        return say(handler, json.dumps({"paragraph": told}))
 
     model = ModelSettings(model="test", base_url=serve(script).url, timeout_s=5.0, attempts=1)
     settings = Settings(budget=1, training_seconds=1.0, planner="llm", model=model)
     run = design(brief, tmp_path / "run", settings)
-    assert (tmp_path / "run/summary.txt").read_text().startswith("One network was trained")
+    assert (tmp_path / "run/summary.txt").read_text().startswith("On stm32f407g-disc1, ")
     assert run.agents and run.agents.turns.proposed == 1
     assert {name: one.answers for name, one in run.agents.usage.items()} == {
         "architect": 1,

@@ -6,6 +6,7 @@ from automcu.planner.agents.council import instructions
 from automcu.planner.agents.language_model import LanguageModel
 from automcu.planner.agents.records import ReporterAnswer, ReporterView
 
+_FEWEST_FIGURES = 2
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 
 
@@ -18,7 +19,16 @@ def report_in_words(model: LanguageModel, view: ReporterView) -> str | None:
     if foreign:
         model.problem = f"the Reporter made up the figure {foreign[0]}"
         return None
+    if not is_about_the_run(answer.paragraph, view):
+        model.problem = "the Reporter's paragraph is not about the run"
+        return None
     return " ".join(answer.paragraph.split())
+
+
+def is_about_the_run(paragraph: str, view: ReporterView) -> bool:
+    """Say whether a text names the board and some of the figures; small models drift away."""
+    figures = _NUMBER.findall(paragraph.replace(view.device, " "))
+    return view.device in paragraph and len(figures) >= _FEWEST_FIGURES
 
 
 def figures_of_its_own(paragraph: str, view: ReporterView) -> list[str]:

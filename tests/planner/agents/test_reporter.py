@@ -39,7 +39,7 @@ def test_figures_that_are_in_no_record_are_found(text: str, foreign: list[str]) 
 def test_a_paragraph_is_kept_only_if_every_figure_is_true(
     serve: Any, say: Callable[..., None], tmp_path: Path
 ) -> None:
-    told = [TRUE, TRUE.replace("97.8", "99.9")]
+    told = [TRUE, TRUE.replace("97.8", "99.9"), "A game was improved by a military test."]
     server = serve(
         lambda handler, body, count: say(handler, json.dumps({"paragraph": told[count - 1]}))
     )
@@ -47,3 +47,5 @@ def test_a_paragraph_is_kept_only_if_every_figure_is_true(
     assert report_in_words(model, VIEW) == TRUE
     assert report_in_words(model, VIEW) is None
     assert model.problem == "the Reporter made up the figure 99.9"
+    assert report_in_words(model, VIEW) is None
+    assert model.problem == "the Reporter's paragraph is not about the run"
