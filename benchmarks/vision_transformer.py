@@ -46,7 +46,7 @@ _IMAGES = 20_000
 def recipes(quick: bool) -> tuple[Recipe, TernaryRecipe]:
     """Of the float network and of the ternary one; rates are those of minutes, not of days."""
     common = {"batch_size": 128, "shift_pixels": 1.0, "images_per_epoch": _IMAGES}
-    epochs = (1, 1, 1) if quick else (8, 9, 3)
+    epochs = (1, 1, 1) if quick else (12, 16, 4)
     teacher = Recipe(epochs=epochs[0], learning_rate=2e-3, **common)
     plain = {"weight_decay": 0.0, **common}
     return teacher, TernaryRecipe(
