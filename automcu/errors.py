@@ -24,6 +24,10 @@ class WrongInputError(AutomcuError):
     exit_code = EXIT_WRONG_USE
 
 
+class NoFiguresError(WrongInputError):
+    """Nobody has fitted latency or code sizes for this device and compiler yet."""
+
+
 class UnsupportedModelError(WrongInputError):
     """A model file that is damaged, or holds an operator or type that cannot be compiled."""
 

@@ -18,7 +18,15 @@ import numpy as np
 import pandas as pd
 
 from automcu.boards.bench import bench_project
-from automcu.compiler import Graph, Operator, Tensor, compile_graph, import_model, write_project
+from automcu.compiler import (
+    Graph,
+    Operator,
+    Quantisation,
+    Tensor,
+    compile_graph,
+    import_model,
+    write_project,
+)
 from automcu.compiler.operators import Add, Attributes, Convolution, Stripes
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.shapes import output_shape
@@ -29,6 +37,7 @@ from automcu.toolchains import build_project, find_compiler
 from benchmarks.mlperf_tiny import MODELS, data_folder
 
 DEVICE = "nucleo-l4r5zi"
+_ANY_SCALE = Quantisation(1.0, 0)
 SHARES = (1.0, 0.75, 0.5, 0.0)  # of the arena of the network whole
 _WIDTH_035 = (
     # expansion, channels, blocks, stride
@@ -46,7 +55,7 @@ class _Network:
     """A chain of layers under construction."""
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
-        self.tensors = {"image": Tensor("image", shape, None)}
+        self.tensors = {"image": Tensor("image", shape, _ANY_SCALE)}
         self.operators: list[Operator] = []
         self.last = "image"
 
@@ -54,7 +63,7 @@ class _Network:
         name = f"layer{len(self.operators)}"
         inputs = (self.last, *others)
         shape = output_shape(attributes, *(self.tensors[source].shape for source in inputs))
-        self.tensors[name] = Tensor(name, shape, None)
+        self.tensors[name] = Tensor(name, shape, _ANY_SCALE)
         self.operators.append(Operator(name, inputs, name, attributes))
         self.last = name
 

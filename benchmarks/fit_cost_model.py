@@ -1,6 +1,7 @@
 """Fit the cost model to networks run on virtual boards, and write what was fitted into the project.
 
-    python -m benchmarks.fit_cost_model [--device ID] [--compiler gcc|zig] [--quick|--check]
+    python -m benchmarks.fit_cost_model [--device ID] [--compiler gcc|zig]
+                                        [--quick|--layer-sizes|--check]
 
 Cycles per unit of work go into hw_profiles/ID.toml, code sizes into automcu/cost/code_sizes.json.
 Part of the networks is kept out of the fit; the table shows how far off the model is on those, and
@@ -22,13 +23,15 @@ from automcu.calibration import (
     CodeObservation,
     Observed,
     calibration_graphs,
+    deep_graphs,
     latency_record,
     network_errors,
     observe_all,
+    observe_code,
     varied_choice,
     with_figures,
 )
-from automcu.cost.code_size import SIZES_FILE, CodeSizes, RuntimeSize, code_units
+from automcu.cost.code_size import SIZES_FILE, CodeSizes, RuntimeSize, code_units, layer_unit
 from automcu.cost.latency import Fit, fit, latency_of
 from automcu.devices import all_devices, find_device
 from automcu.devices.profile import Device
@@ -40,6 +43,7 @@ from automcu.toolchains import Compiler, find_compiler
 
 CHAINS = 20
 NETWORKS = 6
+DEEP_NETWORKS = 9
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,12 @@ def observations(
     return fitted, seen, observe_all(graphs[-HELD_OUT:], judge, "virtual")
 
 
+def linked_networks(device: Device, chains: int, cells: int) -> list[Observed]:
+    """What firmwares show without being run; networks with many layers of one shape among them."""
+    graphs = calibration_graphs(chains, cells)[:-HELD_OUT] + deep_graphs(DEEP_NETWORKS)
+    return [observe_code(graph, device, seed) for seed, graph in enumerate(graphs)]
+
+
 def checked(device: Device, kind: str) -> Row:
     """Write the error bar of a profile's figures as they are."""
     figures = latency_of(device, kind)
@@ -89,7 +99,7 @@ def checked(device: Device, kind: str) -> Row:
 
 def fit_bytes(code: list[CodeObservation], whole: bool) -> dict[str, float]:
     """Bytes per part of kernels (`whole` False: of a layer around its kernel)."""
-    units = [code_units(i.kernel) if whole else {i.kernel.category: 1} for i in code]
+    units = [code_units(i.kernel) if whole else {layer_unit(i.kernel, i.callers): 1} for i in code]
     names = sorted({name for parts in units for name in parts})
     parts = np.array([[parts.get(name, 0) for name in names] for parts in units], float)
     solution, _ = nnls(parts, np.array([float(item.code_bytes) for item in code]))
@@ -133,9 +143,18 @@ def write_sizes(device: Device, compiler: str, seen: list[Observed]) -> None:
     kernels = fit_bytes([k for s in seen for k in s.kernels], True) | shared
     CodeSizes(
         kernels={**known.kernels, core: kernels},
-        layers={**known.layers, core: fit_bytes([k for s in seen for k in s.layers], False)},
+        layers=known.layers,
         runtimes={**known.runtimes, f"{device.family}/{core}": runtime},
     ).save(SIZES_FILE)
+
+
+def write_layer_sizes(device: Device, compiler: str, seen: list[Observed]) -> None:
+    """Merge what layers take around their kernels; what these networks do not hold stays."""
+    known = CodeSizes.load(SIZES_FILE)
+    core = f"{device.core}/{compiler}"
+    layers = fit_bytes([k for s in seen for k in s.layers], False)
+    merged = {**known.layers.get(core, {}), **layers}
+    known.model_copy(update={"layers": {**known.layers, core: merged}}).save(SIZES_FILE)
 
 
 def main() -> int:
@@ -144,6 +163,9 @@ def main() -> int:
     parser.add_argument("--compiler", action="append", choices=("gcc", "zig"))
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--quick", action="store_true", help="few networks; writes nothing")
+    amount.add_argument(
+        "--layer-sizes", action="store_true", help="those of layers only: nothing runs"
+    )
     amount.add_argument("--check", action="store_true", help="fit nothing, write the error bar")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -162,12 +184,16 @@ def main() -> int:
                 if any(one.compiler == kind for one in device.latency):
                     rows.append(checked(device, kind))
                 continue
+            if options.layer_sizes:
+                write_layer_sizes(device, kind, linked_networks(device, CHAINS, NETWORKS))
+                continue
             fitted, seen, held_out = observations(
                 device, compiler, 4 if options.quick else CHAINS, 2 if options.quick else NETWORKS
             )
             if not options.quick:
                 write_profile(device, kind, compiler.version, fitted, held_out)
                 write_sizes(device, kind, seen)
+                write_layer_sizes(device, kind, seen + linked_networks(device, 0, 0))
             rows.append(row(device, kind, fitted, held_out))
     if options.json:
         print(json.dumps([vars(r) for r in rows]))

@@ -11,8 +11,13 @@ from automcu.calibration.calibrate import (
     with_figures,
 )
 from automcu.calibration.microbenchmarks import chain
-from automcu.calibration.networks import HELD_OUT, calibration_graphs, random_architectures
-from automcu.calibration.observe import CodeObservation, Observed, observe
+from automcu.calibration.networks import (
+    HELD_OUT,
+    calibration_graphs,
+    deep_graphs,
+    random_architectures,
+)
+from automcu.calibration.observe import CodeObservation, Observed, observe, observe_code
 from automcu.calibration.variety import varied_choice
 
 __all__ = [
@@ -24,10 +29,12 @@ __all__ = [
     "calibrate",
     "calibration_graphs",
     "chain",
+    "deep_graphs",
     "latency_record",
     "network_errors",
     "observe",
     "observe_all",
+    "observe_code",
     "random_architectures",
     "save_to_own_profile",
     "varied_choice",

@@ -20,6 +20,11 @@ _SKELETONS = (
     Skeleton(stem_channels=16, cells_per_stage=1, resolution=12, input_channels=3),
     Skeleton(stem_channels=12, cells_per_stage=1, resolution=10, input_channels=1),
 )
+_DEEP_SKELETONS = (
+    Skeleton(stem_channels=4, cells_per_stage=5, resolution=16, input_channels=3),
+    Skeleton(stem_channels=6, cells_per_stage=3, resolution=24, input_channels=1),
+    Skeleton(stem_channels=16, cells_per_stage=3, resolution=12, input_channels=3),
+)
 
 
 def calibration_graphs(chains: int, networks: int) -> list[Graph]:
@@ -29,6 +34,14 @@ def calibration_graphs(chains: int, networks: int) -> list[Graph]:
         *(chain(seed) for seed in range(chains)),
         *(depthwise_chain(seed) for seed in range(chains // _CHAINS_TO_DEPTHWISE)),
         *(architecture_graph(architecture) for architecture in architectures),
+    ]
+
+
+def deep_graphs(networks: int) -> list[Graph]:
+    """Networks of the space with many layers of one shape, whose code they share."""
+    return [
+        architecture_graph(one)
+        for one in random_architectures(networks, _SEED + 1, _DEEP_SKELETONS)
     ]
 
 

@@ -1,6 +1,7 @@
 """Reading costs from boards and linked firmwares: what the cost models are fitted to."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 from elftools.elf.elffile import ELFFile
+from numpy.typing import NDArray
 
 from automcu.boards.bench import bench_project
 from automcu.compiler import Program, compile_graph, write_project
@@ -26,10 +28,14 @@ _TABLE_ENTRY_BYTES = 4  # the layer's function pointer
 
 @dataclass(frozen=True)
 class CodeObservation:
-    """Bytes that one kernel's functions, or one layer's call and parameters, take in an ELF."""
+    """Bytes that one kernel's functions, or one layer's call and parameters, take in an ELF.
+
+    `callers` are the layers that call the kernel's function.
+    """
 
     kernel: Kernel
     code_bytes: int
+    callers: int = 1
 
 
 @dataclass(frozen=True)
@@ -63,41 +69,59 @@ def observe(
         BoardError: the board fails, or its outputs differ from the integer reference.
     """
     program = compile_graph(with_random_weights(graph, seed), device, arena_limit_bytes, choose)
-    shape = program.graph.tensors[program.graph.input].shape
-    inputs = np.random.default_rng(seed).integers(-128, 128, (1, *shape), dtype=np.int8)
+    inputs = _inputs(program, seed)
     with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder)
-        write_project(program, device.id, project, golden_inputs=inputs)
-        build = build_project(project, device, find_compiler(device.core))
-        symbols = _symbol_sizes(project / build.elf)
-        measurement = bench_project(project, device, board)
+        linked = _linked(program, device, Path(folder), inputs)
+        measurement = bench_project(Path(folder), device, board)
     if measurement.mismatches:
         raise BoardError(
             f"{device.id} and the integer reference disagree on network {seed}. "
             "Report this as a bug."
         )
-    kernels = [program.kernels[operator.name] for operator in program.graph.operators]
-    cycles = [layer.cycles for layer in measurement.layers]
     source: Literal["virtual", "measured"] = (
         "measured" if measurement.latency_source == "measured" else "virtual"
     )
-    return _observed(kernels, cycles, symbols, program, build, source)
+    return _observed(linked, [layer.cycles for layer in measurement.layers], source)
+
+
+def observe_code(graph: Graph, device: Device, seed: int) -> Observed:
+    """Build `graph` with random weights and read symbol sizes; no layer has cycles."""
+    program = compile_graph(with_random_weights(graph, seed), device)
+    with tempfile.TemporaryDirectory() as folder:
+        linked = _linked(program, device, Path(folder), _inputs(program, seed))
+    return _observed(linked, [], "virtual")
+
+
+@dataclass(frozen=True)
+class _Linked:
+    program: Program
+    build: Build
+    symbols: Mapping[str, int]
+
+
+def _inputs(program: Program, seed: int) -> NDArray[np.int8]:
+    shape = program.graph.tensors[program.graph.input].shape
+    return np.random.default_rng(seed).integers(-128, 128, (1, *shape), dtype=np.int8)
+
+
+def _linked(program: Program, device: Device, project: Path, inputs: NDArray[np.int8]) -> _Linked:
+    write_project(program, device.id, project, golden_inputs=inputs)
+    build = build_project(project, device, find_compiler(device.core))
+    return _Linked(program, build, _symbol_sizes(project / build.elf))
 
 
 def _observed(
-    kernels: list[Kernel],
-    cycles: list[int],
-    symbols: Mapping[str, int],
-    program: Program,
-    build: Build,
-    source: Literal["virtual", "measured"],
+    linked: _Linked, cycles: list[int], source: Literal["virtual", "measured"]
 ) -> Observed:
+    program, build, symbols = linked.program, linked.build, linked.symbols
+    kernels = [program.kernels[operator.name] for operator in program.graph.operators]
     owners = {kernel.function: kernel for kernel in program.functions}
     functions = dict.fromkeys(owners, 0)
     for symbol, size in symbols.items():
         owner = _owner(symbol, owners)
         if owner is not None:
             functions[owner] += size
+    callers = Counter(kernel.function for kernel in kernels)
     layers = [
         symbols.get(f"layer_{index}", 0) + symbols[f"run_layer_{index}"] + _TABLE_ENTRY_BYTES
         for index in range(len(kernels))
@@ -111,9 +135,12 @@ def _observed(
     code = sum(functions.values()) + sum(layers) + sum(shared.values())
     rest = build.flash_bytes - program.weight_bytes - code
     return Observed(
-        cycles=tuple(Observation(k, c) for k, c in zip(kernels, cycles, strict=True)),
+        cycles=tuple(Observation(k, c) for k, c in zip(kernels, cycles, strict=bool(cycles))),
         kernels=tuple(CodeObservation(owners[name], size) for name, size in functions.items()),
-        layers=tuple(CodeObservation(k, size) for k, size in zip(kernels, layers, strict=True)),
+        layers=tuple(
+            CodeObservation(k, size, callers[k.function])
+            for k, size in zip(kernels, layers, strict=True)
+        ),
         shared=shared,
         runtime=RuntimeSize(
             flash_bytes=rest,

@@ -55,9 +55,11 @@ def _compile(
 
     from automcu.cli.by_rows_answer import with_by_rows
     from automcu.cli.narrowing_answer import with_narrowing
+    from automcu.cli.no_figures_answer import answer_without_figures
     from automcu.cli.verdict_answer import verdict_answer
     from automcu.cost import by_rows, check, compile_within, estimate_program
     from automcu.devices import find_device
+    from automcu.errors import NoFiguresError, ToolError
     from automcu.pipeline import narrow_model_file, write_program
 
     device = find_device(name)
@@ -66,7 +68,12 @@ def _compile(
     graph, narrowing = narrow_model_file(model, device, weights, flash, data)
     program = compile_within(graph, device, ram)
     project = write_program(program, device, out)
-    needed = estimate_program(program, device)
+    try:
+        needed = estimate_program(program, device)
+    except (NoFiguresError, ToolError) as error:
+        return with_narrowing(
+            answer_without_figures(program, device, project, out, error), narrowing
+        )
     verdict = check(needed, device, max_ram_bytes=ram, max_flash_bytes=flash)
     answer = verdict_answer(verdict, {"project": str(out), "model_hash": project.model_hash})
     answer = with_by_rows(

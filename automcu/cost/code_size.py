@@ -5,16 +5,22 @@ code_sizes.json beside this file: for each core and compiler the code of each ca
 and of a layer's call and parameters; for each family of parts the runtime without any network.
 """
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from automcu.compiler.kernels import Kernel
 from automcu.compiler.program import Program
 from automcu.devices.profile import Device
-from automcu.errors import WrongInputError
+from automcu.errors import NoFiguresError
 from automcu.records import Record
 
+_AMONG_OTHERS = "shared"
 SIZES_FILE = Path(__file__).parent / "code_sizes.json"
 
 
@@ -26,7 +32,11 @@ class RuntimeSize(Record):
 
 
 class CodeSizes(Record):
-    """Keys: "core/compiler" for kernels and layers, "family/core/compiler" for runtimes."""
+    """Keys: "core/compiler" for kernels and layers, "family/core/compiler" for runtimes.
+
+    A layer's figure is that of the only caller of its function, or, behind "/shared", of one of
+    several.
+    """
 
     kernels: Mapping[str, Mapping[str, float]]
     layers: Mapping[str, Mapping[str, float]]
@@ -49,29 +59,55 @@ def function_bytes(kernel: Kernel, device: Device, compiler: str) -> float:
     """Code of one kernel's C functions.
 
     Raises:
-        WrongInputError: there are no figures for this core and compiler.
+        NoFiguresError: there are no figures for this core and compiler.
     """
     figures = _figures(code_sizes().kernels, device, compiler)
     return sum(_figure(figures, name) * n for name, n in code_units(kernel).items())
 
 
-def layer_bytes(kernel: Kernel, device: Device, compiler: str) -> float:
-    """Parameters and call of one layer with this kernel; its weights are not counted.
+@dataclass(frozen=True)
+class LayerBytes:
+    """Parameters and call of a layer; weights are not counted.
+
+    A compiler folds the parameters of a function's only caller into the function.
+    """
+
+    alone: float
+    among_others: float
+
+    def of(self, layers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Bytes of so many layers that share one function."""
+        return np.asarray(np.where(layers == 1, self.alone, layers * self.among_others))
+
+
+def layer_unit(kernel: Kernel, callers: int) -> str:
+    """The name of the figure for a layer whose function so many layers call."""
+    return kernel.category if callers == 1 else f"{kernel.category}/{_AMONG_OTHERS}"
+
+
+def layer_bytes(kernel: Kernel, device: Device, compiler: str) -> LayerBytes:
+    """What layers with this kernel take besides weights and function.
 
     Raises:
-        WrongInputError: there are no figures for this core and compiler.
+        NoFiguresError: there are no figures for this core and compiler.
     """
-    return _figure(_figures(code_sizes().layers, device, compiler), kernel.category)
+    figures = _figures(code_sizes().layers, device, compiler)
+    alone, among_others = (_figure(figures, layer_unit(kernel, callers)) for callers in (1, 2))
+    return LayerBytes(alone, among_others)
 
 
 def program_code_bytes(program: Program, device: Device, compiler: str) -> int:
     """Code of the distinct kernels, and parameters and calls of the layers.
 
     Raises:
-        WrongInputError: there are no figures for this core and compiler.
+        NoFiguresError: there are no figures for this core and compiler.
     """
     code = sum(function_bytes(kernel, device, compiler) for kernel in program.functions)
-    calls = sum(layer_bytes(kernel, device, compiler) for kernel in program.kernels.values())
+    callers = Counter(kernel.function for kernel in program.kernels.values())
+    calls = sum(
+        float(layer_bytes(kernel, device, compiler).of(np.array(callers[kernel.function])))
+        for kernel in program.functions
+    )
     figures = _figures(code_sizes().kernels, device, compiler)
     shared = {kernel.shared_function for kernel in program.functions} - {None}
     return round(code + calls + sum(_figure(figures, f"shared/{name}") for name in shared))
@@ -82,7 +118,7 @@ def _figures(
 ) -> Mapping[str, float]:
     key = f"{device.core}/{compiler}"
     if key not in table:
-        raise WrongInputError(f"There are no code sizes for {key} yet. Choose another device.")
+        raise NoFiguresError(f"There are no code sizes for {key} yet. Choose another device.")
     return table[key]
 
 
@@ -95,10 +131,10 @@ def runtime_size(device: Device, compiler: str) -> RuntimeSize:
     """The firmware's own flash and RAM on `device`.
 
     Raises:
-        WrongInputError: there is no firmware for the device's family yet.
+        NoFiguresError: there is no firmware for the device's family yet.
     """
     key = f"{device.family}/{device.core}/{compiler}"
     runtimes = code_sizes().runtimes
     if key not in runtimes:
-        raise WrongInputError(f"There is no firmware for {key} yet. Choose another device.")
+        raise NoFiguresError(f"There is no firmware for {key} yet. Choose another device.")
     return runtimes[key]

@@ -13,7 +13,7 @@ import numpy as np
 from automcu.compiler.kernels import Kernel
 from automcu.compiler.kernels.cycles import layer_cycles, work_of
 from automcu.devices.profile import Device, Latency
-from automcu.errors import WrongInputError
+from automcu.errors import NoFiguresError
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ def latency_of(device: Device, compiler: str) -> Latency:
     """The device's figures for code of `compiler` ("gcc" or "zig").
 
     Raises:
-        WrongInputError: the profile has none.
+        NoFiguresError: the profile has none.
     """
     for latency in device.latency:
         if latency.compiler == compiler:
             return latency
-    raise WrongInputError(
+    raise NoFiguresError(
         f"The profile of {device.id} has no latency figures for code of {compiler}. "
         "Choose a device that `automcu devices` lists with latency figures."
     )

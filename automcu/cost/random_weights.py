@@ -24,10 +24,15 @@ def with_random_weights(graph: Graph, seed: int) -> Graph:
     return replace(graph, tensors=tensors, operators=operators)
 
 
-def _random_quantisation(tensor: Tensor, generator: np.random.Generator) -> Quantisation:
-    """Zero points at the end of the range stay: they are those of rectified tensors."""
+def _random_quantisation(tensor: Tensor, generator: np.random.Generator) -> Quantisation | None:
+    """Zero points at the end of the range stay: they are those of rectified tensors.
+
+    What is not quantised stays so too: it is fused into what is.
+    """
     given = tensor.quantisation
-    if given is not None and given.zero_point == INT8_MIN:
+    if given is None:
+        return None
+    if given.zero_point == INT8_MIN:
         return Quantisation(_ACTIVATION_SCALE, INT8_MIN)
     return Quantisation(_ACTIVATION_SCALE, int(generator.integers(-100, 100)))
 

@@ -7,6 +7,7 @@ hold the sums against compiling whole networks.
 
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
@@ -106,7 +107,7 @@ def space_costs(device: Device, skeleton: Skeleton) -> SpaceCosts:
     skip = architecture_graph(Architecture(cell=str(LIGHTEST), skeleton=skeleton))
     around = compile_graph(skip, device)
     base = estimate_program(around, device)
-    known = {kernel.function for kernel in around.kernels.values()}
+    known = Counter(kernel.function for kernel in around.kernels.values())
     counts = cell_structures("portable").counts
     cycles = np.full(len(counts), base.cycles, np.int64)
     flash = np.full(len(counts), float(base.flash_bytes))
@@ -116,7 +117,11 @@ def space_costs(device: Device, skeleton: Skeleton) -> SpaceCosts:
         layers += skeleton.cells_per_stage * counts.sum(axis=1)
         new = np.array([function not in known for function in stage.functions])
         flash += (counts > 0) @ (stage.function_bytes * new)
-        flash += skeleton.cells_per_stage * (counts @ stage.layer_bytes)
+        flash += skeleton.cells_per_stage * (counts @ stage.weight_bytes)
+        for kind, function in enumerate(stage.functions):
+            before = np.array(known[function])
+            after = before + skeleton.cells_per_stage * counts[:, kind]
+            flash += stage.layers[kind].of(after) - stage.layers[kind].of(before)
         cycles += skeleton.cells_per_stage * (counts @ stage.cycles)
         np.maximum(arena, _peaks(stage), out=arena)
     folded = cell_structures("portable").folds
@@ -125,7 +130,7 @@ def space_costs(device: Device, skeleton: Skeleton) -> SpaceCosts:
     cycles -= folded * layer_cycles(head, latency_of(device, compiler).coefficients)
     flash -= folded * (
         head.weight_bytes
-        + layer_bytes(head, device, compiler)
+        + layer_bytes(head, device, compiler).alone
         + function_bytes(head, device, compiler)
     )
     return SpaceCosts(

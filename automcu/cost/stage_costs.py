@@ -10,7 +10,7 @@ from automcu.compiler.kernels import Kernel, choose_kernel
 from automcu.compiler.operators import Add, Attributes, AveragePool, Convolution, Rescale
 from automcu.compiler.operators.windows import Window
 from automcu.cost.cell_structure import KINDS, OVERWRITES
-from automcu.cost.code_size import function_bytes, layer_bytes
+from automcu.cost.code_size import LayerBytes, function_bytes, layer_bytes
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.devices.profile import Device
 from automcu.space import Skeleton, stages
@@ -26,12 +26,13 @@ class StageCosts:
     """One layer of each kind in one stage; arrays [kinds]. Bytes and cycles.
 
     `functions` name the kernels' C functions, whose code (`function_bytes`) is shared by all
-    layers of a shape; `layer_bytes` are weights, parameters and call of each layer.
+    layers of a shape; `weight_bytes` are those of each layer, `layers` its parameters and call.
     """
 
     functions: tuple[str, ...]
     function_bytes: NDArray[np.float64]
-    layer_bytes: NDArray[np.float64]
+    weight_bytes: NDArray[np.int64]
+    layers: tuple[LayerBytes, ...]
     cycles: NDArray[np.int64]
     scratch_bytes: NDArray[np.int64]
     tensor_bytes: int
@@ -55,12 +56,8 @@ def stage_costs(skeleton: Skeleton, device: Device, compiler: str) -> tuple[Stag
                 function_bytes=np.array(
                     [function_bytes(kernel, device, compiler) for kernel in kernels]
                 ),
-                layer_bytes=np.array(
-                    [
-                        kernel.weight_bytes + layer_bytes(kernel, device, compiler)
-                        for kernel in kernels
-                    ]
-                ),
+                weight_bytes=np.array([kernel.weight_bytes for kernel in kernels]),
+                layers=tuple(layer_bytes(kernel, device, compiler) for kernel in kernels),
                 cycles=np.array([layer_cycles(kernel, coefficients) for kernel in kernels]),
                 scratch_bytes=np.array([_aligned(kernel.scratch_bytes) for kernel in kernels]),
                 tensor_bytes=_aligned(size),

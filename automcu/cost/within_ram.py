@@ -6,14 +6,14 @@ from automcu.cost.code_size import runtime_size
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER, estimate_program
 from automcu.cost.records import ByRows
 from automcu.devices.profile import Device
+from automcu.errors import NoFiguresError, ToolError
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 
 
 def compile_within(graph: Graph, device: Device, max_ram_bytes: int | None = None) -> Program:
     """Compile for the device's RAM, or less of it; the result may still be too large.
 
-    Raises:
-        WrongInputError: there is no firmware for the device yet.
+    What our own firmware takes is left free where there is one for the device.
     """
     return compile_graph(graph, device, _arena_limit(graph, device, max_ram_bytes))
 
@@ -39,6 +39,9 @@ def by_rows(program: Program, graph: Graph, device: Device) -> ByRows | None:
 def _arena_limit(graph: Graph, device: Device, max_ram_bytes: int | None) -> int:
     """RAM but for what the firmware itself takes, and no more than the arena's region."""
     ram = device.ram_bytes if max_ram_bytes is None else min(device.ram_bytes, max_ram_bytes)
-    runtime = runtime_size(device, find_compiler(device.core).kind).ram_bytes
+    try:
+        runtime = runtime_size(device, find_compiler(device.core).kind).ram_bytes
+    except (NoFiguresError, ToolError):
+        runtime = 0
     layers = RAM_BYTES_PER_LAYER * len(graph.operators)
     return min(ram - runtime - layers - DEFAULT_STACK_BYTES, device.region_for("arena").size)

@@ -121,3 +121,17 @@ def test_check_answers_for_a_float_model(export: Export) -> None:
     answer = CliRunner().invoke(app, arguments)
     assert answer.exit_code == 0, answer.output
     assert json.loads(answer.stdout)["calibrated"]["same_class"] > 0.97
+
+
+def test_a_device_without_figures_gets_its_project_and_what_is_known(
+    export: Export, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["compile", str(export()), "--device", "nrf5340", "--calibrate", "digits"]
+    answer = CliRunner().invoke(app, [*arguments, "--out", str(out), "--json"])
+    assert answer.exit_code == 0, answer.output
+    document = json.loads(answer.stdout)
+    project = json.loads((out / "project.json").read_text())
+    assert document["arena_bytes"] == project["arena_bytes"]
+    assert document["weight_bytes"] == project["weight_bytes"]
+    assert document["latency_ms"] is document["flash_bytes"] is None
