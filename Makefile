@@ -13,7 +13,7 @@ demo: install
 	$(BIN)/automcu design "Recognise hand-written digits on an STM32F407 discovery board, under 20 ms and 64 KB of RAM" --out $(RUN) $(if $(wildcard $(RUN)/brief.json),--resume)
 
 test: install-dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint:
 	$(BIN)/ruff check .
