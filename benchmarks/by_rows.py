@@ -18,18 +18,10 @@ import numpy as np
 import pandas as pd
 
 from automcu.boards.bench import bench_project
-from automcu.compiler import (
-    Graph,
-    Operator,
-    Quantisation,
-    Tensor,
-    compile_graph,
-    import_model,
-    write_project,
-)
-from automcu.compiler.operators import Add, Attributes, Convolution, Stripes
+from automcu.calibration import LayerChain
+from automcu.compiler import Graph, compile_graph, import_model, write_project
+from automcu.compiler.operators import Add, Convolution, Stripes
 from automcu.compiler.operators.windows import Window
-from automcu.compiler.shapes import output_shape
 from automcu.cost.random_weights import with_random_weights
 from automcu.devices import find_device
 from automcu.errors import AutomcuError
@@ -37,7 +29,6 @@ from automcu.toolchains import build_project, find_compiler
 from benchmarks.mlperf_tiny import MODELS, data_folder
 
 DEVICE = "nucleo-l4r5zi"
-_ANY_SCALE = Quantisation(1.0, 0)
 SHARES = (1.0, 0.75, 0.5, 0.0)  # of the arena of the network whole
 _WIDTH_035 = (
     # expansion, channels, blocks, stride
@@ -51,45 +42,29 @@ _WIDTH_035 = (
 )
 
 
-class _Network:
-    """A chain of layers under construction."""
-
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        self.tensors = {"image": Tensor("image", shape, _ANY_SCALE)}
-        self.operators: list[Operator] = []
-        self.last = "image"
-
-    def append(self, attributes: Attributes, *others: str) -> None:
-        name = f"layer{len(self.operators)}"
-        inputs = (self.last, *others)
-        shape = output_shape(attributes, *(self.tensors[source].shape for source in inputs))
-        self.tensors[name] = Tensor(name, shape, _ANY_SCALE)
-        self.operators.append(Operator(name, inputs, name, attributes))
-        self.last = name
-
-    def append_block(self, expansion: int, channels: int, stride: int) -> None:
-        before, wide = self.last, self.tensors[self.last].shape[2] * expansion
-        if expansion > 1:
-            self.append(Convolution(Window(1, 1), wide))
-        same = Window(3, 3, (stride, stride), (1, 1, 1, 1) if stride == 1 else (0, 0, 1, 1))
-        self.append(Convolution(same, wide, groups=wide))
-        self.append(Convolution(Window(1, 1), channels))
-        if self.tensors[before].shape == self.tensors[self.last].shape:
-            self.append(Add(), before)
+def _append_block(network: LayerChain, expansion: int, channels: int, stride: int) -> None:
+    """An inverted residual: widened, filtered depthwise, narrowed."""
+    before, entered, wide = network.last, network.shape, network.shape[2] * expansion
+    if expansion > 1:
+        network.append(Convolution(Window(1, 1), wide))
+    same = Window(3, 3, (stride, stride), (1, 1, 1, 1) if stride == 1 else (0, 0, 1, 1))
+    network.append(Convolution(same, wide, groups=wide))
+    network.append(Convolution(Window(1, 1), channels))
+    if network.shape == entered:
+        network.append(Add(), before)
 
 
 def mobilenet() -> Graph:
     """MobileNetV2 (Sandler et al., 2018, table 2) at width 0.35 for 96x96 pixels, ten classes."""
-    network = _Network((96, 96, 3))
+    network = LayerChain((96, 96, 3))
     network.append(Convolution(Window(3, 3, (2, 2), (0, 0, 1, 1)), 16))
     for expansion, channels, blocks, stride in _WIDTH_035:
         for block in range(blocks):
-            network.append_block(expansion, channels, stride if block == 0 else 1)
+            _append_block(network, expansion, channels, stride if block == 0 else 1)
     network.append(Convolution(Window(1, 1), 448))
-    height, width, _ = network.tensors[network.last].shape
+    height, width, _ = network.shape
     network.append(Convolution(Window(height, width), 10))
-    graph = Graph(network.tensors, tuple(network.operators), "image", network.last)
-    return with_random_weights(graph, seed=0)
+    return with_random_weights(network.graph(), seed=0)
 
 
 def measure(name: str, graph: Graph, share: float) -> dict[str, object]:

@@ -10,6 +10,7 @@ from automcu.calibration.calibrate import (
     save_to_own_profile,
     with_figures,
 )
+from automcu.calibration.layer_chain import LayerChain
 from automcu.calibration.microbenchmarks import chain
 from automcu.calibration.networks import (
     HELD_OUT,
@@ -24,6 +25,7 @@ __all__ = [
     "HELD_OUT",
     "Calibration",
     "CodeObservation",
+    "LayerChain",
     "NetworkErrors",
     "Observed",
     "calibrate",

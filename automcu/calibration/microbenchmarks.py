@@ -5,11 +5,12 @@ the networks that users design.
 """
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
+from automcu.calibration.layer_chain import LayerChain
+from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.narrow_weights import WIDTHS
 from automcu.compiler.operators import (
     Add,
@@ -26,9 +27,7 @@ from automcu.compiler.operators import (
     Softmax,
 )
 from automcu.compiler.operators.windows import Window
-from automcu.compiler.shapes import output_shape
 
-_SCALE = Quantisation(1.0, 0)
 _CHANNELS = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 _DEPTHWISE_CHANNELS = (4, 8, 12, 16, 24)
 _SIZES = (3, 4, 5, 6, 7, 8, 10, 12, 16)
@@ -39,37 +38,22 @@ _RESIDUAL_CHANCE = 0.35
 _NARROW_CHANCE = 0.3
 
 
-@dataclass
-class _Chain:
-    tensors: dict[str, Tensor]
-    operators: list[Operator]
-    last: str
-
-    def append(self, attributes: Attributes, *others: str) -> None:
-        name = f"layer_{len(self.operators)}"
-        inputs = (self.last, *others)
-        shape = output_shape(attributes, *(self.tensors[name].shape for name in inputs))
-        self.tensors[name] = Tensor(name, shape, _SCALE)
-        self.operators.append(Operator(name, inputs, name, attributes))
-        self.last = name
-
-
 def chain(seed: int) -> Graph:
     """A chain of layers that shrinks from an image to a vector; equal seeds give equal chains."""
     generator = random.Random(seed)
     size = generator.choice(_SIZES[4:])
     shape = (size, size + generator.randrange(3), generator.choice((1, 2, 3, 4, 8)))
-    result = _Chain({"input": Tensor("input", shape, _SCALE)}, [], "input")
+    result = LayerChain(shape)
     for _ in range(_LAYERS):
         _append_random_layer(result, generator)
-    height, width, _channels = result.tensors[result.last].shape
+    height, width, _channels = result.shape
     result.append(AveragePool(Window(height, width)))
     for channels in (generator.choice(_CHANNELS), generator.choice((2, 3, 5, 10))):
         result.append(Convolution(Window(1, 1), channels))
     # Widths are drawn apart, so that they do not change the shapes.
     widths = random.Random(f"widths of {seed}")
     operators = tuple(_sometimes_narrow(operator, widths) for operator in result.operators)
-    return Graph(result.tensors, operators, "input", result.last)
+    return replace(result.graph(), operators=operators)
 
 
 def depthwise_chain(seed: int) -> Graph:
@@ -77,9 +61,9 @@ def depthwise_chain(seed: int) -> Graph:
     generator = random.Random(f"depthwise {seed}")
     # Widths shrink by twos: neighbouring seeds cover every remainder of blocks of four pixels.
     shape = (generator.randrange(12, 20), 14 + seed % 4, generator.choice(_DEPTHWISE_CHANNELS))
-    result = _Chain({"input": Tensor("input", shape, _SCALE)}, [], "input")
+    result = LayerChain(shape)
     for index in range(_LAYERS):
-        height, width, channels = result.tensors[result.last].shape
+        height, width, channels = result.shape
         if index % 4 == 3:
             result.append(Convolution(Window(1, 1), generator.choice(_DEPTHWISE_CHANNELS)))
             continue
@@ -87,7 +71,7 @@ def depthwise_chain(seed: int) -> Graph:
         stride = 2 if min(height, width) > 8 and generator.random() < 0.1 else 1
         window = Window(3, 3, (stride, stride), padding)
         result.append(Convolution(window, channels, groups=channels))
-    return Graph(result.tensors, tuple(result.operators), "input", result.last)
+    return result.graph()
 
 
 def _sometimes_narrow(operator: Operator, generator: random.Random) -> Operator:
@@ -101,8 +85,8 @@ def _sometimes_narrow(operator: Operator, generator: random.Random) -> Operator:
     )
 
 
-def _append_random_layer(result: _Chain, generator: random.Random) -> None:
-    height, width, channels = result.tensors[result.last].shape
+def _append_random_layer(result: LayerChain, generator: random.Random) -> None:
+    height, width, channels = result.shape
     kind = generator.choice(
         ("3x3", "3x3", "3x3", "1x1", "1x1", "1x1", "depthwise", "wide", "pool", "sum", "rare")
     )
@@ -132,9 +116,9 @@ def _append_random_layer(result: _Chain, generator: random.Random) -> None:
         result.append(Add(), before)
 
 
-def _append_rare_layer(result: _Chain, generator: random.Random) -> None:
+def _append_rare_layer(result: LayerChain, generator: random.Random) -> None:
     """What users' models hold besides convolutions; each keeps the size within bounds."""
-    height, width, channels = result.tensors[result.last].shape
+    height, width, channels = result.shape
     size = height * width * channels
     before = result.last
     rare: tuple[tuple[Attributes, ...], ...] = (
@@ -157,8 +141,8 @@ def _swapped(height: int, width: int, channels: int) -> tuple[tuple[int, int], .
     return ((width, channels), (height, width * channels), (channels, 1))
 
 
-def _append_convolution(result: _Chain, generator: random.Random, window: Window) -> None:
-    height, width, channels = result.tensors[result.last].shape
+def _append_convolution(result: LayerChain, generator: random.Random, window: Window) -> None:
+    height, width, channels = result.shape
     out_height, out_width = window.output_size(height, width)
     depth = out_height * out_width * window.height * window.width * channels
     affordable = [n for n in _CHANNELS if n * depth <= _MOST_MACS] or [_CHANNELS[0]]

@@ -1,6 +1,7 @@
 """What one inference and the firmware around it will cost on a device, before anything is built."""
 
 from automcu.compiler import Program, compile_graph
+from automcu.compiler.kernels.cycles import is_fitted
 from automcu.compiler.shapes import operator_macs
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.code_size import program_code_bytes, runtime_size
@@ -42,6 +43,8 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         )
         for operator in program.graph.operators
     )
+    # An error bar speaks for the kernels that it was found with, not for those priced by guess.
+    fitted = all(is_fitted(kernel, figures.coefficients) for kernel in program.kernels.values())
     runtime = runtime_size(device, compiler)
     code = program_code_bytes(program, device, compiler) + runtime.flash_bytes
     cycles = sum(layer.cycles for layer in layers)
@@ -63,6 +66,6 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         energy_millijoule=milliseconds * watt,
         macs=program.macs,
         layers=layers,
-        latency_percent=figures.network_percent,
+        latency_percent=figures.network_percent if fitted else None,
         arena_lower_bound_bytes=program.arena.lower_bound,
     )

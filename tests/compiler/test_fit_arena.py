@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from automcu.compiler import Graph, Operator, Program, Quantisation, Tensor, compile_graph
+from automcu.calibration import LayerChain
+from automcu.compiler import Graph, Operator, Program, compile_graph
 from automcu.compiler.operators import Add, Convolution, MaxPool, Stripes
 from automcu.compiler.operators.windows import Window
-from automcu.compiler.shapes import output_shape
 from automcu.cost.random_weights import with_random_weights
 from automcu.devices import Device, find_device
 from tests.compiler.compiled_model import CompiledModel
@@ -19,22 +19,16 @@ from tests.compiler.random_graphs import tall_chains
 
 _SAME = Window(3, 3, padding=(1, 1, 1, 1))
 _HALVING = Window(3, 3, (2, 2), (0, 0, 1, 1))
-_QUANTISATION = Quantisation(0.05, -3)
 
 
-def network(side: int, *layers: Convolution | MaxPool) -> Graph:
-    """A chain of layers on a square image of four channels, so that rows are whole words."""
-    shape = (side, side, 4)
-    tensors = {"image": Tensor("image", shape, _QUANTISATION)}
-    operators: list[Operator] = []
-    last = "image"
-    for index, layer in enumerate(layers):
-        shape = output_shape(layer, shape)
-        name = f"tensor{index}"
-        tensors[name] = Tensor(name, shape, _QUANTISATION)
-        operators.append(Operator(f"layer{index}", (last,), name, layer))
-        last = name
-    return with_random_weights(Graph(tensors, tuple(operators), "image", last), seed=0)
+def network(side: int, *layers: Convolution | MaxPool, adding: str | None = None) -> Graph:
+    """Layers on a square image of four channels, so that rows are whole words; then a sum."""
+    chain = LayerChain((side, side, 4))
+    for layer in layers:
+        chain.append(layer)
+    if adding is not None:
+        chain.append(Add(), adding)
+    return with_random_weights(chain.graph(), seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -113,27 +107,22 @@ def test_machine_code_by_rows_computes_the_reference(
 def test_pools_and_a_residual_at_the_end_run_by_rows_too(
     portable_device: Device, tmp_path: Path
 ) -> None:
-    graph = network(24, Convolution(_SAME, 16), MaxPool(_SAME), Convolution(_SAME, 4))
-    tensors = graph.tensors | {"sum": Tensor("sum", (24, 24, 4), _QUANTISATION)}
-    addition = Operator("addition", (graph.output, "image"), "sum", Add())
-    graph = Graph(tensors, (*graph.operators, addition), "image", "sum")
+    graph = network(
+        24, Convolution(_SAME, 16), MaxPool(_SAME), Convolution(_SAME, 4), adding="input"
+    )
     program = compile_graph(graph, portable_device, 1)
     (chain,) = striped(program)
-    assert chain.inputs == ("image",)
+    assert chain.inputs == ("input",)
     images = np.random.default_rng(0).integers(-128, 128, (3, 24, 24, 4), dtype=np.int8)
     expected = compile_graph(graph, portable_device).run(images)
     assert np.array_equal(CompiledModel(program, tmp_path).run(images), expected)
 
 
-def test_a_residual_block_by_rows_writes_over_its_own_input(
-    portable_device: Device, tmp_path: Path
-) -> None:
+def test_a_residual_block_by_rows_writes_over_its_own_input(tmp_path: Path) -> None:
     """What a whole block needs twice, and a ring of rows, is there once."""
     device = find_device("f407")
-    graph = network(24, Convolution(_SAME, 16), Convolution(_SAME, 16), Convolution(_SAME, 16))
-    tensors = graph.tensors | {"sum": Tensor("sum", (24, 24, 16), _QUANTISATION)}
-    addition = Operator("addition", (graph.output, "tensor0"), "sum", Add())
-    graph = Graph(tensors, (*graph.operators, addition), "image", "sum")
+    same = Convolution(_SAME, 16)
+    graph = network(24, same, same, same, adding="layer_0")
     program = compile_graph(graph, device, 1)
     (chain,) = striped(program)
     offsets = program.arena.tensor_offsets

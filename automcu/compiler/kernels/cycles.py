@@ -59,6 +59,11 @@ def layer_cycles(kernel: Kernel, coefficients: Mapping[str, float]) -> int:
     return round(sum(_coefficient(name, coefficients) * n for name, n in work_of(kernel).items()))
 
 
+def is_fitted(kernel: Kernel, coefficients: Mapping[str, float]) -> bool:
+    """Whether every unit of the kernel's work has a figure of its own."""
+    return work_of(kernel).keys() <= coefficients.keys()
+
+
 def cheapest(kernels: Sequence[Kernel], coefficients: Mapping[str, float]) -> Kernel:
     """The kernel with the fewest modelled cycles, the first of equals; it tells whom it beat.
 
@@ -67,7 +72,7 @@ def cheapest(kernels: Sequence[Kernel], coefficients: Mapping[str, float]) -> Ke
     portable kernel must be twice as fast as special ones: it only comes near them on layers of a
     few pixels, where the model is least sure.
     """
-    fitted = [kernel for kernel in kernels if work_of(kernel).keys() <= coefficients.keys()]
+    fitted = [kernel for kernel in kernels if is_fitted(kernel, coefficients)]
     if len(fitted) < 2:
         return kernels[0]
     cycles = [layer_cycles(kernel, coefficients) for kernel in fitted]

@@ -38,15 +38,17 @@ def add_function_name(groups: int, unrolled: int) -> str:
 
 def shared_functions(kernels: Iterable[Kernel]) -> list[Function]:
     """The functions that a program's ternary kernels call."""
-    used = {
-        call
-        for kernel in kernels
-        for call in kernel.settings.get("ternary_calls", ())  # type: ignore[attr-defined]
-    }
+    used = {call for kernel in kernels for call in _add_calls(kernel)}
     if not used:
         return []
     adds = [_add_function(groups, unrolled) for groups, unrolled in sorted(used)]
     return [_tables_function(), *adds]
+
+
+def _add_calls(kernel: Kernel) -> list[tuple[int, int]]:
+    """Groups and unrolling of the adding functions that a kernel calls; none if not ternary."""
+    calls = kernel.settings.get("ternary_calls")
+    return calls if isinstance(calls, list) else []
 
 
 def _tables_function() -> Function:
