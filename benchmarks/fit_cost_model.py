@@ -1,9 +1,8 @@
-"""Fit the cost model to networks run on virtual boards, and write what was fitted into the project.
+"""Fit the latency model to networks run on virtual boards, and write it into the profiles.
 
-    python -m benchmarks.fit_cost_model [--device ID] [--compiler gcc|zig]
-                                        [--quick|--layer-sizes|--check]
+    python -m benchmarks.fit_cost_model [--device ID] [--compiler gcc|zig] [--quick|--check]
 
-Cycles per unit of work go into hw_profiles/ID.toml, code sizes into automcu/cost/code_sizes.json.
+Cycles per unit of work go into hw_profiles/ID.toml (bytes: `benchmarks.fit_code_sizes`).
 Part of the networks is kept out of the fit; the table shows how far off the model is on those, and
 the profile keeps the largest of these errors as its error bar. --check fits nothing: it runs those
 networks against the figures as they are and writes the error bar alone.
@@ -15,35 +14,26 @@ import os
 import sys
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.optimize import nnls
-
 from automcu.calibration import (
     HELD_OUT,
-    CodeObservation,
     Observed,
     calibration_graphs,
-    deep_graphs,
     latency_record,
     network_errors,
     observe_all,
-    observe_code,
     varied_choice,
     with_figures,
 )
-from automcu.cost.code_size import SIZES_FILE, CodeSizes, RuntimeSize, code_units, layer_unit
 from automcu.cost.latency import Fit, fit, latency_of
 from automcu.devices import all_devices, find_device
 from automcu.devices.profile import Device
 from automcu.devices.write import with_latency
-from automcu.errors import WrongInputError
 from automcu.records import write_atomically
 from automcu.resources import resource_folder
 from automcu.toolchains import Compiler, find_compiler
 
 CHAINS = 20
 NETWORKS = 6
-DEEP_NETWORKS = 9
 
 
 @dataclass(frozen=True)
@@ -60,22 +50,16 @@ class Row:
 
 def observations(
     device: Device, compiler: Compiler, chains: int, cells: int
-) -> tuple[Fit, list[Observed], list[Observed]]:
-    """The fit, what was seen of the networks for it, and of those that are to judge it.
+) -> tuple[Fit, list[Observed]]:
+    """The fit, and what was seen of the networks that are to judge it.
 
-    The former have kernels drawn by lot, the latter those that the fitted figures choose.
+    Those of the fit have kernels drawn by lot, the latter those that the fitted figures choose.
     """
     graphs = calibration_graphs(chains, cells)
     seen = observe_all(graphs[:-HELD_OUT], device, "virtual", choice=varied_choice)
     fitted = fit([o for s in seen for o in s.cycles])
     judge = with_figures(device, latency_record(fitted, compiler.kind, compiler.version))
-    return fitted, seen, observe_all(graphs[-HELD_OUT:], judge, "virtual")
-
-
-def linked_networks(device: Device, chains: int, cells: int) -> list[Observed]:
-    """What firmwares show without being run; networks with many layers of one shape among them."""
-    graphs = calibration_graphs(chains, cells)[:-HELD_OUT] + deep_graphs(DEEP_NETWORKS)
-    return [observe_code(graph, device, seed) for seed, graph in enumerate(graphs)]
+    return fitted, observe_all(graphs[-HELD_OUT:], judge, "virtual")
 
 
 def checked(device: Device, kind: str) -> Row:
@@ -95,15 +79,6 @@ def checked(device: Device, kind: str) -> Row:
         errors.worst_percent,
         errors.median_percent,
     )
-
-
-def fit_bytes(code: list[CodeObservation], whole: bool) -> dict[str, float]:
-    """Bytes per part of kernels (`whole` False: of a layer around its kernel)."""
-    units = [code_units(i.kernel) if whole else {layer_unit(i.kernel, i.callers): 1} for i in code]
-    names = sorted({name for parts in units for name in parts})
-    parts = np.array([[parts.get(name, 0) for name in names] for parts in units], float)
-    solution, _ = nnls(parts, np.array([float(item.code_bytes) for item in code]))
-    return dict(zip(names, (round(float(v), 2) for v in solution), strict=True))
 
 
 def row(device: Device, compiler: str, fitted: Fit, held_out: list[Observed]) -> Row:
@@ -128,44 +103,12 @@ def write_profile(
     write_atomically(path, with_latency(path.read_text(), latency).encode())
 
 
-def write_sizes(device: Device, compiler: str, seen: list[Observed]) -> None:
-    """Merge what this device's firmwares showed into code_sizes.json."""
-    try:
-        known = CodeSizes.load(SIZES_FILE)
-    except WrongInputError:
-        known = CodeSizes(kernels={}, layers={}, runtimes={})
-    core = f"{device.core}/{compiler}"
-    runtime = RuntimeSize(
-        flash_bytes=round(float(np.median([s.runtime.flash_bytes for s in seen]))),
-        ram_bytes=round(float(np.median([s.runtime.ram_bytes for s in seen]))),
-    )
-    shared = {f"shared/{name}": float(size) for s in seen for name, size in s.shared.items()}
-    kernels = fit_bytes([k for s in seen for k in s.kernels], True) | shared
-    CodeSizes(
-        kernels={**known.kernels, core: kernels},
-        layers=known.layers,
-        runtimes={**known.runtimes, f"{device.family}/{core}": runtime},
-    ).save(SIZES_FILE)
-
-
-def write_layer_sizes(device: Device, compiler: str, seen: list[Observed]) -> None:
-    """Merge what layers take around their kernels; what these networks do not hold stays."""
-    known = CodeSizes.load(SIZES_FILE)
-    core = f"{device.core}/{compiler}"
-    layers = fit_bytes([k for s in seen for k in s.layers], False)
-    merged = {**known.layers.get(core, {}), **layers}
-    known.model_copy(update={"layers": {**known.layers, core: merged}}).save(SIZES_FILE)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", action="append")
     parser.add_argument("--compiler", action="append", choices=("gcc", "zig"))
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--quick", action="store_true", help="few networks; writes nothing")
-    amount.add_argument(
-        "--layer-sizes", action="store_true", help="those of layers only: nothing runs"
-    )
     amount.add_argument("--check", action="store_true", help="fit nothing, write the error bar")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -184,16 +127,11 @@ def main() -> int:
                 if any(one.compiler == kind for one in device.latency):
                     rows.append(checked(device, kind))
                 continue
-            if options.layer_sizes:
-                write_layer_sizes(device, kind, linked_networks(device, CHAINS, NETWORKS))
-                continue
-            fitted, seen, held_out = observations(
+            fitted, held_out = observations(
                 device, compiler, 4 if options.quick else CHAINS, 2 if options.quick else NETWORKS
             )
             if not options.quick:
                 write_profile(device, kind, compiler.version, fitted, held_out)
-                write_sizes(device, kind, seen)
-                write_layer_sizes(device, kind, seen + linked_networks(device, 0, 0))
             rows.append(row(device, kind, fitted, held_out))
     if options.json:
         print(json.dumps([vars(r) for r in rows]))

@@ -14,9 +14,11 @@ from automcu.calibration.layer_chain import LayerChain
 from automcu.calibration.microbenchmarks import chain
 from automcu.calibration.networks import (
     HELD_OUT,
+    arena_limit_bytes,
     calibration_graphs,
     deep_graphs,
     random_architectures,
+    small_graphs,
 )
 from automcu.calibration.observe import CodeObservation, Observed, observe, observe_code
 from automcu.calibration.variety import varied_choice
@@ -28,6 +30,7 @@ __all__ = [
     "LayerChain",
     "NetworkErrors",
     "Observed",
+    "arena_limit_bytes",
     "calibrate",
     "calibration_graphs",
     "chain",
@@ -39,6 +42,7 @@ __all__ = [
     "observe_code",
     "random_architectures",
     "save_to_own_profile",
+    "small_graphs",
     "varied_choice",
     "with_figures",
 ]

@@ -25,6 +25,24 @@ _DEEP_SKELETONS = (
     Skeleton(stem_channels=6, cells_per_stage=3, resolution=24, input_channels=1),
     Skeleton(stem_channels=16, cells_per_stage=3, resolution=12, input_channels=3),
 )
+_SMALL_SKELETONS = tuple(
+    Skeleton(
+        stem_channels=stem,
+        cells_per_stage=1,
+        resolution=resolution,
+        input_channels=colours,
+        classes=classes,
+    )
+    for stem, resolution, colours, classes in (
+        (4, 8, 3, 2),
+        (6, 16, 1, 10),
+        (8, 12, 3, 100),
+        (4, 16, 1, 100),
+        (12, 8, 1, 10),
+        (6, 24, 3, 2),
+        (4, 32, 3, 10),
+    )
+)
 
 
 def calibration_graphs(chains: int, networks: int) -> list[Graph]:
@@ -42,6 +60,14 @@ def deep_graphs(networks: int) -> list[Graph]:
     return [
         architecture_graph(one)
         for one in random_architectures(networks, _SEED + 1, _DEEP_SKELETONS)
+    ]
+
+
+def small_graphs(networks: int) -> list[Graph]:
+    """Networks of the space whose firmware is mostly code."""
+    return [
+        architecture_graph(one)
+        for one in random_architectures(networks, _SEED + 2, _SMALL_SKELETONS)
     ]
 
 

@@ -84,9 +84,15 @@ def observe(
     return _observed(linked, [layer.cycles for layer in measurement.layers], source)
 
 
-def observe_code(graph: Graph, device: Device, seed: int) -> Observed:
+def observe_code(
+    graph: Graph,
+    device: Device,
+    seed: int,
+    arena_limit_bytes: int | None = None,
+    choose: Choose = choose_kernel,
+) -> Observed:
     """Build `graph` with random weights and read symbol sizes; no layer has cycles."""
-    program = compile_graph(with_random_weights(graph, seed), device)
+    program = compile_graph(with_random_weights(graph, seed), device, arena_limit_bytes, choose)
     with tempfile.TemporaryDirectory() as folder:
         linked = _linked(program, device, Path(folder), _inputs(program, seed))
     return _observed(linked, [], "virtual")

@@ -5,14 +5,11 @@ from typing import TYPE_CHECKING
 from automcu.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from automcu.toolchains.board_header import render_board_header
     from automcu.toolchains.build import build_project
     from automcu.toolchains.compiler import Compiler, find_compiler
     from automcu.toolchains.elf import ElfSizes, elf_sizes, flash_image
-    from automcu.toolchains.firmware_files import (
-        firmware_sources,
-        render_board_header,
-        write_firmware,
-    )
+    from automcu.toolchains.firmware_files import firmware_sources, write_firmware
     from automcu.toolchains.host import HostCompiler, host_compiler
     from automcu.toolchains.linker_script import DEFAULT_STACK_BYTES, render_linker_script
     from automcu.toolchains.records import Build
@@ -20,6 +17,7 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "board_header": ("render_board_header",),
             "build": ("build_project",),
             "compiler": (
                 "Compiler",
@@ -32,7 +30,6 @@ else:
             ),
             "firmware_files": (
                 "firmware_sources",
-                "render_board_header",
                 "write_firmware",
             ),
             "host": (

@@ -45,9 +45,22 @@ def test_a_pin_that_is_none_is_told(f407: Device) -> None:
         render_board_header(f407.model_copy(update={"serial": serial}))
 
 
-def test_a_family_without_firmware_is_told() -> None:
-    with pytest.raises(WrongInputError, match="no firmware for nrf5340-dk"):
-        firmware_sources(find_device("nrf5340-dk"))
+def test_pins_of_a_nordic_part_are_numbered_by_port() -> None:
+    board = macros(find_device("nrf5340-dk"))
+    assert (board["BOARD_TRANSMIT_PORT"], board["BOARD_TRANSMIT_PIN"]) == ("0u", "20u")
+    assert board["BOARD_UARTE_BASE"] == "0x50008000u"
+    assert board["BOARD_UARTE_BAUD"] == "0x01D60000u"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"transmit_pin": "PB10"}, r"'PB10'.*P0\.06"), ({"baud_rate": 123_456}, r"123456.*115200")],
+)
+def test_what_a_nordic_part_cannot_have_is_told(change: dict[str, object], told: str) -> None:
+    device = find_device("nrf5340-dk")
+    serial = device.serial.model_copy(update=change)
+    with pytest.raises(WrongInputError, match=told):
+        render_board_header(device.model_copy(update={"serial": serial}))
 
 
 @pytest.mark.parametrize("device", BUILDABLE, ids=lambda device: device.id)

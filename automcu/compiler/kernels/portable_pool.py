@@ -11,6 +11,7 @@ from automcu.compiler.operators.pool import AveragePoolIntegers, needed_counts
 from automcu.compiler.operators.windows import Window
 
 _BYTES_PER_MULTIPLIER = 4
+_FEW_CHANNELS = 4  # what kernels take at once
 
 
 def portable_average_pool(operator: Operator, graph: Graph) -> Kernel:
@@ -37,6 +38,7 @@ def portable_average_pool(operator: Operator, graph: Graph) -> Kernel:
         ),
         pack=_pack_average_pool,
         work=_work(operator, graph, attributes.window),
+        code=_loops(operator, graph),
     )
 
 
@@ -83,6 +85,12 @@ def _settings(operator: Operator, graph: Graph, window: Window) -> dict[str, int
 def _work(operator: Operator, graph: Graph, window: Window) -> dict[str, int]:
     outputs = graph.tensors[operator.output].size
     return {"outputs": outputs, "taps": outputs * window.height * window.width}
+
+
+def _loops(operator: Operator, graph: Graph) -> dict[str, int]:
+    """Loops that a compiler leaves out where they have one turn: over pixels, and over channels."""
+    height, width, channels = graph.tensors[operator.output].shape
+    return {"pixel_loops": int(height * width > 1), "channel_loops": int(channels > _FEW_CHANNELS)}
 
 
 def _function_name(kind: str, settings: dict[str, int | str | bool]) -> str:

@@ -91,7 +91,7 @@ def _kernel(
         + ((0,) if shape.may_overwrite_input() and not gathers else ()),
         work=_work(shape, plan, tail, gathers)
         | (packed.work(shape.out_height + bool(tail)) if packed else {}),
-        code=_code(plan + tail) | ({"unpack/drivers": 1} if packed else {}),
+        code=_code(shape, plan + tail, gathers) | ({"unpack/drivers": 1} if packed else {}),
     )
 
 
@@ -232,8 +232,8 @@ def _loop_work(block: Block) -> dict[str, int]:
     return work
 
 
-def _code(plan: _Plan) -> dict[str, int]:
-    code: dict[str, int] = {}
+def _code(shape: Ring, plan: _Plan, gathers: bool) -> dict[str, int]:
+    code = shape.code() | ({"gathers": 1, "gathered": shape.in_channels} if gathers else {})
     for block, _, _ in plan:
         code[f"block_{block.name}"] = 1
         code[f"steps_{block.name}"] = block.unrolled

@@ -92,7 +92,7 @@ def _kernel(
         scratch_bytes=ring.scratch_bytes,
         overwrites=(0,) if ring.may_overwrite_input() else (),
         work=_work(ring, row),
-        code=_code(row),
+        code=ring.code() | _code(row),
     )
 
 

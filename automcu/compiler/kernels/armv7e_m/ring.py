@@ -93,6 +93,11 @@ class Ring:
             "ring/rows": self.in_height + bool(self.tail_pixels),
         }
 
+    def code(self) -> dict[str, int]:
+        """What the code has beyond the blocks, for the code size model: a loop, a second part."""
+        loop = {"loops": 1} if self.window.height > 1 else {}
+        return loop | ({"tails": 1} if self.tail_pixels else {})
+
     def may_overwrite_input(self) -> bool:
         """Whether every output row only covers input rows that are in the ring by then."""
         for row in range(self.out_height):
