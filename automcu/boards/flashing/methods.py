@@ -15,6 +15,7 @@ from automcu.boards.flashing.report import FlashReport
 from automcu.boards.flashing.swd import flash_by_swd, has_probe, steps_by_swd
 from automcu.boards.flashing.usart import flash_by_usart, steps_by_usart
 from automcu.boards.progress import Progress, keep_silent
+from automcu.boards.virtual.registry import is_virtual
 from automcu.devices.profile import Device, FlashingMethod
 from automcu.errors import WrongInputError
 
@@ -64,6 +65,7 @@ def flash_image(
         ToolError: the method needs a program that is not installed.
         BoardError: no method applies, or flashing failed.
     """
+    device = reached_at(url, device)
     chosen = choose_method(url, device, method)
     return FLASH_METHODS[chosen].flash(url, device, image, progress or keep_silent)
 
@@ -74,7 +76,25 @@ def flashing_steps(url: str, device: Device, image: bytes, method: str | None = 
     Raises:
         WrongInputError: the image is not for this device, or the method not for this board.
     """
+    device = reached_at(url, device)
     return FLASH_METHODS[choose_method(url, device, method)].steps(url, device, image)
+
+
+def reached_at(url: str, device: Device) -> Device:
+    """The device with the ways to flash what is at `url`.
+
+    A virtual board has no debug port: whatever the part, it takes its image as an STM32's boot
+    loader does. So a probe that is plugged in is not taken for one that is on it.
+    """
+    if not is_virtual(url):
+        return device
+    flashing = device.flashing.model_copy(
+        update={
+            "methods": ("usart-bootloader",),
+            "bootloader_device_id": device.flashing.bootloader_device_id or 0,
+        }
+    )
+    return device.model_copy(update={"flashing": flashing})
 
 
 def choose_method(url: str, device: Device, wanted: str | None = None) -> FlashingMethod:
@@ -83,7 +103,7 @@ def choose_method(url: str, device: Device, wanted: str | None = None) -> Flashi
     Raises:
         WrongInputError: the one that is wanted is unknown, or not one of the device's.
     """
-    methods = device.flashing.methods
+    methods = reached_at(url, device).flashing.methods
     if wanted is not None:
         for method in methods:
             if method == wanted:

@@ -1,7 +1,7 @@
-"""What differs between STM32 families, as far as a program that polls its USART can see.
+"""What differs between families of parts, as far as a program that polls its serial line can see.
 
 Addresses are those of the reference manuals: RM0090 and RM0390 (F4), RM0385 (F7), RM0432 (L4+),
-RM0433 and RM0468 (H7), RM0456 (U5). Everything else about a peripheral is a register that
+RM0433 and RM0468 (H7), RM0456 (U5), and of Nordic's product specifications. Everything else about a peripheral is a register that
 remembers what was written to it.
 """
 
@@ -49,16 +49,17 @@ class Follower:
 class Family:
     """One row of the table.
 
-    `followers` are ready and status bits by register address, `always_set` bits that are set
-    whatever was written, `at_reset` what registers hold after reset. `rom_address` and `rom_size`
-    span system memory, which holds the boot loader and the part's flash size.
+    `usart` is None where the part has Nordic's UARTE. `followers` are ready and status bits by
+    register address, `always_set` bits that are set whatever was written, `at_reset` what registers
+    hold after reset. `rom_address` and `rom_size` span system memory, which holds the boot loader
+    and the part's flash size.
     """
 
-    usart: UsartLayout
+    usart: UsartLayout | None
     rom_address: int
     rom_size: int
     flash_size_register: int
-    part_register: int
+    part_register: int | None
     followers: Mapping[int, tuple[Follower, ...]]
     always_set: Mapping[int, int] = field(default_factory=dict)
     at_reset: Mapping[int, int] = field(default_factory=dict)
@@ -153,6 +154,25 @@ FAMILIES: Mapping[str, Family] = {
             0x4602_083C: 1 << 15,  # PWR_SVMSR: supply at the voltage asked for
         },
         at_reset={0x4602_0C00: 1},
+    ),
+    # FICR and UICR are where others have system memory; CLOCK's event says that the crystal runs.
+    "nrf52": Family(
+        usart=None,
+        rom_address=0x1000_0000,
+        rom_size=0x2000,
+        flash_size_register=0x1000_0110,
+        part_register=None,
+        followers={},
+        always_set={0x4000_0100: 1},
+    ),
+    "nrf53": Family(
+        usart=None,
+        rom_address=0x00FF_0000,
+        rom_size=0x9000,
+        flash_size_register=0x00FF_021C,
+        part_register=None,
+        followers={},
+        always_set={0x5000_5100: 1},
     ),
 }
 

@@ -60,7 +60,7 @@ class Machine:
         self._line = line
         self._engine = new_engine(device, memory)
         self._counter = CycleCounter(self._engine, device)
-        self._peripherals = Peripherals(device, family, line)
+        self._peripherals = Peripherals(device, family, line, memory)
         constants = part_constants(device, family)
         self._system = SystemRegisters(device.core, self._counter, constants)
         self._bad_address: int | None = None

@@ -1,31 +1,31 @@
-"""Peripheral registers at 0x40000000: the USART, ready bits, and plain memory for the rest."""
+"""Peripheral registers at 0x40000000: the serial line, ready bits, plain memory for the rest."""
 
 from automcu.boards.virtual.families import Family
+from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.virtual.serial_line import Line
+from automcu.boards.virtual.uarte import Uarte
 from automcu.boards.virtual.usart import Usart
 from automcu.devices.profile import Device
 
 BASE = 0x4000_0000
 SIZE = 0x2000_0000
 
-_USART_BYTES = 0x400
-
 
 class Peripherals:
     """What reads and writes between 0x40000000 and 0x5FFFFFFF do."""
 
-    def __init__(self, device: Device, family: Family, line: Line) -> None:
+    def __init__(self, device: Device, family: Family, line: Line, memory: BoardMemory) -> None:
         self._family = family
-        self._usart = Usart(family.usart, line)
-        self._usart_address = device.serial.address
+        self._serial = Usart(family.usart, line) if family.usart else Uarte(line, memory)
+        self._serial_address = device.serial.address
         self._registers = dict(family.at_reset)
         self._constants = part_constants(device, family)
 
     def read(self, address: int) -> int:
         """The 32-bit register at `address`."""
-        offset = address - self._usart_address
-        if 0 <= offset < _USART_BYTES:
-            value = self._usart.read(offset)
+        offset = address - self._serial_address
+        if 0 <= offset < self._serial.size:
+            value = self._serial.read(offset)
             if value is not None:
                 return value
         if address in self._constants:
@@ -34,9 +34,9 @@ class Peripherals:
 
     def write(self, address: int, value: int) -> None:
         """Write the 32-bit register at `address`."""
-        offset = address - self._usart_address
-        if 0 <= offset < _USART_BYTES:
-            self._usart.write(offset, value)
+        offset = address - self._serial_address
+        if 0 <= offset < self._serial.size:
+            self._serial.write(offset, value)
         self._registers[address] = value
 
     def _with_followers(self, address: int, value: int) -> int:
@@ -48,4 +48,6 @@ class Peripherals:
 
 def part_constants(device: Device, family: Family) -> dict[int, int]:
     """Registers that tell what part this is: DBGMCU_IDCODE, by its address."""
+    if family.part_register is None:
+        return {}
     return {family.part_register: device.flashing.bootloader_device_id or 0}

@@ -7,12 +7,8 @@ from automcu.boards.virtual.families import (
     TRANSMITTER_BIT,
     UsartLayout,
 )
+from automcu.boards.virtual.polling import IdleLine
 from automcu.boards.virtual.serial_line import Line
-
-# Polls of the status in a row, without a byte in or out, that show that the program waits for
-# input. A transmitting program polls once for every byte.
-_POLLS_BEFORE_FLUSH = 2
-_POLL_S = 0.05
 
 
 class Usart:
@@ -22,25 +18,27 @@ class Usart:
     polling program does not keep the host's processor busy.
     """
 
+    size = 0x400
+
     def __init__(self, layout: UsartLayout, line: Line) -> None:
         self._layout = layout
         self._line = line
         self._control = 0
-        self._idle_polls = 0
+        self._idle = IdleLine(line)
 
     def read(self, offset: int) -> int | None:
         """The value at a register offset; None for a register that is plain memory."""
         if offset == self._layout.status:
             return self._status()
         if offset == self._layout.receive:
-            self._idle_polls = 0
+            self._idle.busy()
             return self._line.take_byte()
         return None
 
     def write(self, offset: int, value: int) -> None:
         """Take what was written at a register offset."""
         if offset == self._layout.transmit:
-            self._idle_polls = 0
+            self._idle.busy()
             if self._is_on(TRANSMITTER_BIT):
                 self._line.put(bytes((value & 0xFF,)))
         elif offset == self._layout.control:
@@ -51,14 +49,8 @@ class Usart:
         if not self._is_on(RECEIVER_BIT):
             return status
         if not self._line.has_input:
-            self._idle_polls += 1
-            self._wait_for_input()
+            self._idle.poll()
         return status | (RECEIVED_BIT if self._line.has_input else 0)
-
-    def _wait_for_input(self) -> None:
-        if self._idle_polls >= _POLLS_BEFORE_FLUSH:
-            self._line.flush()
-            self._line.wait(_POLL_S)
 
     def _is_on(self, direction_bit: int) -> bool:
         wanted = self._layout.enable_bit | direction_bit
