@@ -301,6 +301,7 @@ def _latency(relative: Device, shipped: Sequence[Device]) -> tuple[tuple[Latency
     )
 
 
+_NORDIC_PAGE_BYTES = 4 * _KB  # NVMC chapter, of both families
 _NORDIC_PINS = SerialPort(
     peripheral="UARTE0",
     address=0x4000_2000,
@@ -317,8 +318,13 @@ _NRF52_FLASH = FlashTiming(wait_states=2, line_bytes=16, instruction_lines=128, 
 _NRF52_POWER = Power(active_milliampere=3.7, supply_volt=3.0)
 
 
+def _pages(part: Part) -> tuple[SectorRun, ...]:
+    flash = sum(region.size for region in _memory(part) if region.kind == "flash")
+    return (SectorRun(count=flash // _NORDIC_PAGE_BYTES, bytes=_NORDIC_PAGE_BYTES),)
+
+
 def _nordic(part: Part, shipped: Sequence[Device]) -> Device:
-    """A nRF52 or nRF53: no firmware runs on these yet, so they can be listed and planned for."""
+    """A nRF52 or nRF53."""
     if part.core not in ("cortex-m4", "cortex-m33"):
         raise WrongInputError(
             f"There are no kernels for {part.name.upper()}'s {part.core}. "
@@ -346,7 +352,7 @@ def _nordic(part: Part, shipped: Sequence[Device]) -> Device:
         flash_timing=relative.flash_timing if new else _NRF52_FLASH,
         serial=relative.serial if new else _NORDIC_PINS,
         usb=(),
-        flashing=Flashing(methods=("swd",)),
+        flashing=Flashing(methods=("swd",), flash_sectors=_pages(part)),
         power=relative.power if new else _NRF52_POWER,
         latency=latency,
         sources={
@@ -355,7 +361,7 @@ def _nordic(part: Part, shipped: Sequence[Device]) -> Device:
             "flash_timing": f"{product}, CPU and cache; the cache's size is the family's least",
             "oscillator": f"{product}: 32 MHz crystal",
             "serial": f"{product}; pins as on Nordic's development kits",
-            "flashing": f"{product}: no ROM boot loader",
+            "flashing": f"{product}: no ROM boot loader; pages of 4 KB",
             "power": f"{product}, CoreMark per milliampere",
             "latency": latency_source,
         },

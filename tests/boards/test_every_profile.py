@@ -1,19 +1,21 @@
-"""Every STM32 profile has firmware and a virtual board: built, flashed, run, bit by bit."""
+"""Every Cortex-M profile has firmware and a virtual board: built, flashed, run, bit by bit."""
 
 from pathlib import Path
 
 import pytest
 
 from automcu.boards import bench_project
-from automcu.devices import Device, find_device, shipped_devices
+from automcu.devices import Device, find_device, find_part, profile_of, shipped_devices
 from benchmarks.small_project import small_project
 
-STM32 = [device.id for device in shipped_devices().values() if device.family.startswith("stm32")]
+CORTEX_M = [one.id for one in shipped_devices().values() if one.core.startswith("cortex")]
 
 
-@pytest.fixture(params=STM32)
+@pytest.fixture(params=[*CORTEX_M, "nrf52840-qiaa"])
 def device(request: pytest.FixtureRequest) -> Device:
-    return find_device(request.param)
+    if request.param in CORTEX_M:
+        return find_device(request.param)
+    return profile_of(find_part(request.param), list(shipped_devices().values()))
 
 
 def test_a_network_runs_on_the_virtual_board_as_in_the_reference(
@@ -30,6 +32,6 @@ def test_a_network_runs_on_the_virtual_board_as_in_the_reference(
 
 
 def test_all_families_are_among_them() -> None:
-    families = {find_device(name).family for name in STM32}
-    assert families == {"stm32f4", "stm32f7", "stm32l4", "stm32h7", "stm32u5"}
-    assert len(STM32) >= 9
+    families = {find_device(name).family for name in CORTEX_M}
+    assert families == {"stm32f4", "stm32f7", "stm32l4", "stm32h7", "stm32u5", "nrf53"}
+    assert len(CORTEX_M) >= 10

@@ -24,6 +24,7 @@ BOARDS = [
         "nucleo-h743zi2",
         "nucleo-h723zg",
         "nucleo-u575zi-q",
+        "nrf5340-dk",
     )
 ]
 CLANG = ("clang", "-std=c99", "-Wall", "-Wextra", "-Wconversion", "-fsyntax-only")
