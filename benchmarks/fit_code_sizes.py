@@ -4,7 +4,8 @@
 
 Firmwares are linked, not run: layers with kernels drawn by lot, so that all have figures, and
 networks of the space with the kernels that a user gets. Bytes by kernel and by layer go to the
-core's figures, those of the rest to the family's. The table shows how far off the model is for the
+core's figures, those of the rest to the family's; of a second family with one core only the rest
+is new. The table shows how far off the model is for the
 flash of networks that are kept out of the fit.
 """
 
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import product
 
 import numpy as np
 from scipy.optimize import nnls
@@ -44,7 +46,7 @@ from automcu.cost.code_size import (
     layer_unit,
     runtime_size,
 )
-from automcu.devices import find_device
+from automcu.devices import find_device, find_part, profile_of, shipped_devices
 from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
 from automcu.toolchains import find_compiler
@@ -55,11 +57,13 @@ DEVICES = (
     "stm32f746g-disco",
     "nucleo-h743zi2",
     "nucleo-u575zi-q",
+    "nrf5340-dk",
 )
-"""One for each family of parts."""
+PARTS = ("nrf52840-qiaa",)
+"""One for each family; of the last there is no board among the profiles."""
 
 CHAINS, NETWORKS, DEEP, SMALL = 20, 6, 9, 28
-JUDGES = 8
+RUNTIMES, JUDGES = 8, 8
 _THREADS = 2
 
 
@@ -98,30 +102,44 @@ def fitted(code: Sequence[CodeObservation], whole: bool) -> dict[str, float]:
     return dict(zip(names, (round(float(v), 2) for v in solution), strict=True))
 
 
-def write(
-    device: Device, compiler: str, seen: Sequence[Observed], usual: Sequence[Observed]
-) -> None:
-    """Merge what these firmwares showed into the file; what they do not hold stays.
-
-    The runtime is that of the networks with the `usual` kernels.
-    """
+def known_sizes() -> CodeSizes:
+    """What the file holds."""
     try:
-        known = CodeSizes.load(SIZES_FILE)
+        return CodeSizes.load(SIZES_FILE)
     except WrongInputError:
-        known = CodeSizes(kernels={}, layers={}, runtimes={})
-    core = f"{device.core}/{compiler}"
+        return CodeSizes(kernels={}, layers={}, runtimes={})
+
+
+def write_runtime(device: Device, compiler: str, usual: Sequence[Observed]) -> None:
+    """Merge the median of what is neither kernel nor layer into the file."""
     runtime = RuntimeSize(
         flash_bytes=round(float(np.median([s.runtime.flash_bytes for s in usual]))),
         ram_bytes=round(float(np.median([s.runtime.ram_bytes for s in usual]))),
     )
+    known = known_sizes()
+    key = f"{device.family}/{device.core}/{compiler}"
+    save(known.model_copy(update={"runtimes": {**known.runtimes, key: runtime}}))
+
+
+def write_core(device: Device, compiler: str, seen: Sequence[Observed]) -> None:
+    """Merge what kernels and layers take into the file; those that were not seen stay."""
+    known = known_sizes()
+    core = f"{device.core}/{compiler}"
     shared = {f"shared/{name}": float(size) for s in seen for name, size in s.shared.items()}
     kernels = fitted([k for s in seen for k in s.kernels], True) | shared
     layers = fitted([k for s in seen for k in s.layers], False)
-    CodeSizes(
-        kernels={**known.kernels, core: {**known.kernels.get(core, {}), **kernels}},
-        layers={**known.layers, core: {**known.layers.get(core, {}), **layers}},
-        runtimes={**known.runtimes, f"{device.family}/{core}": runtime},
-    ).save(SIZES_FILE)
+    save(
+        CodeSizes(
+            kernels={**known.kernels, core: {**known.kernels.get(core, {}), **kernels}},
+            layers={**known.layers, core: {**known.layers.get(core, {}), **layers}},
+            runtimes=known.runtimes,
+        )
+    )
+
+
+def save(sizes: CodeSizes) -> None:
+    """Write the file, and have the model read it again."""
+    sizes.save(SIZES_FILE)
     code_sizes.cache_clear()
 
 
@@ -143,24 +161,25 @@ def code_bytes(seen: Observed) -> int:
     return seen.runtime.flash_bytes + parts + sum(seen.shared.values())
 
 
-def fit_device(device: Device, kind: str, quick: bool) -> Row:
-    """Link, fit, write, and judge."""
+def fit_device(device: Device, kind: str, whole_core: bool, quick: bool) -> Row:
+    """Link, fit, write, and judge; without `whole_core`, fit the runtime only."""
     few = 4 if quick else 1
-    by_lot_graphs, usual_graphs, judges = (
-        calibration_graphs(CHAINS // few, NETWORKS // few)[:-HELD_OUT],
-        deep_graphs(DEEP // few) + small_graphs(SMALL // few),
-        small_graphs(SMALL + JUDGES)[SMALL:],
-    )
-    by_lot, usual = linked(by_lot_graphs, device, True), linked(usual_graphs, device, False)
+    by_lot, usual = [], small_graphs(RUNTIMES)
+    if whole_core:
+        by_lot = calibration_graphs(CHAINS // few, NETWORKS // few)[:-HELD_OUT]
+        usual = deep_graphs(DEEP // few) + small_graphs(SMALL // few)
+    seen_by_lot, seen = linked(by_lot, device, True), linked(usual, device, False)
     if not quick:
-        write(device, kind, by_lot + usual, usual)
-    held_out = linked(judges, device, False)
+        write_runtime(device, kind, seen)
+        if whole_core:
+            write_core(device, kind, seen_by_lot + seen)
+    held_out = linked(small_graphs(SMALL + JUDGES)[SMALL:], device, False)
     errors = np.array([error_bytes(one, device, kind) for one in held_out])
     percent = 100 * np.abs(errors) / np.array([code_bytes(one) for one in held_out])
     return Row(
         device.id,
         kind,
-        len(by_lot) + len(usual),
+        len(seen_by_lot) + len(seen),
         round(float(np.median(percent)), 2),
         round(float(percent.max()), 2),
         float(errors[np.abs(errors).argmax()]),
@@ -174,12 +193,18 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few networks; writes nothing")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    devices = [find_device(name) for name in options.device or DEVICES]
+    if not options.device:
+        shipped = list(shipped_devices().values())
+        devices += [profile_of(find_part(part), shipped) for part in PARTS]
     rows = []
-    for device in [find_device(name) for name in options.device or DEVICES]:
-        for kind in options.compiler or ("gcc", "zig"):
-            os.environ["AUTOMCU_COMPILER"] = kind
-            print(f"{device.id}, {find_compiler(device.core)}", file=sys.stderr)
-            rows.append(fit_device(device, kind, options.quick))
+    cores = set()
+    for device, kind in product(devices, options.compiler or ("gcc", "zig")):
+        os.environ["AUTOMCU_COMPILER"] = kind
+        print(f"{device.id}, {find_compiler(device.core)}", file=sys.stderr)
+        core = (device.core, kind)
+        rows.append(fit_device(device, kind, core not in cores, options.quick))
+        cores.add(core)
     if options.json:
         print(json.dumps([asdict(row) for row in rows]))
         return 0

@@ -311,9 +311,9 @@ _NORDIC_PINS = SerialPort(
     baud_rate=_BAUD_RATE,
 )
 _NRF52_HZ = 64_000_000
-# nRF52832 Product Specification: two wait states without the cache (CPU chapter); its lines are
-# 128 bits, and 2 KB is the least that a part of the family has.
-_NRF52_FLASH = FlashTiming(wait_states=2, line_bytes=16, instruction_lines=128, data_lines=128)
+# nRF52832 Product Specification: two wait states without the cache (CPU chapter), which is on the
+# bus for code only; its lines are 128 bits, and 2 KB is the least that a part of the family has.
+_NRF52_FLASH = FlashTiming(wait_states=2, line_bytes=16, instruction_lines=128, data_lines=0)
 # nRF52832 Product Specification: 215 CoreMark at 58 CoreMark/mA.
 _NRF52_POWER = Power(active_milliampere=3.7, supply_volt=3.0)
 

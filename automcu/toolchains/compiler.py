@@ -35,7 +35,7 @@ _GCC_CORE_FLAGS: dict[Core, tuple[str, ...]] = {
 _ZIG_CORE_FLAGS: dict[Core, tuple[str, ...]] = {
     "cortex-m4": ("-mcpu=cortex_m4",),
     "cortex-m7": ("-mcpu=cortex_m7-fp_armv8d16",),
-    "cortex-m33": ("-mcpu=cortex_m33",),
+    "cortex-m33": ("-mcpu=cortex_m33+dsp",),
 }
 
 # No unrolling beyond what the generated kernels spell out, and no loops turned into library

@@ -35,3 +35,15 @@ def test_all_families_are_among_them() -> None:
     families = {find_device(name).family for name in CORTEX_M}
     assert families == {"stm32f4", "stm32f7", "stm32l4", "stm32h7", "stm32u5", "nrf53"}
     assert len(CORTEX_M) >= 10
+
+
+@pytest.mark.parametrize("name", ["stm32f407g-disc1", "stm32f746g-disco", "nucleo-u575zi-q"])
+def test_the_compiler_that_pip_brings_serves_every_core(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOMCU_COMPILER", "zig")
+    device = find_device(name)
+    project = small_project(tmp_path / "project", device)
+    found = bench_project(project, device, "virtual", runs=3)
+    assert found.mismatches == 0
+    assert found.identity.compiler.startswith("Clang")
