@@ -1,8 +1,8 @@
 """What differs between families of parts, as far as a program that polls its serial line can see.
 
 Addresses are those of the reference manuals: RM0090 and RM0390 (F4), RM0385 (F7), RM0432 (L4+),
-RM0433 and RM0468 (H7), RM0456 (U5), and of Nordic's product specifications. Everything else about a peripheral is a register that
-remembers what was written to it.
+RM0433 and RM0468 (H7), RM0456 (U5), and of Nordic's product specifications. Everything else about
+a peripheral is a register that remembers what was written to it.
 """
 
 from collections.abc import Mapping
