@@ -9,13 +9,13 @@ from rich.table import Table
 from automcu.report.record import CandidateFinding, Findings
 from automcu.report.wording import (
     board_name,
-    cell_name,
     error_bar,
+    frame_name,
     kilobytes,
     latency_word,
     milliseconds,
+    network_name,
     percent,
-    skeleton_name,
 )
 
 
@@ -44,8 +44,8 @@ def _candidates(findings: Findings) -> Table:
         padding=(0, 1),
     )
     table.add_column("", no_wrap=True)
-    table.add_column("cell")
-    table.add_column("skeleton", no_wrap=True)
+    table.add_column("cell" if set(space.families) <= {"cnn"} else "network")
+    table.add_column("skeleton" if set(space.families) <= {"cnn"} else "around it", no_wrap=True)
     for heading in ("prior", "float", "int8", "ms", "flash KB", "RAM KB"):
         table.add_column(heading, justify="right", no_wrap=True)
     for candidate in findings.candidates:
@@ -56,8 +56,8 @@ def _candidates(findings: Findings) -> Table:
 def _candidate_cells(candidate: CandidateFinding) -> tuple[str, ...]:
     return (
         "►" if candidate.chosen else "",
-        cell_name(candidate.architecture.cell),
-        skeleton_name(candidate.architecture.skeleton),
+        network_name(candidate.architecture),
+        frame_name(candidate.architecture),
         "–" if candidate.prior is None else f"{candidate.prior:.1f}",
         f"{100 * candidate.float_accuracy:.2f}",
         f"{100 * candidate.int8_accuracy:.2f}",
