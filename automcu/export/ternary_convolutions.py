@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, numpy_helper
 
+from automcu.compiler.importers.layers import TERNARY_FROM
 from automcu.export.float_islands import DEQUANTISE
 from automcu.records import write_atomically
 
@@ -19,7 +20,8 @@ _WEIGHTS = 1  # of a convolution's inputs
 def write_ternary_weights(path: Path) -> None:
     """Rewrite every convolution of `path` whose channels have one magnitude; others stay.
 
-    The real weights, and so what the file computes, stay the same.
+    So do those of so few weights that the compiler does not take them for ternary. The real
+    weights, and so what the file computes, stay the same.
     """
     model = onnx.load(path)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -40,6 +42,8 @@ def _in_one_group(node: NodeProto) -> bool:
 def _rewrite(weights: TensorProto, scales: TensorProto) -> None:
     """In place, where all weights of each channel have the same magnitude or are 0."""
     values = numpy_helper.to_array(weights).astype(np.int64)
+    if values.size < TERNARY_FROM:
+        return
     rows = np.abs(values.reshape(len(values), -1))
     largest = np.maximum(rows.max(axis=1), 1)
     factors = numpy_helper.to_array(scales)

@@ -2,6 +2,7 @@
 
 from automcu.models.expected_synflow import expected_synflow
 from automcu.models.nas_bench_201 import build_benchmark_network, build_network
+from automcu.models.ternary import with_ternary_values
 from automcu.models.vision_transformer import VisionTransformer, build_vision_transformer
 from automcu.models.zero_cost import ZeroCostScore, mean_ranks, zero_cost_scores
 
@@ -13,5 +14,6 @@ __all__ = [
     "build_vision_transformer",
     "expected_synflow",
     "mean_ranks",
+    "with_ternary_values",
     "zero_cost_scores",
 ]

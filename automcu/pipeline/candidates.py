@@ -9,7 +9,7 @@ import torch
 from automcu.datasets import Dataset, resized
 from automcu.errors import DoesNotFitError
 from automcu.export import export_onnx, onnx_accuracy, quantise_onnx, write_ternary_weights
-from automcu.models import build_network
+from automcu.models import build_network, with_ternary_values
 from automcu.pipeline.advising import open_council, save_used
 from automcu.pipeline.candidate_files import (
     FLOAT_MODEL,
@@ -130,7 +130,7 @@ def _train(
     if is_ternary:
         deployed, unquantised = build_network(architecture), home / TERNARY_MODEL
         ternary = fit_ternary(job, deployed, network, data, recipe, home)
-        export_onnx(deployed, data.input_shape, unquantised)
+        export_onnx(with_ternary_values(deployed), data.input_shape, unquantised)
     quantise_onnx(unquantised, calibration_inputs(data), home / INT8_MODEL)
     if is_ternary:
         write_ternary_weights(home / INT8_MODEL)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from automcu.space.isomorphism import canonical_form, isomorphism_classes
     from automcu.space.nats_bench import ACCURACY_DATASETS, AccuracyDataset
     from automcu.space.network import Network, class_count, input_channels, input_side
-    from automcu.space.transformer_shape import TransformerShape
+    from automcu.space.transformer_shape import TransformerShape, parse_transformer
     from automcu.space.transformer_space import transformer_shapes
 else:
     __getattr__ = lazy_exports(
@@ -60,7 +60,7 @@ else:
                 "stages",
             ),
             "network": ("Network", "class_count", "input_channels", "input_side"),
-            "transformer_shape": ("TransformerShape",),
+            "transformer_shape": ("TransformerShape", "parse_transformer"),
             "transformer_space": ("transformer_shapes",),
             "nats_bench": ("ACCURACY_DATASETS", "AccuracyDataset"),
             "isomorphism": (
@@ -96,6 +96,7 @@ __all__ = [
     "input_channels",
     "input_side",
     "isomorphism_classes",
+    "parse_transformer",
     "read_accuracy_table",
     "stages",
     "transformer_shapes",
