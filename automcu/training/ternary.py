@@ -69,18 +69,20 @@ def train_ternary(
     seed: int,
     progress: Progress | None = None,
     *,
+    start: nn.Module | None = None,
     checkpoints: Path | None = None,
 ) -> tuple[TrainingResult, TrainingResult]:
     """Train `student` in place, starting from the teacher's parameters; results of both phases.
 
+    `start` is a network to start from instead, for a teacher that is built otherwise.
     With `checkpoints`, a folder, an interrupted training goes on from the phase and epoch that it
     had reached.
 
     Raises:
         WrongInputError: training diverged, or a checkpoint is of another training.
-        RuntimeError: the two networks do not have the same parameters.
+        RuntimeError: the student and what it starts from do not have the same parameters.
     """
-    student.load_state_dict(teacher.state_dict())
+    student.load_state_dict((start or teacher).state_dict())
     weighting: Weighting = SoftTargets(recipe.temperature)
     objective = distillation_objective(teacher, weighting)
     phases = (("imitation", recipe.imitation), ("recovery", recipe.recovery))
