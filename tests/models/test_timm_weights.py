@@ -148,6 +148,6 @@ def test_patches_that_do_not_divide_the_size_are_refused() -> None:
 def test_a_missing_or_damaged_file_is_an_error_in_words(tmp_path: Path) -> None:
     with pytest.raises(WrongInputError, match="no file"):
         read_timm_weights(tmp_path / "none.pth")
-    (tmp_path / "bad.pth").write_bytes(b"\x80nonsense")
-    with pytest.raises(WrongInputError, match="cannot|can be read"):
+    (tmp_path / "bad.pth").write_bytes(b"nonsense")
+    with pytest.raises(WrongInputError, match="holds no weights"):
         read_timm_weights(tmp_path / "bad.pth")
