@@ -38,7 +38,8 @@ class Stage:
     """A network to train; a ternary one learns from the stage `teacher`.
 
     With `short_floats` products are bfloat16, which halves the time of convolutions on processors
-    that have them; weights, sums and the accuracies that are reported are float32.
+    that have them; weights, sums and the accuracies that are reported are float32. A network that
+    is not `deployed` is there to teach.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Stage:
     recipe: Recipe | TernaryRecipe
     teacher: str = ""
     short_floats: bool = False
+    deployed: bool = True
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _transformers(
     short = {"weight_decay": 0.0, "images_per_epoch": _SHORT_EPOCH}
     imitation = Recipe(epochs=epochs[1], **{**settings, **short})
     return (
-        Stage("float ViT", build, Recipe(epochs=epochs[0], **settings)),
+        Stage("float ViT", build, Recipe(epochs=epochs[0], **settings), deployed=False),
         Stage("ternary ViT", build, _ternary(imitation, epochs[2]), "float ViT"),
     )
 
@@ -116,7 +118,7 @@ def _cells(
     imitation = Recipe(epochs=epochs[1], learning_rate=4e-3, weight_decay=0.0, **settings)
     return (
         Stage("int8 CNN", narrow, plain, short_floats=True),
-        Stage("float CNN", wide, plain, short_floats=True),
+        Stage("float CNN", wide, plain, short_floats=True, deployed=False),
         Stage("ternary CNN", wide, _ternary(imitation, epochs[2]), "float CNN", short_floats=True),
     )
 
@@ -160,9 +162,24 @@ COMPARISONS = {
 }
 
 
+QUICK = Comparison(
+    "digits",
+    "",
+    (
+        *_transformers(
+            _transformer(resolution=8, in_channels=1, patch=2, dim=32, depth=1, heads=2),
+            (1, 1, 1),
+            {"shift_pixels": 0.7},
+        ),
+        *_cells(_cell(4, 8, 1), _cell(8, 8, 1), (1, 1, 1), {"shift_pixels": 0.7}),
+    ),
+)
+
+
 def dataset_of(comparison: Comparison) -> Dataset:
-    """Load the images."""
-    return load_dataset(str(data_folder() / comparison.file), seed=SEED)
+    """Load the images; those without a file of the project's own data have their name."""
+    source = data_folder() / comparison.file if comparison.file else comparison.name
+    return load_dataset(str(source), seed=SEED)
 
 
 def trained_network(
@@ -184,7 +201,7 @@ def trained_network(
             network=name,
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             epochs=epochs,
-            images_per_epoch=images,
+            images_per_epoch=min(images, len(dataset.train.labels)),
             seed=SEED,
             seconds=round(seconds, 1),
             validation_accuracy=validation,
