@@ -21,6 +21,7 @@ from automcu.planner.plan import miss
 from automcu.space import Skeleton, transformer_shapes
 
 AnyProposal = Proposal | TransformerProposal
+_KINDS = {"cnn": "cells in skeletons", "vit": "vision transformers"}
 Planned = tuple[Plan, Mapping[Skeleton, Survey]]
 
 
@@ -70,7 +71,7 @@ def how_much_fits(plan: Plan) -> str:
     families = families_of(plan)
     if len(families) == 1:
         return total
-    parts = (f"{fit:,} of {space:,} {name}" for name, (space, fit) in families.items())
+    parts = (f"{fit:,} of {space:,} {_KINDS[name]}" for name, (space, fit) in families.items())
     return f"{total[:-1]}: {' and '.join(parts)}."
 
 

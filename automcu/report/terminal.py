@@ -35,7 +35,10 @@ def summary(findings: Findings) -> RenderableType:
 
 
 def _candidates(findings: Findings) -> Table:
-    space, off = findings.space, error_bar(findings.estimate.latency_percent)
+    space = findings.space
+    # The deployed network's bar; one of the other family has another, or none.
+    percent_off = findings.estimate.latency_percent if len(space.families) < 2 else None
+    off = error_bar(percent_off)
     table = Table(
         title=f"{space.feasible:,} of {space.space:,} networks fit; {space.trained} were trained\n"
         f"(accuracy in % on validation data, cost modelled{off and f', ms{off}'})",

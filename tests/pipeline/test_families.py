@@ -46,7 +46,7 @@ def test_both_families_are_counted_and_each_has_a_turn(run: Run) -> None:
     assert run.plan.space == sum(space for space, _ in families.values())
     assert run.plan.feasible == sum(fit for _, fit in families.values())
     assert 0 < families["vit"][1] < families["vit"][0]
-    assert "cnn" in how_much_fits(run.plan) and "vit" in how_much_fits(run.plan)
+    assert "cells" in how_much_fits(run.plan) and "transformers" in how_much_fits(run.plan)
     assert {type(one.proposal) for one in run.candidates} == {Proposal, TransformerProposal}
 
 
