@@ -1,129 +1,172 @@
-"""A ternary vision transformer on MNIST: trained, exported, compiled, run on a virtual board.
+"""Ternary vision transformers and ternary cells beside int8 ones, on MNIST and CIFAR-10.
 
-    python -m benchmarks.vision_transformer [--quick] [--json]
+    python -m benchmarks.vision_transformer [--quick] [--json] [--folder FOLDER] [--data NAME ...]
 
-Needs `mnist_full.npz` in `$AUTOMCU_DATA` or `../shared/data`. A float transformer is trained first;
-the ternary one starts from its weights and imitates it (`TernaryRecipe`). Accuracy is that of the
-float network, of the ternary one in float arithmetic, and of the integer program, which a virtual
-NUCLEO-L4R5ZI answers as well for a few images: it has to give the same bytes. Cycles are those of
-the timing model, with flash wait states. `benchmarks/vision_transformer.csv` holds the row.
+Needs `mnist_full.npz` and `cifar10_*_jpegpack.npz` in `$AUTOMCU_DATA` or `../shared/data`. For
+each data set: a float transformer; the ternary one that starts from its weights and imitates it; an
+int8 NAS-Bench-201 cell and a wider, ternary one of about the same flash.
+`benchmarks.transformer_training` trains them, a stage for each, in FOLDER (usually
+runs/vision_transformer), where a stage that is done stays done. Each network is then exported,
+compiled and built for a NUCLEO-L4R5ZI, whose virtual twin answers for some test images and has to
+give the reference's bytes. Accuracy is that of the float teacher, of the network in float
+arithmetic, and of the integer program, on all test images; latency is that of the virtual board's
+timing model. `benchmarks/vision_transformer.csv` holds a row for each data set and network.
+`--quick` takes the digits, one epoch of each training, and writes no CSV.
 """
 
 import argparse
 import json
 import sys
-import tempfile
-import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-import torch
+from torch import nn
 
-from automcu.boards.bench import bench_project
-from automcu.boards.count import count_cycles
+from automcu.boards import bench_project
 from automcu.compiler import compile_graph, import_onnx, write_project
-from automcu.datasets import Dataset, load_dataset
+from automcu.datasets import Dataset, Split
 from automcu.devices import find_device
 from automcu.errors import AutomcuError
-from automcu.export.transformer_onnx import export_transformer
-from automcu.models.vision_transformer import VisionTransformer, build_vision_transformer
-from automcu.space import TransformerShape
+from automcu.export import (
+    export_onnx,
+    export_transformer,
+    quantise_onnx,
+    write_ternary_weights,
+)
+from automcu.models import VisionTransformer, with_ternary_values
+from automcu.pipeline.candidate_files import calibration_inputs
 from automcu.toolchains import build_project, find_compiler
-from automcu.training import Recipe, accuracy
-from automcu.training.loop import train
-from automcu.training.ternary import TernaryRecipe, train_ternary
-from benchmarks.mlperf_tiny import data_folder
+from automcu.training import accuracy
+from benchmarks.transformer_training import (
+    COMPARISONS,
+    QUICK,
+    Comparison,
+    Stage,
+    Trained,
+    dataset_of,
+    trained_network,
+)
 
 DEVICE = "nucleo-l4r5zi"
-SHAPE = TransformerShape(resolution=28, patch=7, dim=64, depth=3, heads=4, mlp_ratio=4)
-SEED = 0
-BOARD_INPUTS = 8
-CALIBRATION_INPUTS = 256
-_IMAGES = 20_000
+FOLDER = Path("runs/vision_transformer")
+BOARD_INPUTS = 16
+_REFERENCE_BATCH = 500
 
 
-def recipes(quick: bool) -> tuple[Recipe, TernaryRecipe]:
-    """Of the float network and of the ternary one; rates are those of minutes, not of days."""
-    common = {"batch_size": 128, "shift_pixels": 1.0, "images_per_epoch": _IMAGES}
-    epochs = (1, 1, 1) if quick else (12, 16, 4)
-    teacher = Recipe(epochs=epochs[0], learning_rate=2e-3, **common)
-    plain = {"weight_decay": 0.0, **common}
-    return teacher, TernaryRecipe(
-        imitation=Recipe(epochs=epochs[1], learning_rate=2e-3, **plain),
-        recovery=Recipe(epochs=epochs[2], learning_rate=2e-4, **plain),
-    )
+def rows(comparison: Comparison, folder: Path) -> list[dict[str, object]]:
+    """A row for each network that is deployed."""
+    dataset = dataset_of(comparison)
+    return [
+        _row(comparison, stage, folder, dataset) for stage in comparison.stages if stage.deployed
+    ]
 
 
-def trained(dataset: Dataset, quick: bool) -> tuple[VisionTransformer, VisionTransformer]:
-    """The float network and the ternary one."""
-    torch.manual_seed(SEED)
-    teacher_recipe, ternary_recipe = recipes(quick)
-    teacher = build_vision_transformer(SHAPE, ternary=False)
-    train(teacher, dataset, teacher_recipe, SEED, _progress)
-    student = build_vision_transformer(SHAPE, ternary=True)
-    train_ternary(student, teacher, dataset, ternary_recipe, SEED, _progress)
-    return teacher, student
+def _row(comparison: Comparison, stage: Stage, folder: Path, dataset: Dataset) -> dict[str, object]:
+    network, record = trained_network(comparison, stage.name, folder, dataset)
+    teacher: Trained | None = None
+    if stage.teacher:
+        _, teacher = trained_network(comparison, stage.teacher, folder, dataset)
+    print(f"{comparison.name} {stage.name}: on the virtual board", file=sys.stderr)
+    return {
+        "data": comparison.name,
+        "network": stage.name,
+        "parameters": record.parameters,
+        "accuracy_float_teacher": teacher and round(teacher.test_accuracy, 4),
+        "accuracy_float": round(accuracy(network, dataset.test), 4),
+        **_deployed(network, stage, dataset),
+        "epochs": "+".join(map(str, record.epochs)),
+        "images_per_epoch": record.images_per_epoch,
+        "training_seconds": round(record.seconds),
+        "seed": record.seed,
+    }
 
 
-def _progress(epoch: int, epochs: int, loss: float, validation: float, left: float) -> None:
-    print(f"epoch {epoch} of {epochs}: loss {loss:.4f}, {validation:.2%}", file=sys.stderr)
-
-
-def measure(quick: bool) -> dict[str, object]:
-    """Train, compile, build and run."""
+def _deployed(network: nn.Module, stage: Stage, dataset: Dataset) -> dict[str, object]:
     device = find_device(DEVICE)
-    dataset = load_dataset(str(data_folder() / "mnist_full.npz"), seed=SEED)
-    started = time.monotonic()
-    teacher, student = trained(dataset, quick)
-    seconds = time.monotonic() - started
-    images = dataset.test.inputs[:1000] if quick else dataset.test.inputs
-    labels = dataset.test.labels[: len(images)]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "transformer.onnx")
-        export_transformer(student, dataset.train.inputs[:CALIBRATION_INPUTS], path)
+    with TemporaryDirectory() as folder:
+        path, project = Path(folder, "int8.onnx"), Path(folder, "project")
+        _export(network, bool(stage.teacher), dataset, path)
         program = compile_graph(import_onnx(path), device)
-        integers = (np.rint(images * 255) - 128).astype(np.int8)
-        project = Path(folder, "project")
+        integers = _integers(dataset.test)
         write_project(program, device.id, project, golden_inputs=integers[:BOARD_INPUTS])
         build = build_project(project, device, find_compiler(device.core))
-        counted = count_cycles(project / build.elf, device, entry="model_run")
-        if bench_project(project, device, "virtual").mismatches:
-            raise AssertionError("the board and the reference differ")
-    answers = program.run(integers).argmax(axis=1)
+        measured = bench_project(project, device, "virtual")
+    if measured.mismatches:
+        raise AssertionError(f"{measured.mismatches} answers of the board are not the reference's")
+    answers = [
+        program.run(integers[start : start + _REFERENCE_BATCH]).argmax(axis=1)
+        for start in range(0, len(integers), _REFERENCE_BATCH)
+    ]
+    correct = np.concatenate(answers) == dataset.test.labels
     return {
-        "parameters": sum(parameter.numel() for parameter in student.parameters()),
-        "macs": program.macs,
-        "compiler": build.compiler,
+        "accuracy_integers": round(float(correct.mean()), 4),
+        "test_images": len(correct),
         "flash_bytes": build.flash_bytes,
         "weight_bytes": build.weight_bytes,
+        "ram_bytes": build.ram_bytes,
         "arena_bytes": build.arena_bytes,
-        "cycles": counted.cycles,
-        "training_seconds": round(seconds),
-        "test_images": len(images),
-        "accuracy_float": round(accuracy(teacher, dataset.test), 4),
-        "accuracy_ternary": round(accuracy(student, dataset.test), 4),
-        "accuracy_integers": round(float((answers == labels).mean()), 4),
+        "macs": program.macs,
+        "latency_ms": round(measured.latency_ms.median, 2),
+        "board_inputs": measured.inputs,
+        "device": device.id,
+        "compiler": build.compiler,
     }
+
+
+def _export(network: nn.Module, is_ternary: bool, dataset: Dataset, path: Path) -> None:
+    calibration = calibration_inputs(dataset)
+    if isinstance(network, VisionTransformer):
+        export_transformer(network, calibration, path)
+        return
+    plain = path.with_name("float.onnx")
+    export_onnx(with_ternary_values(network), dataset.input_shape, plain)
+    quantise_onnx(plain, calibration, path)
+    if is_ternary:
+        write_ternary_weights(path)
+
+
+def _integers(split: Split) -> np.ndarray:
+    return (np.rint(split.inputs * 255) - 128).astype(np.int8)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one epoch of each training")
+    parser.add_argument("--quick", action="store_true", help="digits, one epoch of each training")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--data", nargs="*", default=list(COMPARISONS), choices=list(COMPARISONS))
     options = parser.parse_args()
     try:
-        row = measure(options.quick)
+        if options.quick:
+            with TemporaryDirectory() as folder:
+                found = rows(QUICK, Path(folder))
+        else:
+            found = [
+                row for name in options.data for row in rows(COMPARISONS[name], options.folder)
+            ]
     except AutomcuError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     if not options.quick:
-        pd.DataFrame([row]).to_csv(Path(__file__).with_suffix(".csv"), index=False)
+        pd.DataFrame(found).to_csv(Path(__file__).with_suffix(".csv"), index=False)
     if options.json:
-        print(json.dumps(row))
+        print(json.dumps(found))
         return 0
-    for name, value in row.items():
-        print(f"{name:20}{value:>14,}" if isinstance(value, int) else f"{name:20}{value:>14}")
+    print(
+        f"{'data':9}{'network':13}{'teacher':>8}{'float':>8}{'int8':>8}{'flash KB':>10}"
+        f"{'RAM KB':>8}{'ms':>9}  epochs"
+    )
+    for row in found:
+        teacher = row["accuracy_float_teacher"]
+        print(
+            f"{row['data']:9}{row['network']:13}"
+            f"{'–' if teacher is None else f'{100 * teacher:.2f}':>8}"
+            f"{100 * row['accuracy_float']:8.2f}{100 * row['accuracy_integers']:8.2f}"
+            f"{row['flash_bytes'] / 1024:10.1f}{row['ram_bytes'] / 1024:8.1f}"
+            f"{row['latency_ms']:9.1f}  {row['epochs']} of {row['images_per_epoch']:,}"
+        )
     return 0
 
 

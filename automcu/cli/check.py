@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from automcu.cost import ByRows, Estimate, Remedy
     from automcu.devices import Device
     from automcu.pipeline import Narrowing
-    from automcu.space import Architecture, Skeleton
+    from automcu.space import Network, Skeleton
 
 
 def check(
@@ -36,7 +36,8 @@ def check(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="Quantised .onnx or .tflite file, cell, or index; float .onnx with --calibrate.",
+            help="Quantised .onnx or .tflite file, cell, index, or a transformer such as "
+            "vit:patch=4,dim=64,depth=4,heads=4; float .onnx with --calibrate.",
         ),
     ],
     device: DeviceId,
@@ -102,46 +103,56 @@ def _judged(
     weights: str,
     limits: Limits,
     data: str | None,
-) -> "tuple[Architecture | Graph, Narrowing | None]":
+) -> "tuple[Network | Graph, Narrowing | None]":
     """The cell in its skeleton, or the file's network with the weights that are asked for."""
     from automcu.errors import WrongInputError
-    from automcu.space import Architecture, Cell
+    from automcu.space import Architecture, Cell, parse_transformer
 
+    if model.startswith("vit:"):
+        if weights not in ("8", "ternary") or data is not None:
+            raise WrongInputError(
+                "The weights of a vision transformer are ternary, and it has none yet. Leave "
+                "--weights and --data out."
+            )
+        sizes = skeleton.resolution, skeleton.input_channels, skeleton.classes
+        return parse_transformer(model, *sizes), None
     cell = str(Cell.from_index(int(model))) if model.strip().isdigit() else model
     if cell.lstrip().startswith("|"):
-        if weights != "8" or data is not None:
+        if weights not in ("8", "ternary") or data is not None:
             raise WrongInputError(
-                "A cell has no weights yet. Give --weights and --data with a model file."
+                "A cell has no weights yet: it is costed with --weights 8 or ternary. "
+                "Give other widths and --data with a model file."
             )
-        return Architecture(cell=cell, skeleton=skeleton), None
+        ternary = skeleton.model_copy(update={"ternary": weights == "ternary"})
+        return Architecture(cell=cell, skeleton=ternary), None
     from automcu.pipeline import narrow_model_file
 
     return narrow_model_file(Path(model), device, weights, limits["max_flash_bytes"], data)
 
 
 def _cost(
-    judged: "Architecture | Graph", device: "Device", max_ram_bytes: int | None
+    judged: "Network | Graph", device: "Device", max_ram_bytes: int | None
 ) -> "tuple[Estimate, ByRows | None]":
     """What it needs; a file's network runs by rows where RAM asks for it."""
     from automcu.cost import by_rows, compile_within, estimate, estimate_program
-    from automcu.space import Architecture
+    from automcu.space import Architecture, TransformerShape
 
-    if isinstance(judged, Architecture):
+    if isinstance(judged, Architecture | TransformerShape):
         return estimate(judged, device), None
     program = compile_within(judged, device, max_ram_bytes)
     return estimate_program(program, device), by_rows(program, judged, device)
 
 
-def _remedies(
-    judged: "Architecture | Graph", device: "Device", limits: Limits
-) -> "tuple[Remedy, ...]":
-    from automcu.cost import architecture_remedies, bits_remedies, board_remedies
+def _remedies(judged: "Network | Graph", device: "Device", limits: Limits) -> "tuple[Remedy, ...]":
+    from automcu.cost import architecture_remedies, bits_remedies, board_remedies, estimate
     from automcu.devices import all_devices
-    from automcu.space import Architecture
+    from automcu.space import Architecture, TransformerShape
 
     boards = all_devices().values()
     if isinstance(judged, Architecture):
         return architecture_remedies(judged, device, boards, **limits)
+    if isinstance(judged, TransformerShape):
+        return board_remedies(lambda board: estimate(judged, board), device, boards, **limits)
     ram = limits["max_ram_bytes"]
     return (
         *bits_remedies(judged, lambda graph: _cost(graph, device, ram)[0], device, **limits),

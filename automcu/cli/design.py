@@ -46,6 +46,10 @@ def design(
     budget: Annotated[
         int | None, typer.Option("--budget", min=1, help="How many networks to train (3).")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", metavar="8|ternary", help="Weights of a CNN; ViTs are ternary."),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="The same seed, the same run.")] = None,
     training_time: Annotated[
         float | None,
@@ -96,6 +100,7 @@ def design(
     }
     settings: dict[str, Any] = {
         "budget": budget,
+        "weights": weights,
         "seed": seed,
         "training_seconds": training_time,
         "board": board,
@@ -191,6 +196,11 @@ def _settings(given: dict[str, Any]) -> "Settings | None":
     from automcu.pipeline import Settings
 
     named = {key: value for key, value in given.items() if value is not None}
+    if named.get("weights") not in (None, "8", "ternary"):
+        raise WrongInputError(
+            f"Networks cannot be trained for weights of {named['weights']!r}. Use --weights 8 or "
+            "ternary; automcu compile --weights narrows a trained model further."
+        )
     if "accuracy_dataset" in named:
         named["accuracy_dataset"] = accuracy_dataset_named(named["accuracy_dataset"])
     named = _with_model(named)

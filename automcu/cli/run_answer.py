@@ -22,9 +22,14 @@ def run_document(run: "Run", path: Path) -> dict[str, Any]:
             "space": run.plan.space,
             "feasible": run.plan.feasible,
             "trained": len(run.candidates),
+            "families": {
+                name: {"space": space, "feasible": feasible}
+                for name, (space, feasible) in findings.space.families.items()
+            },
         },
         "counts": run.counts.model_dump(),
         "agents": run.agents.model_dump() if run.agents else None,
+        "family": "cnn" if chosen.cell_index is not None else "vit",
         "architecture": chosen.architecture.model_dump(),
         "cell_index": chosen.cell_index,
         "flash_bytes": build.flash_bytes,

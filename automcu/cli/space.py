@@ -41,6 +41,9 @@ def space(
     max_flash: MaxFlash = None,
     accuracy_table: AccuracyTablePath = None,
     accuracy_dataset: AccuracyDatasetName = None,
+    weights: Annotated[
+        str, typer.Option("--weights", metavar="8|ternary", help="Weights of the cells.")
+    ] = "8",
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the cells that fit as CSV.")
     ] = None,
@@ -60,14 +63,18 @@ def space(
 
     def command() -> Answer:
         from automcu.cli.accuracies import EMBEDDED_PRIOR, named_table
+        from automcu.errors import WrongInputError
         from automcu.space import Skeleton
 
+        if weights not in ("8", "ternary"):
+            raise WrongInputError(f"Cells have no weights of {weights!r}. Use 8 or ternary.")
         skeleton = Skeleton(
             stem_channels=stem_channels,
             cells_per_stage=cells_per_stage,
             resolution=resolution,
             input_channels=input_channels,
             classes=classes,
+            ternary=weights == "ternary",
         )
         limits = read_limits(max_latency_ms, max_ram, max_flash)
         prior = named_table(accuracy_table, accuracy_dataset)

@@ -28,7 +28,8 @@ Reals = NDArray[np.float64]
 def narrowable_layers(graph: Graph) -> tuple[str, ...]:
     """Convolutions and fully connected layers, in the graph's order, by name.
 
-    Not depthwise ones: they hold few weights and are sensitive to rounding.
+    Not depthwise ones: they hold few weights and are sensitive to rounding. Nor those whose weights
+    are ternary already.
     """
     return tuple(operator.name for operator in graph.operators if _is_narrowable(operator, graph))
 
@@ -155,7 +156,7 @@ def _least_squares(real: Reals, steps: Reals, scale: Reals) -> Reals:
 
 def _is_narrowable(operator: Operator, graph: Graph) -> bool:
     attributes = operator.attributes
-    if not isinstance(attributes, Convolution):
+    if not isinstance(attributes, Convolution) or attributes.ternary:
         return False
     in_channels = graph.tensors[operator.inputs[0]].shape[2]
     return attributes.groups == 1 or attributes.groups < in_channels

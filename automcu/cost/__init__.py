@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from automcu.cost.space_survey import survey
     from automcu.cost.survey_cache import cached_overview, cached_survey
+    from automcu.cost.transformer_survey import survey_transformers
     from automcu.cost.verdict import check
     from automcu.cost.within_ram import by_rows, compile_within
 else:
@@ -54,6 +55,7 @@ else:
             ),
             "space_survey": ("survey",),
             "survey_cache": ("cached_overview", "cached_survey"),
+            "transformer_survey": ("survey_transformers",),
             "verdict": ("check",),
             "within_ram": ("by_rows", "compile_within"),
         },
@@ -80,5 +82,6 @@ __all__ = [
     "estimate",
     "estimate_program",
     "survey",
+    "survey_transformers",
     "with_remedies",
 ]

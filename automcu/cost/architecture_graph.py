@@ -7,6 +7,7 @@ plan look at. Tests hold it against graphs imported from real exports.
 from dataclasses import replace
 
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
+from automcu.compiler.importers.layers import TERNARY_FROM
 from automcu.compiler.operators import Add, Attributes, AveragePool, Convolution, Rescale
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.shapes import output_shape
@@ -23,8 +24,9 @@ _CONVOLUTIONS = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
 class _Builder:
     """Appends operators; a tensor is named after the operator that computes it."""
 
-    def __init__(self, resolution: int, channels: int) -> None:
+    def __init__(self, resolution: int, channels: int, ternary: bool) -> None:
         image = Tensor("input", (resolution, resolution, channels), _ANY_SCALE)
+        self.ternary = ternary
         self.tensors = {image.name: image}
         self.operators: list[Operator] = []
         self.results: dict[tuple[tuple[str, ...], Attributes], str] = {}
@@ -44,7 +46,9 @@ class _Builder:
         before = size // 2
         # At odd sizes the last window of a strided layer ends on the border exactly.
         window = Window(size, size, (stride, stride), (before,) * 4)
-        return self.add(name, (source,), Convolution(window, channels))
+        weights = size * size * self.tensors[source].shape[2] * channels
+        ternary = self.ternary and source != "input" and weights >= TERNARY_FROM
+        return self.add(name, (source,), Convolution(window, channels, ternary=ternary))
 
     def relu(self, name: str, source: str) -> str:
         rectified = self.add(name, (source,), Rescale(_RELU))
@@ -72,7 +76,7 @@ def architecture_graph(architecture: Architecture) -> Graph:
         )
     cell = cell.without_dead_edges()
     skeleton = architecture.skeleton
-    builder = _Builder(skeleton.resolution, skeleton.input_channels)
+    builder = _Builder(skeleton.resolution, skeleton.input_channels, skeleton.ternary)
     widths = [stage.channels for stage in stages(skeleton)]
     features = builder.convolution("stem", "input", widths[0], 3)
     for stage, width in enumerate(widths):

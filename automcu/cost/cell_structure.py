@@ -34,7 +34,7 @@ Vector = tuple[int, ...]
 STRUCTURES_FILE = Path(__file__).parent / "cell_structures.npz"
 
 # Inputs whose memory a layer's output may take, by kind: with the DSP extension's kernels, which
-# copy rows before they use them, and with the portable ones.
+# copy rows before they use them, with the portable ones, and where all weights are ternary.
 OVERWRITES: dict[str, dict[str, tuple[int, ...]]] = {
     "dsp": {
         "conv3": (0,),
@@ -50,6 +50,15 @@ OVERWRITES: dict[str, dict[str, tuple[int, ...]]] = {
         "conv3_sum": (1,),
         "conv1": (0,),
         "conv1_sum": (0, 1),
+        "pool": (),
+        "add": (0, 1),
+        "rescale": (0,),
+    },
+    "ternary": {
+        "conv3": (),
+        "conv3_sum": (1,),
+        "conv1": (),
+        "conv1_sum": (1,),
         "pool": (),
         "add": (0, 1),
         "rescale": (0,),
@@ -83,7 +92,7 @@ def distinct_networks() -> tuple[Edges, ...]:
 
 @cache
 def cell_structures(kernels: str) -> CellStructures:
-    """The shipped table for "dsp" or "portable" kernels."""
+    """The shipped table for the kernels that `OVERWRITES` names."""
     with np.load(STRUCTURES_FILE) as file:
         return CellStructures(
             {edges: row for row, edges in enumerate(distinct_networks())},

@@ -7,20 +7,28 @@ from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.code_size import program_code_bytes, runtime_size
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.cost.records import Estimate, LayerCost, OtherKernel
+from automcu.cost.transformer_graph import transformer_graph
 from automcu.devices.profile import Device
-from automcu.space import Architecture
+from automcu.space import Architecture, Network
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 
 RAM_BYTES_PER_LAYER = 4  # the firmware keeps a cycle count for each
 
 
-def estimate(architecture: Architecture, device: Device) -> Estimate:
-    """Cost of an architecture, from the compiler's own passes on its graph without weights.
+def estimate(network: Network, device: Device) -> Estimate:
+    """Cost of a network, from the compiler's own passes on its graph without weights.
+
+    Vision transformers are costed with ternary weights, cells as their skeleton says.
 
     Raises:
         WrongInputError: the cell is not connected, or the device has no figures yet.
+        UnsupportedModelError: a transformer has too many tokens or channels for integers.
     """
-    return estimate_program(compile_graph(architecture_graph(architecture), device), device)
+    if isinstance(network, Architecture):
+        graph = architecture_graph(network)
+    else:
+        graph = transformer_graph(network)
+    return estimate_program(compile_graph(graph, device), device)
 
 
 def estimate_program(program: Program, device: Device) -> Estimate:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
+from automcu.compiler.importers.layers import TERNARY_FROM
 from automcu.compiler.kernels import Kernel, choose_kernel
 from automcu.compiler.operators import Add, Attributes, AveragePool, Convolution, Rescale
 from automcu.compiler.operators.windows import Window
@@ -13,7 +14,7 @@ from automcu.cost.cell_structure import KINDS, OVERWRITES
 from automcu.cost.code_size import LayerBytes, function_bytes, layer_bytes
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.devices.profile import Device
-from automcu.space import Skeleton, stages
+from automcu.space import Skeleton, Stage, stages
 
 _QUANTISATION = Quantisation(1.0, 0)
 _RECTIFIED = Quantisation(1.0, -128)
@@ -48,7 +49,7 @@ def stage_costs(skeleton: Skeleton, device: Device, compiler: str) -> tuple[Stag
     coefficients = latency_of(device, compiler).coefficients
     costs = []
     for stage in stages(skeleton):
-        kernels = [_kernel(kind, stage.resolution, stage.channels, device) for kind in KINDS]
+        kernels = [_kernel(kind, stage, skeleton.ternary, device) for kind in KINDS]
         size = stage.resolution**2 * stage.channels
         costs.append(
             StageCosts(
@@ -67,9 +68,9 @@ def stage_costs(skeleton: Skeleton, device: Device, compiler: str) -> tuple[Stag
     return tuple(costs)
 
 
-def _kernel(kind: str, resolution: int, channels: int, device: Device) -> Kernel:
-    shape = (resolution, resolution, channels)
-    attributes = _attributes(kind, channels)
+def _kernel(kind: str, stage: Stage, ternary: bool, device: Device) -> Kernel:
+    shape = (stage.resolution, stage.resolution, stage.channels)
+    attributes = _attributes(kind, stage.channels, ternary)
     inputs = ("a", "b") if kind.endswith("_sum") or kind == "add" else ("a",)
     result = _RECTIFIED if kind == "rescale" else _QUANTISATION
     tensors = {name: Tensor(name, shape, _QUANTISATION) for name in inputs}
@@ -78,7 +79,7 @@ def _kernel(kind: str, resolution: int, channels: int, device: Device) -> Kernel
     return choose_kernel(operator, graph, device)
 
 
-def _attributes(kind: str, channels: int) -> Attributes:
+def _attributes(kind: str, channels: int, ternary: bool) -> Attributes:
     if kind == "pool":
         return AveragePool(_SAME_3X3)
     if kind == "add":
@@ -86,7 +87,8 @@ def _attributes(kind: str, channels: int) -> Attributes:
     if kind == "rescale":
         return Rescale()
     window = _SAME_3X3 if kind.startswith("conv3") else Window(1, 1)
-    convolution = Convolution(window, channels)
+    weights = window.height * window.width * channels**2
+    convolution = Convolution(window, channels, ternary=ternary and weights >= TERNARY_FROM)
     return replace(convolution, sum_scale=1.0) if kind.endswith("_sum") else convolution
 
 
@@ -96,8 +98,15 @@ def _family(kernels: list[Kernel]) -> str:
     for family, overwrites in OVERWRITES.items():
         if rights == overwrites:
             return family
-    # Mixed kernels (a width that the special ones do not take): the cautious table.
-    return "portable"
+    # Mixed kernels (a width that the special ones do not take): a table that allows no more.
+    return next(
+        (
+            family
+            for family, overwrites in OVERWRITES.items()
+            if all(set(overwrites[kind]) <= set(rights[kind]) for kind in KINDS)
+        ),
+        "portable",
+    )
 
 
 def _aligned(size: int) -> int:

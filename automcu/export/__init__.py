@@ -5,6 +5,7 @@ from automcu.export.float_islands import float_islands
 from automcu.export.float_onnx import export_onnx
 from automcu.export.quantise import quantise_onnx
 from automcu.export.quantise_own import OwnModel, quantise_own, read_own
+from automcu.export.ternary_convolutions import write_ternary_weights
 from automcu.export.transformer_onnx import export_transformer
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "quantise_onnx",
     "quantise_own",
     "read_own",
+    "write_ternary_weights",
 ]

@@ -1,7 +1,9 @@
 """From a ternary vision transformer to a quantised ONNX file.
 
-Weights are int8 of -1, 0 and 1 with their scales: INT2 would say the same, but onnxruntime 1.31
-turns DequantizeLinear of INT2 before a MatMul into an integer product that it cannot run.
+Weights are INT2 with their scales. Two things are written so that onnxruntime 1.31 runs the file as
+it is: a reshape to the same shape stands between weights and product, as it would otherwise turn
+both into an integer product, which it has for eight bits only; and biases of products have three
+axes, as a matrix product with a plain bias after it becomes a Gemm whose types do not agree.
 """
 
 from collections.abc import Sequence
@@ -20,8 +22,8 @@ from automcu.models.ternary import integers_and_scales
 from automcu.models.vision_transformer import Block, VisionTransformer
 from automcu.records import write_atomically
 
-_OPSET = 23  # the first with Attention
-_IR_VERSION = 11
+_OPSET = 25  # the first with INT2
+_IR_VERSION = 13
 _STEPS = 255
 _SMALLEST_RANGE = 1e-4
 _Ranges = dict[str, tuple[float, float]]
@@ -36,10 +38,12 @@ def export_transformer(
     `input` float32 [1, channels, height, width] and returns `logits` [1, classes].
 
     Raises:
-        WrongInputError: the network is not ternary.
+        WrongInputError: the network is not ternary, or has a class token.
     """
-    if not network.ternary:
-        raise WrongInputError("Only ternary transformers can be exported. Train a ternary one.")
+    if not network.ternary or network.class_token is not None:
+        raise WrongInputError(
+            "Only ternary transformers without a class token can be exported. Train such a one."
+        )
     writer = _Writer(_ranges(network, calibration_inputs_nhwc))
     _write_network(network, writer)
     write_atomically(path, writer.model(network).SerializeToString())
@@ -71,6 +75,13 @@ class _Writer:
         self._constants.append(numpy_helper.from_array(np.asarray(values), name))
         return name
 
+    def two_bits(self, name: str, values: NDArray[np.int8]) -> str:
+        """Store an array of -2 to 1 as INT2."""
+        self._constants.append(
+            helper.make_tensor(name, TensorProto.INT2, values.shape, values.reshape(-1).tolist())
+        )
+        return name
+
     def node(self, kind: str, inputs: Sequence[str], name: str, **settings: object) -> str:
         """Append a node with one result, which is called like it."""
         self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **settings))
@@ -97,22 +108,26 @@ class _Writer:
         return self.node("DequantizeLinear", [result, *constants], f"{name}.int8")
 
     def weights(self, layer: nn.Module, name: str, transposed: bool) -> str:
-        """Ternary weights as int8 with their scales."""
+        """Ternary weights as INT2 with their scales."""
         integers, scales = (part.numpy() for part in integers_and_scales(layer))
         values = integers.astype(np.int8)
         scale = scales.reshape(-1) if scales.size > 1 else scales.reshape(())
+        values = values.T if transposed else values
         inputs = [
-            self.constant(f"{name}.integers", values.T.copy() if transposed else values),
+            self.two_bits(f"{name}.integers", values),
             self.constant(f"{name}.weight_scale", scale.astype(np.float32)),
-            self.constant(f"{name}.weight_zero_point", np.zeros_like(scale, np.int8)),
+            self.two_bits(f"{name}.weight_zero_point", np.zeros_like(scale, np.int8)),
         ]
-        return self.node("DequantizeLinear", inputs, f"{name}.weight", axis=0)
+        real = self.node("DequantizeLinear", inputs, f"{name}.real", axis=0)
+        sizes = self.constant(f"{name}.weight_sizes", np.array(values.shape, np.int64))
+        return self.node("Reshape", [real, sizes], f"{name}.weight")
 
-    def linear(self, layer: nn.Module, source: str, name: str) -> str:
-        """A product and its bias."""
+    def linear(self, layer: nn.Module, source: str, name: str, axes: int = 3) -> str:
+        """A product of so many axes and its bias."""
         weight = self.weights(layer, name, transposed=True)
         product = self.node("MatMul", [source, weight], f"{name}.product")
-        bias = self.constant(f"{name}.bias", _array(layer.get_parameter("bias")))
+        values = _array(layer.get_parameter("bias"))
+        bias = self.constant(f"{name}.bias", values.reshape((1,) * (axes - 1) + (-1,)))
         return self.quantised(self.node("Add", [product, bias], name), name)
 
     def norm(self, layer: nn.Module, source: str, name: str) -> str:
@@ -169,7 +184,7 @@ def _write_network(network: VisionTransformer, writer: _Writer) -> None:
     result = writer.norm(network.norm, tokens, "norm")
     axes = writer.constant("mean.axes", np.array([1], np.int64))
     result = writer.node("ReduceMean", [result, axes], "mean", keepdims=0)
-    writer.linear(network.head, writer.quantised(result, "mean"), "logits")
+    writer.linear(network.head, writer.quantised(result, "mean"), "logits", axes=2)
 
 
 def _write_block(block: Block, tokens: str, name: str, writer: _Writer) -> str:

@@ -2,7 +2,13 @@
 
 from automcu.models.expected_synflow import expected_synflow
 from automcu.models.nas_bench_201 import build_benchmark_network, build_network
-from automcu.models.vision_transformer import VisionTransformer, build_vision_transformer
+from automcu.models.ternary import with_ternary_values
+from automcu.models.timm_weights import read_timm_weights, transformer_from_timm
+from automcu.models.vision_transformer import (
+    VisionTransformer,
+    build_vision_transformer,
+    without_class_token,
+)
 from automcu.models.zero_cost import ZeroCostScore, mean_ranks, zero_cost_scores
 
 __all__ = [
@@ -13,5 +19,9 @@ __all__ = [
     "build_vision_transformer",
     "expected_synflow",
     "mean_ranks",
+    "read_timm_weights",
+    "transformer_from_timm",
+    "with_ternary_values",
+    "without_class_token",
     "zero_cost_scores",
 ]

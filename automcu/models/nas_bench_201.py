@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from automcu.errors import WrongInputError
+from automcu.models.ternary import TernaryConv2d
 from automcu.space import Architecture, Cell, Operation, stages
 from automcu.space.cell import EDGES, INPUT_NODE, OUTPUT_NODE
 
@@ -38,7 +39,10 @@ class _Edge:
 def build_network(architecture: Architecture) -> nn.Module:
     """Build the network with the cell's live edges only, randomly initialised by torch's generator.
 
-    Takes float32 [n, input_channels, resolution, resolution], returns logits [n, classes].
+    Takes float32 [n, input_channels, resolution, resolution], returns logits [n, classes]. With a
+    ternary skeleton, all convolutions but the stem have weights of -1, 0 and 1 times a scale for
+    each channel; the stem and the classifier, which are small and sensitive, stay real. It has the
+    same parameters as the network that is not ternary.
 
     Raises:
         WrongInputError: the cell cannot be parsed, or no path leads from its input to its output.
@@ -69,17 +73,20 @@ class Network(nn.Module):
     def __init__(self, architecture: Architecture, cell: Cell) -> None:
         super().__init__()
         skeleton = architecture.skeleton
+        convolution = TernaryConv2d if skeleton.ternary else nn.Conv2d
         widths = [stage.channels for stage in stages(skeleton)]
         self.stem = nn.Sequential(
             nn.Conv2d(skeleton.input_channels, widths[0], 3, padding=1, bias=False),
             nn.BatchNorm2d(widths[0]),
         )
         self.stages = nn.ModuleList(
-            nn.Sequential(*(CellModule(cell, width) for _ in range(skeleton.cells_per_stage)))
+            nn.Sequential(
+                *(CellModule(cell, width, convolution) for _ in range(skeleton.cells_per_stage))
+            )
             for width in widths
         )
         self.reductions = nn.ModuleList(
-            ReductionBlock(before, after) for before, after in pairwise(widths)
+            ReductionBlock(before, after, convolution) for before, after in pairwise(widths)
         )
         self.last_activation = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU())
         self.pooling = nn.AdaptiveAvgPool2d(1)
@@ -101,14 +108,14 @@ class CellModule(nn.Module):
     that is read, so that all edges that read the same value share it.
     """
 
-    def __init__(self, cell: Cell, channels: int) -> None:
+    def __init__(self, cell: Cell, channels: int, convolution: type[nn.Conv2d]) -> None:
         super().__init__()
         self._incoming = _incoming_edges(cell)
         self.edges = nn.ModuleDict()
         self.rectifiers = nn.ModuleDict()
         for edges in self._incoming.values():
             for edge in edges:
-                self.edges[edge.name] = _edge_module(edge.operation, channels)
+                self.edges[edge.name] = _edge_module(edge.operation, channels, convolution)
                 if edge.rectifier is not None:
                     self.rectifiers[edge.rectifier] = nn.ReLU()
 
@@ -136,19 +143,19 @@ class ReductionBlock(nn.Module):
     agrees with the strided convolution's.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, convolution: type[nn.Conv2d]) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
             nn.ReLU(),
-            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False),
+            convolution(inputs, outputs, 3, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
             nn.ReLU(),
-            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            convolution(outputs, outputs, 3, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
         )
         self.shortcut = nn.Sequential(
             nn.AvgPool2d(2, stride=2, ceil_mode=True, count_include_pad=False),
-            nn.Conv2d(inputs, outputs, 1, bias=False),
+            convolution(inputs, outputs, 1, bias=False),
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -177,7 +184,7 @@ def _incoming_edges(cell: Cell) -> dict[int, tuple[_Edge, ...]]:
     return incoming
 
 
-def _edge_module(operation: Operation, channels: int) -> nn.Module:
+def _edge_module(operation: Operation, channels: int, convolution: type[nn.Conv2d]) -> nn.Module:
     """Return what an edge does after its source's ReLU, if it has one."""
     if operation == "skip_connect":
         return nn.Identity()
@@ -185,7 +192,7 @@ def _edge_module(operation: Operation, channels: int) -> nn.Module:
         return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
     kernel = _CONVOLUTION_KERNELS[operation]
     return nn.Sequential(
-        nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False),
+        convolution(channels, channels, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(channels),
     )
 

@@ -5,6 +5,8 @@ section 2); the float weights behind it are what is trained, with the gradient o
 (Bengio, Leonard and Courville, 2013).
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, layer_norm, linear
@@ -57,3 +59,29 @@ def integers_and_scales(layer: nn.Module) -> tuple[Tensor, Tensor]:
     weight = layer.get_parameter("weight")
     with torch.no_grad():
         return ternary_parts(weight, isinstance(layer, TernaryConv2d))
+
+
+def with_ternary_values(network: nn.Module) -> nn.Module:
+    """Return a copy whose ternary convolutions are plain ones that hold the rounded weights.
+
+    It computes the same. An exporter then sees constants, not the rounding.
+    """
+    plain = copy.deepcopy(network)
+    for parent in list(plain.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, TernaryConv2d):
+                setattr(parent, name, _plain(layer))
+    return plain
+
+
+def _plain(layer: TernaryConv2d) -> nn.Conv2d:
+    height, width = layer.kernel_size
+    plain = nn.Conv2d(
+        layer.in_channels, layer.out_channels, (height, width), bias=layer.bias is not None
+    )
+    plain.stride, plain.padding = layer.stride, layer.padding
+    with torch.no_grad():
+        plain.weight.copy_(ternary(layer.weight, per_channel=True))
+        if plain.bias is not None and layer.bias is not None:
+            plain.bias.copy_(layer.bias)
+    return plain

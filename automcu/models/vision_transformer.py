@@ -1,7 +1,8 @@
 """A small vision transformer, with real weights or all of them ternary.
 
 Blocks are those of DeiT (Touvron et al., 2021): norm, attention, sum, norm, hidden layer with
-GELU, sum. Instead of a class token the tokens' mean goes to the head.
+GELU, sum. Instead of a class token the tokens' mean goes to the head; a network with real weights,
+such as a teacher whose weights come from elsewhere, can have the token, too.
 """
 
 from collections.abc import Callable
@@ -59,16 +60,21 @@ class Block(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Images [n, channels, resolution, resolution] to logits [n, classes]."""
+    """Images [n, channels, resolution, resolution] to logits [n, classes].
 
-    def __init__(self, shape: TransformerShape, ternary: bool) -> None:
+    With a class token, `positions` holds its place first, and the head reads it alone.
+    """
+
+    def __init__(self, shape: TransformerShape, ternary: bool, class_token: bool = False) -> None:
         super().__init__()
         self.shape = shape
         self.ternary = ternary
         convolution = TernaryConv2d if ternary else nn.Conv2d
         linear, norm = (TernaryLinear, TernaryLayerNorm) if ternary else (nn.Linear, nn.LayerNorm)
         self.patches = convolution(shape.in_channels, shape.dim, shape.patch, stride=shape.patch)
-        self.positions = nn.Parameter(torch.randn(1, shape.tokens, shape.dim) * _POSITION_DEVIATION)
+        places = shape.tokens + class_token
+        self.positions = nn.Parameter(torch.randn(1, places, shape.dim) * _POSITION_DEVIATION)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, shape.dim)) if class_token else None
         self.blocks = nn.ModuleList(Block(shape, ternary) for _ in range(shape.depth))
         self.norm = norm(shape.dim, eps=_EPSILON)
         self.head = linear(shape.dim, shape.classes)
@@ -80,12 +86,32 @@ class VisionTransformer(nn.Module):
     def run(self, images: Tensor, observe: Observe) -> Tensor:
         """Logits, with `observe` seeing each step."""
         values = observe("patches", self.patches(observe("input", images)))
-        tokens = observe("tokens", values.flatten(2).transpose(1, 2) + self.positions)
+        tokens = values.flatten(2).transpose(1, 2)
+        if self.class_token is not None:
+            tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        tokens = observe("tokens", tokens + self.positions)
         for index, block in enumerate(self.blocks):
             assert isinstance(block, Block)
             tokens = block.run(tokens, f"block{index}", observe)
         values = observe("norm", self.norm(tokens))
-        return observe("logits", self.head(observe("mean", values.mean(dim=1))))
+        features = values.mean(dim=1) if self.class_token is None else values[:, 0]
+        return observe("logits", self.head(observe("mean", features)))
+
+
+def without_class_token(network: VisionTransformer) -> VisionTransformer:
+    """Return a float network with the same parameters, that averages its tokens instead.
+
+    It does not compute the same: it is where a network starts that is to be trained.
+    """
+    plain = VisionTransformer(network.shape, ternary=False)
+    state = dict(network.state_dict())
+    if state.pop("class_token", None) is not None:
+        state["positions"] = state["positions"][:, 1:]
+    plain.load_state_dict(state)
+    for layer, other in zip(plain.modules(), network.modules(), strict=True):
+        if isinstance(layer, nn.LayerNorm) and isinstance(other, nn.LayerNorm):
+            layer.eps = other.eps
+    return plain
 
 
 def build_vision_transformer(shape: TransformerShape, ternary: bool = True) -> VisionTransformer:

@@ -4,28 +4,32 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from automcu.datasets import Dataset, resized
 from automcu.errors import DoesNotFitError
-from automcu.export import export_onnx, onnx_accuracy, quantise_onnx
-from automcu.models import build_network
+from automcu.export import export_onnx, onnx_accuracy, quantise_onnx, write_ternary_weights
+from automcu.models import build_network, with_ternary_values
 from automcu.pipeline.advising import open_council, save_used
+from automcu.pipeline.candidate_files import (
+    FLOAT_MODEL,
+    INT8_MODEL,
+    TERNARY_MODEL,
+    calibration_inputs,
+)
+from automcu.pipeline.families import AnyProposal, next_of_families
 from automcu.pipeline.job import Job
 from automcu.pipeline.planning import judge
 from automcu.pipeline.records import TrainedCandidate
 from automcu.pipeline.run_folder import load_if_valid, sha256
 from automcu.pipeline.studying import next_in_run, open_study, tell
-from automcu.planner import Counts, Plan, Proposal, Review, review
-from automcu.space import count_live_macs, count_live_parameters
-from automcu.training import Recipe, TrainingResult, accuracy, recipe_for, train
+from automcu.pipeline.ternary_training import CHECKPOINT, fit, fit_ternary, teachers_recipe
+from automcu.pipeline.transformer_candidates import train_transformer
+from automcu.planner import Counts, Plan, Review, TransformerProposal, review
+from automcu.space import Architecture, count_live_macs, count_live_parameters
+from automcu.training import accuracy, recipe_for
 
-FLOAT_MODEL = "float.onnx"
-INT8_MODEL = "int8.onnx"
 _RECORD = "candidate.json"
-_CHECKPOINT = "checkpoint.pt"
-_CALIBRATION_INPUTS = 512
 # Should a check or a training fail.
 _SPARE_ATTEMPTS = 10
 
@@ -42,13 +46,16 @@ def train_candidates(job: Job, plan: Plan, dataset: Dataset) -> tuple[TrainedCan
     study, council = open_study(job), open_council(job, plan)
     counts = Counts()
     trained: list[TrainedCandidate] = []
+    tried: list[AnyProposal] = []
     for rank in range(1, job.settings.budget + _SPARE_ATTEMPTS + 1):
         if len(trained) == job.settings.budget:
             break
-        proposal = next_in_run(job, plan, study, rank, council)
+        next_cell = partial(next_in_run, job, plan, study, rank, council)
+        proposal = next_of_families(plan, rank, tried, trained, next_cell)
         used = save_used(job, council)
         if proposal is None:
             break
+        tried.append(proposal)
         reviewed = review(
             proposal.architecture,
             input_channels=dataset.input_shape[2],
@@ -81,7 +88,7 @@ def _counted(counts: Counts, reviewed: Review) -> Counts:
 
 
 def _candidate(
-    job: Job, proposal: Proposal, reviewed: Review, dataset: Dataset
+    job: Job, proposal: AnyProposal, reviewed: Review, dataset: Dataset
 ) -> TrainedCandidate:
     """Return the trained candidate, from its record if that and its model are still there."""
     folder = job.folder
@@ -98,29 +105,41 @@ def _candidate(
         rank=proposal.rank,
         float_accuracy=candidate.float_accuracy,
         int8_accuracy=candidate.int8_accuracy,
-        seconds=candidate.training.seconds,
+        seconds=candidate.training_seconds,
     )
     return candidate
 
 
 def _train(
-    job: Job, home: Path, proposal: Proposal, reviewed: Review, dataset: Dataset
+    job: Job, home: Path, proposal: AnyProposal, reviewed: Review, dataset: Dataset
 ) -> TrainedCandidate:
+    if isinstance(proposal, TransformerProposal):
+        return train_transformer(job, home, proposal, reviewed, dataset)
     architecture = proposal.architecture
     data = resized(dataset, architecture.skeleton.resolution)
     recipe = recipe_for(data, job.settings.training_seconds)
+    is_ternary = architecture.skeleton.ternary
+    first = teachers_recipe(recipe) if is_ternary else recipe
     torch.manual_seed(job.settings.seed)
-    network = build_network(architecture)
+    network = build_network(_with_ternary(architecture, False))
     home.mkdir(parents=True, exist_ok=True)
-    training = _fit(job, network, data, recipe, home / _CHECKPOINT)
+    training = fit(job, network, data, first, home / CHECKPOINT, "float, " if is_ternary else "")
     training.save(home / "training.json")
     export_onnx(network, data.input_shape, home / FLOAT_MODEL)
-    quantise_onnx(home / FLOAT_MODEL, _calibration_inputs(data), home / INT8_MODEL)
+    deployed, ternary, unquantised = network, None, home / FLOAT_MODEL
+    if is_ternary:
+        deployed, unquantised = build_network(architecture), home / TERNARY_MODEL
+        ternary = fit_ternary(job, deployed, network, data, recipe, home)
+        export_onnx(with_ternary_values(deployed), data.input_shape, unquantised)
+    quantise_onnx(unquantised, calibration_inputs(data), home / INT8_MODEL)
+    if is_ternary:
+        write_ternary_weights(home / INT8_MODEL)
     return TrainedCandidate(
         proposal=proposal,
         review=reviewed,
-        recipe=recipe,
+        recipe=first,
         training=training,
+        ternary=ternary,
         float_accuracy=accuracy(network, data.validation),
         int8_accuracy=onnx_accuracy(home / INT8_MODEL, data.validation),
         macs=count_live_macs(architecture),
@@ -129,20 +148,9 @@ def _train(
     )
 
 
-def _fit(
-    job: Job, network: torch.nn.Module, data: Dataset, recipe: Recipe, checkpoint: Path
-) -> TrainingResult:
-    def after_epoch(epoch: int, epochs: int, _: float, correct: float, left: float) -> None:
-        note = f"epoch {epoch}/{epochs}, validation {100 * correct:.1f} %"
-        job.progress.update(epoch / epochs, note, left)
-
-    return train(network, data, recipe, job.settings.seed, after_epoch, checkpoint=checkpoint)
-
-
-def _calibration_inputs(data: Dataset) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Return inputs spread evenly over the training split, so that all classes are among them."""
-    step = max(1, len(data.train.labels) // _CALIBRATION_INPUTS)
-    return data.train.inputs[::step][:_CALIBRATION_INPUTS]
+def _with_ternary(architecture: Architecture, ternary: bool) -> Architecture:
+    skeleton = architecture.skeleton.model_copy(update={"ternary": ternary})
+    return architecture.model_copy(update={"skeleton": skeleton})
 
 
 def best_first(candidates: Sequence[TrainedCandidate]) -> tuple[TrainedCandidate, ...]:

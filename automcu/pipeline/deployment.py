@@ -11,11 +11,12 @@ from automcu.compiler import Project, quantise_inputs
 from automcu.compiler.program import Program
 from automcu.datasets import Dataset, Split, resized
 from automcu.export import onnx_accuracy
-from automcu.pipeline.candidates import FLOAT_MODEL, INT8_MODEL
+from automcu.pipeline.candidate_files import FLOAT_MODEL, INT8_MODEL
 from automcu.pipeline.job import Job
 from automcu.pipeline.model_files import GOLDEN, compile_model_file, write_program
 from automcu.pipeline.records import Deployment, TrainedCandidate
 from automcu.pipeline.run_folder import load_if_valid
+from automcu.space import input_side
 from automcu.toolchains import build_project
 from automcu.toolchains.records import Build
 
@@ -78,7 +79,7 @@ def _is_whole(project: Path, deployment: Deployment) -> bool:
 def _compile(job: Job, candidate: TrainedCandidate, dataset: Dataset) -> Deployment:
     verdict = candidate.review.verdict
     assert verdict is not None, "only reviewed candidates are trained"
-    data = resized(dataset, candidate.proposal.architecture.skeleton.resolution)
+    data = resized(dataset, input_side(candidate.proposal.architecture))
     home = job.folder.candidate(candidate.proposal.rank)
     program = compile_model_file(home / INT8_MODEL, job.device)
     shown = Split(data.test.inputs[:BOARD_INPUTS], data.test.labels[:BOARD_INPUTS])

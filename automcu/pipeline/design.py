@@ -8,6 +8,7 @@ from automcu.datasets import Dataset, load_dataset
 from automcu.pipeline.advising import agents_used, tell_in_words
 from automcu.pipeline.candidates import best_first, train_candidates
 from automcu.pipeline.deployment import build, compile_candidate, measure
+from automcu.pipeline.families import how_much_fits
 from automcu.pipeline.findings import broken_limits, gather_findings
 from automcu.pipeline.job import Job, resume_job, start_job
 from automcu.pipeline.planning import make_plan
@@ -51,7 +52,7 @@ def design(
     dataset = _read_data(job)
     progress.begin("what fits")
     plan = make_plan(job, dataset)
-    progress.say(_how_much_fits(plan))
+    progress.say(how_much_fits(plan))
     candidates = train_candidates(job, plan, dataset)
     run = _deploy_best(job, plan, candidates, dataset)
     tell_in_words(job, plan, run)
@@ -69,13 +70,6 @@ def _read_data(job: Job) -> Dataset:
     for note in dataset.notes:
         job.progress.say(note)
     return dataset
-
-
-def _how_much_fits(plan: Plan) -> str:
-    return (
-        f"{plan.feasible:,} of {plan.space:,} networks fit the board and the limits "
-        f"({100 * plan.feasible / plan.space:.1f} %), found in {plan.seconds:.0f} s."
-    )
 
 
 def _deploy_best(

@@ -6,8 +6,9 @@ import automcu
 from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.devices.profile import Device
+from automcu.pipeline.families import families_of
 from automcu.pipeline.records import Deployment, TrainedCandidate
-from automcu.planner import Plan
+from automcu.planner import Plan, Proposal
 from automcu.report import (
     AccuracyFinding,
     ArenaTensor,
@@ -92,6 +93,7 @@ def _space(plan: Plan, trained: int) -> SpaceFinding:
         ),
         ruled_out=len(plan.ruled_out),
         unexplored=len(plan.unexplored),
+        families=families_of(plan),
         seconds=plan.seconds,
     )
 
@@ -101,7 +103,7 @@ def _candidate(candidate: TrainedCandidate, deployed: int) -> CandidateFinding:
     return CandidateFinding(
         rank=proposal.rank,
         architecture=proposal.architecture,
-        cell_index=proposal.cell_index,
+        cell_index=proposal.cell_index if isinstance(proposal, Proposal) else None,
         prior=proposal.prior,
         macs=candidate.macs,
         parameters=candidate.parameters,
@@ -110,7 +112,7 @@ def _candidate(candidate: TrainedCandidate, deployed: int) -> CandidateFinding:
         ram_bytes=proposal.ram_bytes,
         float_accuracy=candidate.float_accuracy,
         int8_accuracy=candidate.int8_accuracy,
-        training_seconds=candidate.training.seconds,
+        training_seconds=candidate.training_seconds,
         chosen=proposal.rank == deployed,
     )
 

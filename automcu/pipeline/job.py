@@ -30,9 +30,9 @@ def start_job(path: Path, brief: Brief, settings: Settings | None, progress: Pro
     Raises:
         WrongInputError: the folder holds something, or the brief asks for what cannot be done.
     """
-    if brief.family == "vit":
+    if brief.family != "cnn" and settings and settings.planner != "offline":
         raise WrongInputError(
-            "Only the CNN family can be designed so far. Use --family cnn, or leave it out."
+            "A language model chooses among cells only. Use --planner offline, or --family cnn."
         )
     folder = RunFolder.create(path)
     job = Job(folder, brief, settings or Settings(), find_device(brief.device), progress)

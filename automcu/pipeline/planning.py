@@ -11,6 +11,7 @@ from automcu.cost.records import Survey, Verdict
 from automcu.datasets import Dataset, resized
 from automcu.errors import ToolError
 from automcu.models import mean_ranks, zero_cost_scores
+from automcu.pipeline.families import Planned, plan_families
 from automcu.pipeline.job import Job
 from automcu.pipeline.progress import Progress
 from automcu.pipeline.records import Settings
@@ -21,6 +22,7 @@ from automcu.records import write_atomically
 from automcu.space import (
     AccuracyTable,
     Architecture,
+    Network,
     Skeleton,
     accuracy_prior,
     read_accuracy_table,
@@ -30,10 +32,10 @@ from automcu.space import (
 _PROXY_BATCH = 32
 
 
-def judge(job: Job, architecture: Architecture) -> Verdict:
-    """Say whether an architecture keeps to the board and to the brief."""
+def judge(job: Job, network: Network) -> Verdict:
+    """Say whether a network keeps to the board and to the brief."""
     return check(
-        estimate(architecture, job.device),
+        estimate(network, job.device),
         job.device,
         max_latency_ms=job.brief.max_latency_ms,
         max_ram_bytes=job.brief.max_ram_bytes,
@@ -47,31 +49,36 @@ def make_plan(job: Job, dataset: Dataset) -> Plan:
     Raises:
         DoesNotFitError: no network fits; says by how much the smallest misses.
     """
-    folder, settings = job.folder, job.settings
+    folder = job.folder
     found = load_if_valid(Plan, folder.plan)
     if found:
         folder.log("plan reused")
         return found
-    prior = _prior(dataset, settings, folder)
-    table = prior if isinstance(prior, AccuracyTable) else unknown_accuracies()
     with folder.timed("feasible space and plan"):
-        plan, surveys = search(
-            skeleton_grid(dataset.input_shape, len(dataset.class_names)),
-            prior,
-            probe=lambda cell, skeleton: judge(
-                job, Architecture(cell=str(cell), skeleton=skeleton)
-            ),
-            survey=_told(lambda skeleton: _survey(job, skeleton, table), job.progress),
-            latency_limit_ms=job.brief.max_latency_ms,
-            budget=settings.budget,
-            seed=settings.seed,
-        )
+        plan, surveys = plan_families(job, dataset, lambda: _plan_cells(job, dataset))
     for number, one in enumerate(surveys.values(), start=1):
         # Thousands of cells: on one line each file is a third smaller.
         write_atomically(folder.survey(number), one.model_dump_json().encode())
     plan.save(folder.plan)
     folder.log("planned", space=plan.space, feasible=plan.feasible, seconds=plan.seconds)
     return plan
+
+
+def _plan_cells(job: Job, dataset: Dataset) -> Planned:
+    settings = job.settings
+    prior = _prior(dataset, settings, job.folder)
+    table = prior if isinstance(prior, AccuracyTable) else unknown_accuracies()
+    ternary = {"ternary": settings.weights == "ternary"}
+    grid = skeleton_grid(dataset.input_shape, len(dataset.class_names))
+    return search(
+        [skeleton.model_copy(update=ternary) for skeleton in grid],
+        prior,
+        probe=lambda cell, skeleton: judge(job, Architecture(cell=str(cell), skeleton=skeleton)),
+        survey=_told(lambda skeleton: _survey(job, skeleton, table), job.progress),
+        latency_limit_ms=job.brief.max_latency_ms,
+        budget=settings.budget,
+        seed=settings.seed,
+    )
 
 
 def _survey(job: Job, skeleton: Skeleton, prior: AccuracyTable) -> Survey:

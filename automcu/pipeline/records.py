@@ -7,13 +7,13 @@ from automcu.brief import Brief
 from automcu.compiler import Project
 from automcu.cost.records import Estimate
 from automcu.devices.profile import Device
-from automcu.planner import Counts, Plan, Proposal, Review
+from automcu.planner import Counts, Plan, Proposal, Review, TransformerProposal
 from automcu.planner.agents import AgentTurns, ModelSettings, Usage
 from automcu.records import Record
 from automcu.report import Findings
 from automcu.space import AccuracyDataset
 from automcu.toolchains.records import Build
-from automcu.training import Recipe, TrainingResult
+from automcu.training import Recipe, TernaryRecipe, TrainingResult
 
 PlannerName = Literal["offline", "llm", "local"]
 
@@ -24,7 +24,8 @@ class Settings(Record):
     `accuracy_table` is the path of a table to use instead of the embedded one, `accuracy_dataset`
     the data set to take from NATS-Bench's files. `study` is the URL of a database to share with
     other runs of the same brief; None for one in the run folder. `model` is the language model
-    of the `llm` planner, or of `local`, where it names a file and may be left out.
+    of the `llm` planner, or of `local`, where it names a file and may be left out. `weights` are
+    those of cells; vision transformers are always ternary.
     """
 
     budget: int = 3
@@ -36,20 +37,40 @@ class Settings(Record):
     study: str | None = None
     planner: PlannerName = "offline"
     model: ModelSettings | None = None
+    weights: Literal["8", "ternary"] = "8"
+
+
+class TernaryTraining(Record):
+    """How a ternary network learned from its float teacher, in both phases."""
+
+    recipe: TernaryRecipe
+    imitation: TrainingResult
+    recovery: TrainingResult
 
 
 class TrainedCandidate(Record):
-    """A proposal after training and quantisation; accuracies are fractions on validation data."""
+    """A proposal after training and quantisation; accuracies are fractions on validation data.
 
-    proposal: Proposal
+    `recipe` and `training` are those of the float network; where the weights are `ternary`, it is
+    the teacher of the network that is deployed.
+    """
+
+    proposal: Proposal | TransformerProposal
     review: Review
     recipe: Recipe
     training: TrainingResult
+    ternary: TernaryTraining | None = None
     float_accuracy: float
     int8_accuracy: float
     macs: int
     parameters: int
     model_sha256: str
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds of all its trainings."""
+        after = (self.ternary.imitation, self.ternary.recovery) if self.ternary else ()
+        return self.training.seconds + sum(phase.seconds for phase in after)
 
 
 class Deployment(Record):

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING
 
 from automcu.cost.records import Survey
 from automcu.errors import WrongInputError
+from automcu.pipeline.families import AnyProposal
 from automcu.pipeline.job import Job
 from automcu.pipeline.run_folder import load_if_valid
-from automcu.planner import Observation, Plan, Proposal, Study, next_proposal
+from automcu.planner import (
+    Observation,
+    Plan,
+    Proposal,
+    Study,
+    TransformerProposal,
+    next_proposal,
+)
 from automcu.space import Skeleton
 
 if TYPE_CHECKING:
@@ -26,6 +34,8 @@ def study_name(job: Job) -> str:
     """Name the study after what it is for: runs of the same brief, and no others, share it."""
     brief = job.brief.model_dump_json(exclude={"text"})
     shared = f"{brief} {job.settings.training_seconds} {job.device.model_dump_json()}"
+    if job.settings.weights != "8":
+        shared += job.settings.weights
     digest = hashlib.sha256(shared.encode()).hexdigest()[:8]
     return f"{Path(job.brief.dataset).stem}-{job.device.id}-{digest}"
 
@@ -61,8 +71,13 @@ def next_in_run(
     return claim.proposal
 
 
-def tell(job: Job, study: Study, proposal: Proposal, accuracy_percent: float | None) -> None:
-    """Tell the study what came of a proposal; None where it could not be trained."""
+def tell(job: Job, study: Study, proposal: AnyProposal, accuracy_percent: float | None) -> None:
+    """Tell the study what came of a proposal; None where it could not be trained.
+
+    A study holds cells: what comes of transformers is in the run alone.
+    """
+    if isinstance(proposal, TransformerProposal):
+        return
     claim = study.claim_of(proposal.rank)
     if claim is None:
         job.folder.log("claim lost", rank=proposal.rank)

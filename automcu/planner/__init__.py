@@ -11,6 +11,11 @@ from automcu.planner.records import Observation, Plan, Proposal, SkeletonSurvey
 from automcu.planner.review import Review, review
 from automcu.planner.scouting import Scouting, scout
 from automcu.planner.study import Claim, Study, StudySummary, list_studies
+from automcu.planner.transformers import (
+    TransformerPlan,
+    TransformerProposal,
+    plan_transformers,
+)
 
 __all__ = [
     "ASSUMED_LATENCY_MS",
@@ -25,11 +30,14 @@ __all__ = [
     "SkeletonSurvey",
     "Study",
     "StudySummary",
+    "TransformerPlan",
+    "TransformerProposal",
     "list_studies",
     "merit",
     "next_cell",
     "next_proposal",
     "plan",
+    "plan_transformers",
     "resolutions",
     "review",
     "scout",

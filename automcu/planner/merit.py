@@ -3,6 +3,7 @@
 import math
 
 from automcu.cost.records import FeasibleCell
+from automcu.cost.transformer_survey import FeasibleTransformer
 
 # Where the brief sets no latency limit, capacity counts up to this: an answer in a tenth of a
 # second feels immediate (Nielsen, Usability Engineering, 1993, section 5.5).
@@ -15,7 +16,7 @@ _LOG_ERROR_PER_DOUBLING = -math.log(0.85)
 _UNKNOWN_PRIOR_PERCENT = 88.0
 
 
-def merit(cell: FeasibleCell, latency_limit_ms: float | None) -> float:
+def merit(cell: FeasibleCell | FeasibleTransformer, latency_limit_ms: float | None) -> float:
     """Return minus the logarithm of the error that the network promises; higher is better.
 
     The cell's known error is scaled by the network's work, as a share of what the limit allows.

@@ -163,14 +163,15 @@ def _lightest(grid: Sequence[Skeleton]) -> Skeleton:
 
 def _smallest_miss(survey: Survey) -> str:
     """Say which limits even the smallest network breaks, and by how much."""
-    misses = " and ".join(_miss(limit) for limit in survey.smallest.limits)
+    misses = " and ".join(miss(limit) for limit in survey.smallest.limits)
     return (
         f"No network fits {survey.device}: the smallest one misses {misses}. "
         "Raise that limit or choose a larger board."
     )
 
 
-def _miss(limit: Limit) -> str:
+def miss(limit: Limit) -> str:
+    """Say by how much a network misses a limit."""
     over = limit.needed - limit.available
     if limit.limit == "latency":
         return (

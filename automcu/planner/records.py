@@ -1,5 +1,6 @@
 """What the planner decided, and on which grounds."""
 
+from automcu.planner.transformers import TransformerPlan
 from automcu.records import Record
 from automcu.space import Architecture, Skeleton
 
@@ -45,7 +46,8 @@ class Plan(Record):
 
     `space` counts the networks that were judged (cells x skeletons) and `feasible` those that
     fit: all of `surveyed`, and all of `ruled_out`, of whose skeletons not even the lightest
-    network fits. `unexplored` skeletons fit too, but promise less than the surveyed ones.
+    network fits. `unexplored` skeletons fit too, but promise less than the surveyed ones. With
+    `transformers`, both counts hold theirs as well.
     """
 
     seed: int
@@ -57,4 +59,5 @@ class Plan(Record):
     space: int
     feasible: int
     proposals: tuple[Proposal, ...]
+    transformers: TransformerPlan | None = None
     seconds: float

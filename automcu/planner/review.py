@@ -6,7 +6,8 @@ from typing import Literal
 from automcu.cost.records import Verdict
 from automcu.errors import WrongInputError
 from automcu.records import Record
-from automcu.space import Architecture, Cell
+from automcu.space import Architecture, Cell, Network, class_count
+from automcu.space import input_channels as channels_of
 
 Gate = Literal["schema_valid", "shape_valid", "feasible"]
 
@@ -25,24 +26,25 @@ class Review(Record):
 
 
 def review(
-    architecture: Architecture,
+    architecture: Network,
     *,
     input_channels: int,
     classes: int,
-    judge: Callable[[Architecture], Verdict],
+    judge: Callable[[Network], Verdict],
 ) -> Review:
     """Check a proposal again, independently of the survey that it came from."""
-    try:
-        cell = Cell.parse(architecture.cell)
-    except WrongInputError as error:
-        return Review(passed=(), reason=str(error), verdict=None)
-    skeleton = architecture.skeleton
-    if not cell.is_connected:
-        return _stopped(("schema_valid",), "its output does not depend on its input")
-    if (skeleton.input_channels, skeleton.classes) != (input_channels, classes):
+    if isinstance(architecture, Architecture):
+        try:
+            cell = Cell.parse(architecture.cell)
+        except WrongInputError as error:
+            return Review(passed=(), reason=str(error), verdict=None)
+        if not cell.is_connected:
+            return _stopped(("schema_valid",), "its output does not depend on its input")
+    takes, tells = channels_of(architecture), class_count(architecture)
+    if (takes, tells) != (input_channels, classes):
         return _stopped(
             ("schema_valid",),
-            f"it takes {skeleton.input_channels} channels and tells {skeleton.classes} classes "
+            f"it takes {takes} channels and tells {tells} classes "
             f"apart, the data have {input_channels} and {classes}",
         )
     verdict = judge(architecture)

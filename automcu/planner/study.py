@@ -142,7 +142,7 @@ class Study:
     def _begin(self, proposal: Proposal) -> int:
         self._sampler.parameters = {
             "cell": proposal.cell_index,
-            **proposal.architecture.skeleton.model_dump(),
+            **proposal.architecture.skeleton.model_dump(exclude={"ternary"}),
         }
         trial = self._study.ask(_DISTRIBUTIONS)
         trial.set_user_attr(_RUN, self._run)
@@ -267,7 +267,14 @@ def _claimed(trial: FrozenTrial) -> Claim:
 
 def _observed(trial: FrozenTrial) -> Observation:
     return Observation(
-        skeleton=Skeleton(**{name: trial.params[name] for name in Skeleton.model_fields}),
+        skeleton=_skeleton(trial),
         cell_index=trial.params["cell"],
         accuracy_percent=trial.value if trial.state == TrialState.COMPLETE else None,
     )
+
+
+def _skeleton(trial: FrozenTrial) -> Skeleton:
+    """A trial is written parameters first; those of a study agree in whether they are ternary."""
+    if _PROPOSAL in trial.user_attrs:
+        return _claimed(trial).proposal.architecture.skeleton
+    return Skeleton(**{name: trial.params[name] for name in _DISTRIBUTIONS if name != "cell"})

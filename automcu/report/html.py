@@ -38,8 +38,8 @@ def render_html(findings: Findings) -> str:
         modelled_milliseconds=wording.modelled_milliseconds,
         percent=wording.percent,
         duration=wording.duration,
-        skeleton_name=wording.skeleton_name,
-        cell_name=wording.cell_name,
+        network_name=wording.network_name,
+        frame_name=wording.frame_name,
     )
     return environment.get_template("report.html.jinja").render(
         findings=findings,

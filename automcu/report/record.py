@@ -1,11 +1,13 @@
 """What a report shows: the findings of one run, gathered from its records."""
 
+from pydantic import Field
+
 from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.cost.records import Estimate
 from automcu.devices.profile import Device
 from automcu.records import Record
-from automcu.space import Architecture, Skeleton
+from automcu.space import Network, Skeleton
 from automcu.toolchains.records import Build
 
 
@@ -18,7 +20,10 @@ class SkeletonFinding(Record):
 
 
 class SpaceFinding(Record):
-    """The funnel from the space to the trained networks; see `Plan` for what the counts mean."""
+    """The funnel from the space to the trained networks; see `Plan` for what the counts mean.
+
+    `families` holds, for "cnn" and "vit", how many networks were judged and how many fit.
+    """
 
     space: int
     feasible: int
@@ -27,6 +32,7 @@ class SpaceFinding(Record):
     surveyed: tuple[SkeletonFinding, ...]
     ruled_out: int
     unexplored: int
+    families: dict[str, tuple[int, int]] = Field(default_factory=dict)
     seconds: float
 
 
@@ -34,8 +40,8 @@ class CandidateFinding(Record):
     """One trained network. Accuracies are fractions on the validation split; cost is modelled."""
 
     rank: int
-    architecture: Architecture
-    cell_index: int
+    architecture: Network
+    cell_index: int | None
     prior: float | None
     macs: int
     parameters: int

@@ -9,13 +9,13 @@ from rich.table import Table
 from automcu.report.record import CandidateFinding, Findings
 from automcu.report.wording import (
     board_name,
-    cell_name,
     error_bar,
+    frame_name,
     kilobytes,
     latency_word,
     milliseconds,
+    network_name,
     percent,
-    skeleton_name,
 )
 
 
@@ -35,7 +35,10 @@ def summary(findings: Findings) -> RenderableType:
 
 
 def _candidates(findings: Findings) -> Table:
-    space, off = findings.space, error_bar(findings.estimate.latency_percent)
+    space = findings.space
+    # The deployed network's bar; one of the other family has another, or none.
+    percent_off = findings.estimate.latency_percent if len(space.families) < 2 else None
+    off = error_bar(percent_off)
     table = Table(
         title=f"{space.feasible:,} of {space.space:,} networks fit; {space.trained} were trained\n"
         f"(accuracy in % on validation data, cost modelled{off and f', ms{off}'})",
@@ -44,8 +47,8 @@ def _candidates(findings: Findings) -> Table:
         padding=(0, 1),
     )
     table.add_column("", no_wrap=True)
-    table.add_column("cell")
-    table.add_column("skeleton", no_wrap=True)
+    table.add_column("cell" if set(space.families) <= {"cnn"} else "network")
+    table.add_column("skeleton" if set(space.families) <= {"cnn"} else "around it", no_wrap=True)
     for heading in ("prior", "float", "int8", "ms", "flash KB", "RAM KB"):
         table.add_column(heading, justify="right", no_wrap=True)
     for candidate in findings.candidates:
@@ -56,8 +59,8 @@ def _candidates(findings: Findings) -> Table:
 def _candidate_cells(candidate: CandidateFinding) -> tuple[str, ...]:
     return (
         "►" if candidate.chosen else "",
-        cell_name(candidate.architecture.cell),
-        skeleton_name(candidate.architecture.skeleton),
+        network_name(candidate.architecture),
+        frame_name(candidate.architecture),
         "–" if candidate.prior is None else f"{candidate.prior:.1f}",
         f"{100 * candidate.float_accuracy:.2f}",
         f"{100 * candidate.int8_accuracy:.2f}",

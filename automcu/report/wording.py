@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from automcu.space import Cell, Skeleton
+from automcu.space import Architecture, Cell, Network, Skeleton, TransformerShape
 
 if TYPE_CHECKING:
     from automcu.report.record import Findings
@@ -49,11 +49,29 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def network_name(network: Network) -> str:
+    """Write a cell's operations, or a vision transformer's width, depth, heads and MLP ratio."""
+    if isinstance(network, Architecture):
+        return cell_name(network.cell)
+    return (
+        f"ViT {network.dim} wide, {network.depth} deep, {network.heads} h, MLP×{network.mlp_ratio}"
+    )
+
+
+def frame_name(network: Network) -> str:
+    """Write what is around a cell, or how a vision transformer cuts its images."""
+    if isinstance(network, TransformerShape):
+        size = f"{network.resolution}×{network.resolution}×{network.in_channels}"
+        return f"P{network.patch} {size} ternary"
+    return skeleton_name(network.skeleton)
+
+
 def skeleton_name(skeleton: Skeleton) -> str:
     """Write a skeleton in a few characters: width, cells per stage, input."""
     return (
         f"C{skeleton.stem_channels} N{skeleton.cells_per_stage} "
         f"{skeleton.resolution}×{skeleton.resolution}×{skeleton.input_channels}"
+        + (" ternary" if skeleton.ternary else "")
     )
 
 

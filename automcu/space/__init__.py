@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     )
     from automcu.space.isomorphism import canonical_form, isomorphism_classes
     from automcu.space.nats_bench import ACCURACY_DATASETS, AccuracyDataset
-    from automcu.space.transformer_shape import TransformerShape
+    from automcu.space.network import Network, class_count, input_channels, input_side
+    from automcu.space.transformer_shape import TransformerShape, parse_transformer
+    from automcu.space.transformer_space import transformer_shapes
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -57,7 +59,9 @@ else:
                 "count_parameters",
                 "stages",
             ),
-            "transformer_shape": ("TransformerShape",),
+            "network": ("Network", "class_count", "input_channels", "input_side"),
+            "transformer_shape": ("TransformerShape", "parse_transformer"),
+            "transformer_space": ("transformer_shapes",),
             "nats_bench": ("ACCURACY_DATASETS", "AccuracyDataset"),
             "isomorphism": (
                 "canonical_form",
@@ -76,6 +80,7 @@ __all__ = [
     "AccuracyTable",
     "Architecture",
     "Cell",
+    "Network",
     "Operation",
     "Skeleton",
     "Stage",
@@ -83,12 +88,17 @@ __all__ = [
     "accuracy_prior",
     "all_cells",
     "canonical_form",
+    "class_count",
     "count_live_macs",
     "count_live_parameters",
     "count_macs",
     "count_parameters",
+    "input_channels",
+    "input_side",
     "isomorphism_classes",
+    "parse_transformer",
     "read_accuracy_table",
     "stages",
+    "transformer_shapes",
     "unknown_accuracies",
 ]

@@ -9,7 +9,8 @@ class Skeleton(Record):
     """The outer network: a stem, three stages of cells joined by residual reduction blocks, a head.
 
     NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2.1) uses 16 stem channels, 5 cells a stage,
-    32x32x3 inputs and 10 classes. Channels double and resolution halves at each reduction.
+    32x32x3 inputs and 10 classes. Channels double and resolution halves at each reduction. With
+    `ternary`, the weights of all convolutions but the stem are -1, 0 or 1 times a scale.
     """
 
     stem_channels: PositiveInt = 16
@@ -17,6 +18,7 @@ class Skeleton(Record):
     resolution: PositiveInt = 32
     input_channels: PositiveInt = 3
     classes: PositiveInt = 10
+    ternary: bool = False
 
 
 class Architecture(Record):

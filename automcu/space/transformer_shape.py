@@ -1,8 +1,13 @@
 """The shape of a vision transformer: patches, width, depth and heads."""
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from automcu.errors import WrongInputError
 from automcu.records import Record
+
+PREFIX = "vit:"
+_NAMED = ("patch", "dim", "depth", "heads", "mlp_ratio")
+_EXAMPLE = "vit:patch=4,dim=64,depth=4,heads=4,mlp_ratio=2"
 
 
 class TransformerShape(Record):
@@ -34,3 +39,31 @@ class TransformerShape(Record):
     def tokens(self) -> int:
         """Patches of an image."""
         return (self.resolution // self.patch) ** 2
+
+
+def parse_transformer(
+    text: str, resolution: int, in_channels: int, classes: int
+) -> TransformerShape:
+    """Read a shape written like `vit:patch=4,dim=64,depth=4,heads=4,mlp_ratio=2`.
+
+    Raises:
+        WrongInputError: it is not written so, or no network has that shape.
+    """
+    settings: dict[str, int] = {}
+    for part in filter(None, text.removeprefix(PREFIX).split(",")):
+        name, _, value = part.strip().partition("=")
+        if name not in _NAMED or not value.isdigit():
+            raise WrongInputError(f"{part!r} says nothing of a transformer. Write {_EXAMPLE}.")
+        settings[name] = int(value)
+    try:
+        return TransformerShape(
+            resolution=resolution, in_channels=in_channels, classes=classes, **settings
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise WrongInputError(
+            f"{text} is no shape of a transformer: {where}{where and ': '}{reason}. "
+            "Choose patches that divide the image and heads that divide dim."
+        ) from None

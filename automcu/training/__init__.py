@@ -9,9 +9,9 @@ from automcu.training.distillation import (
 from automcu.training.evaluation import accuracy
 from automcu.training.loop import Progress, train
 from automcu.training.objective import Objective
-from automcu.training.recipe import Recipe, recipe_for
+from automcu.training.recipe import Recipe, recipe_for, transformer_recipe_for
 from automcu.training.result import EpochResult, TrainingResult
-from automcu.training.ternary import TernaryRecipe, train_ternary
+from automcu.training.ternary import TernaryRecipe, ternary_recipe_for, train_ternary
 
 __all__ = [
     "EpochResult",
@@ -26,6 +26,8 @@ __all__ = [
     "accuracy",
     "distillation_objective",
     "recipe_for",
+    "ternary_recipe_for",
     "train",
     "train_ternary",
+    "transformer_recipe_for",
 ]

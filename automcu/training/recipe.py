@@ -58,6 +58,17 @@ class Recipe(Record):
         return Augmentation(self.shift_pixels, self.rotation_degrees, self.zoom, self.flip)
 
 
+TRANSFORMER_RATE = 2e-3
+"""Five times below that of convolutional networks: attention without normalised weights diverges
+or stalls at theirs."""
+
+
+def transformer_recipe_for(dataset: Dataset, time_budget: float | None = None) -> Recipe:
+    """Return the default recipe for a vision transformer of a few hundred thousand parameters."""
+    recipe = recipe_for(dataset, time_budget)
+    return recipe.model_copy(update={"learning_rate": TRANSFORMER_RATE})
+
+
 def recipe_for(dataset: Dataset, time_budget: float | None = None) -> Recipe:
     """Return the default recipe for a data set: length and augmentation follow from its size."""
     images = len(dataset.train.labels)

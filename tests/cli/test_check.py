@@ -47,3 +47,33 @@ def test_a_model_file_that_is_too_large_brings_fewer_bits_which_then_fit() -> No
     narrow = CliRunner().invoke(app, [*arguments, "--weights", "4", "--json"])
     assert narrow.exit_code == 0
     assert json.loads(narrow.stdout)["flash_bytes"] == remedies[0]["flash_bytes"]
+
+
+def test_a_transformer_is_checked_by_its_shape_alone() -> None:
+    shape = "vit:patch=4,dim=32,depth=1,heads=2,mlp_ratio=2"
+    arguments = ("check", shape, "--device", "nucleo-l4r5zi", "--resolution", "16", "--json")
+    result = CliRunner().invoke(app, arguments)
+    document = json.loads(result.stdout)
+    assert result.exit_code == 0 and document["fits"]
+    operators = [layer["op"] for layer in document["layers"]]
+    assert sum(one.startswith("attention") for one in operators) == 1
+    assert sum(one.startswith("ternary") for one in operators) == 6
+    tight = CliRunner().invoke(app, [*arguments, "--max-flash", "1 KB"])
+    assert tight.exit_code == 1
+    assert json.loads(tight.stdout)["limits"][0]["limit"] == "flash"
+
+
+def test_an_impossible_transformer_is_refused_in_a_sentence() -> None:
+    result = CliRunner().invoke(app, ["check", "vit:patch=5", "--device", "nucleo-l4r5zi"])
+    assert result.exit_code == 2
+    assert "32 pixels are no whole patches of 5" in result.stderr
+
+
+def test_a_ternary_cell_takes_less_flash() -> None:
+    arguments = ["check", CELL, "--device", "nucleo-l4r5zi", *SMALL, "--json"]
+    plain, ternary = (
+        json.loads(CliRunner().invoke(app, [*arguments, *more]).stdout)
+        for more in ((), ("--weights", "ternary"))
+    )
+    assert ternary["flash_bytes"] < plain["flash_bytes"]
+    assert ternary["macs"] == plain["macs"]

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +126,9 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_family_that_cannot_be_designed_yet_is_refused(tmp_path: Path) -> None:
-    result = run(SENTENCE, "--family", "vit", "--out", str(tmp_path / "r"), "--json")
-    assert result.exit_code == 2
-    assert "--family cnn" in json.loads(result.stdout)["error"]
+def test_weights_that_no_training_has_are_refused(tmp_path: Path) -> None:
+    result = run(SENTENCE, "--weights", "4", "--out", str(tmp_path / "run"))
+    assert result.exit_code == 2 and "automcu compile --weights" in result.stderr
 
 
 def test_an_unfinished_run_has_no_report_yet(tmp_path: Path) -> None:

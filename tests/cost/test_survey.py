@@ -22,9 +22,12 @@ SKELETONS = (
     SKELETON,
     Skeleton(stem_channels=16, cells_per_stage=2, resolution=32),
     Skeleton(stem_channels=4, cells_per_stage=3, resolution=9, input_channels=1, classes=2),
+    Skeleton(stem_channels=8, cells_per_stage=2, resolution=28, input_channels=1, ternary=True),
+    Skeleton(stem_channels=4, cells_per_stage=1, resolution=16, ternary=True),
 )
 ROUNDING_BYTES = 2
 MOST_GAPS = 2  # of 60 networks
+MOST_TERNARY_GAPS = 6  # their kernels' tables are harder to pack around
 CELLS = 15_625
 
 
@@ -115,7 +118,7 @@ def test_a_survey_agrees_with_compiling_each_network(skeleton: Skeleton, device:
         assert costs.arena_bytes[row] == pytest.approx(alone.arena_bytes, rel=0.1), cell
         assert costs.ram_bytes[row] - costs.arena_bytes[row] == alone.ram_bytes - alone.arena_bytes
         gaps += costs.arena_bytes[row] != alone.arena_bytes
-    assert gaps <= MOST_GAPS
+    assert gaps <= (MOST_TERNARY_GAPS if skeleton.ternary else MOST_GAPS)
 
 
 def test_the_smallest_network_is_judged_as_any_other(everything: Survey, device: Device) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -38,8 +39,16 @@ def model(images: np.ndarray, tmp_path: Path) -> Path:
     return path
 
 
+def test_all_weights_are_of_two_bits(model: Path) -> None:
+    file = onnx.load(model)
+    integers = [one for one in file.graph.initializer if one.name.endswith(".integers")]
+    assert len(integers) == 2 + 4 * SHAPE.depth
+    assert {one.data_type for one in integers} == {onnx.TensorProto.INT2}
+
+
+@pytest.mark.parametrize("rewriting", ["0", "1"], ids=["as it is", "without its rewriting"])
 def test_the_compiler_reads_all_weights_as_ternary_and_agrees_with_onnxruntime(
-    model: Path, images: np.ndarray
+    model: Path, images: np.ndarray, rewriting: str
 ) -> None:
     graph = optimise(import_onnx(model))
     layers = [operator.attributes for operator in graph.operators]
@@ -50,8 +59,8 @@ def test_the_compiler_reads_all_weights_as_ternary_and_agrees_with_onnxruntime(
     assert sum(isinstance(layer, LayerNorm) for layer in layers) == 2 * SHAPE.depth + 1
     assert sum(isinstance(layer, Rearrange) for layer in layers) <= 1, "nothing else moves"
 
-    options = onnxruntime.SessionOptions()  # its own rewriting of this file fails (1.31)
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_quant_qdq", rewriting)
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     pixels = np.rint(images * 255) / np.float32(255)
     expected = np.concatenate(

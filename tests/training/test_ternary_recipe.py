@@ -1,12 +1,15 @@
 """The two phases of training a ternary network."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 
 from automcu.datasets import Dataset, Split
 from automcu.models.vision_transformer import build_vision_transformer
 from automcu.space import TransformerShape
-from automcu.training import Recipe
+from automcu.training import Recipe, ternary_recipe_for
 from automcu.training.ternary import TernaryRecipe, train_ternary
 
 SHAPE = TransformerShape(resolution=8, patch=4, dim=8, depth=1, heads=2, classes=2)
@@ -38,6 +41,32 @@ def test_the_student_learns_the_teachers_answers_and_the_teacher_stays() -> None
     assert first.curve[-1].training_loss < first.curve[0].training_loss
     assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
     assert any(not torch.equal(value, before[name]) for name, value in student.state_dict().items())
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    data = Dataset(
+        "brightness",
+        *(bright_and_dark(count, seed) for seed, count in enumerate((64, 32, 32))),
+        ("dark", "bright"),
+    )
+    torch.manual_seed(0)
+    teacher = build_vision_transformer(SHAPE, ternary=False)
+    recipe = ternary_recipe_for(Recipe(epochs=3, learning_rate=2e-3, batch_size=32))
+    assert recipe.imitation.epochs == 3 and recipe.recovery.epochs == 1
+    assert recipe.recovery.learning_rate < recipe.imitation.learning_rate
+    students = [build_vision_transformer(SHAPE, ternary=True) for _ in range(2)]
+    whole = train_ternary(students[0], teacher, data, recipe, seed=1)
+
+    def stop(epoch: int, *_: float) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_ternary(students[1], teacher, data, recipe, 1, stop, checkpoints=tmp_path)
+    again = train_ternary(students[1], teacher, data, recipe, seed=1, checkpoints=tmp_path)
+    assert [len(one.curve) for one in again] == [len(one.curve) for one in whole] == [3, 1]
+    for name, value in students[0].state_dict().items():
+        assert torch.equal(value, students[1].state_dict()[name]), name
 
 
 def test_the_papers_rates_are_the_usual_ones() -> None:

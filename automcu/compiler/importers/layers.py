@@ -25,7 +25,7 @@ from automcu.errors import UnsupportedModelError
 _INT8 = np.iinfo(np.int8)
 _INT32 = np.iinfo(np.int32)
 _WEIGHT_SPAN = 255  # an int8 weight plus an offset covers so many steps
-_TERNARY_FROM = 64  # weights: a smaller layer of -1, 0 and 1 is hardly meant to be ternary
+TERNARY_FROM = 64  # weights: a smaller layer of -1, 0 and 1 is hardly meant to be ternary
 _DEAD_CHANNEL_BITS = 20  # resolution of the bias of a channel whose weights are all zero
 
 
@@ -104,7 +104,7 @@ def filled_convolution(
     """The convolution with its weights split into int8 and offsets, its bias as integers."""
     scales, integers = _bias(layer, weights, bias, source_scale)
     values, offsets = _split(layer, _without_dead_channels(weights))
-    ternary = groups == 1 and values.size >= _TERNARY_FROM and not np.any(np.abs(values) > 1)
+    ternary = groups == 1 and values.size >= TERNARY_FROM and not np.any(np.abs(values) > 1)
     return Convolution(
         window=window,
         out_channels=len(values),

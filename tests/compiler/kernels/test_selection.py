@@ -1,5 +1,8 @@
 """Which kernel an operator gets, and why."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,3 +144,22 @@ def test_the_listing_names_the_kernel_and_the_next_best() -> None:
     first, second = program.kernels["layer"].candidates[:2]
     listing = render_model(program)["model.c"]
     assert f"{first.variant}, {first.cycles} cycles (modelled; {second.variant}: " in listing
+
+
+@pytest.mark.parametrize(("weight_scale", "shifts"), [(0.4, False), (1.2, True)])
+def test_only_portable_kernels_shift_accumulators_to_the_left(
+    weight_scale: float, shifts: bool
+) -> None:
+    """Where a step of the accumulator is more than half a step of the output."""
+    operator, graph = layer((8, 8, 4), 4, Window(1, 1))
+    filled = Convolution(
+        Window(1, 1),
+        4,
+        weights=np.array([[1, -1, 0, 1]] * 4, np.int8).reshape(4, 1, 1, 4),
+        weight_scales=np.full(4, weight_scale),
+        bias=np.zeros(4, np.int32),
+    )
+    operator = replace(operator, attributes=filled)
+    graph = replace(graph, operators=(operator,))
+    found = candidates(operator, graph, find_device("stm32f407g-disc1"))
+    assert all(one.variant.startswith("portable") for one in found) == shifts
