@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from automcu.calibration.microbenchmarks import chain, depthwise_chain
+from automcu.calibration.microbenchmarks import chain, depthwise_chain, transformer_chain
 from automcu.compiler.graph import Graph
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.space import Architecture, Skeleton, all_cells
@@ -12,6 +12,7 @@ HELD_OUT = 4
 
 _SEED = 1
 _CHAINS_TO_DEPTHWISE = 4
+_CHAINS_TO_TRANSFORMER = 2
 _SQUEEZED = 4  # one in so many networks
 _SKELETONS = (
     Skeleton(stem_channels=4, cells_per_stage=1, resolution=8, input_channels=1),
@@ -33,6 +34,7 @@ def calibration_graphs(chains: int, networks: int) -> list[Graph]:
     return [
         *(chain(seed) for seed in range(chains)),
         *(depthwise_chain(seed) for seed in range(chains // _CHAINS_TO_DEPTHWISE)),
+        *(transformer_chain(seed) for seed in range(chains // _CHAINS_TO_TRANSFORMER)),
         *(architecture_graph(architecture) for architecture in architectures),
     ]
 

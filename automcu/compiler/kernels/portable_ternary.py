@@ -46,11 +46,11 @@ def portable_ternary(operator: Operator, graph: Graph) -> Kernel:
         scratch_bytes=accumulators + tables + (depth if settings["gathers"] else 0),
         overwrites=(1,) if settings["residual"] else (),
         work={
-            "lookups": pixels * groups * channels,
-            "tables": pixels * groups,
+            "ternary/lookups": pixels * groups * channels,
+            "ternary/tables": pixels * groups,
+            "ternary/passes": pixels * -(-groups // PASS),
             "outputs": pixels * channels,
-            "passes": pixels * -(-groups // PASS),
-            "gathered": pixels * depth if settings["gathers"] else 0,
+            "ternary/gathered": pixels * depth if settings["gathers"] else 0,
         },
     )
 

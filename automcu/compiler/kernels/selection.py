@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernels.armv7e_m.attention import armv7e_m_attention
 from automcu.compiler.kernels.armv7e_m.convolution import armv7e_m_convolutions
 from automcu.compiler.kernels.armv7e_m.depthwise import armv7e_m_depthwise
 from automcu.compiler.kernels.armv7e_m.elementwise import (
@@ -64,6 +65,7 @@ Choose = Callable[[Operator, Graph, Device], Kernel]
 ARMV7E_M: dict[type[Attributes], tuple[SpecialFactory, ...]] = {
     Convolution: (armv7e_m_convolutions, armv7e_m_depthwise),
     Add: (armv7e_m_add,),
+    Attention: (armv7e_m_attention,),
     AveragePool: (armv7e_m_average_pool,),
     Rescale: (armv7e_m_rescale,),
 }

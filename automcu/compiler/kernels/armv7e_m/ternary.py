@@ -72,13 +72,13 @@ def armv7e_m_ternary(operator: Operator, graph: Graph) -> tuple[Kernel, ...]:
         scratch_bytes=patch_offset + (_PIXELS * depth if settings["gathers"] else 0),
         overwrites=(1,) if residual else (),
         work={
-            "tables": blocks * groups,
-            "lookups": blocks * groups * channels,
-            "sums": blocks * channels * (whole + bool(rest)),
-            "passes": blocks * (whole + bool(rest)),
-            "moves": blocks * channels * (whole // _SECTION + 1) if wide else 0,
+            "ternary_by4/tables": blocks * groups,
+            "ternary_by4/lookups": blocks * groups * channels,
+            "ternary_by4/sums": blocks * channels * (whole + bool(rest)),
+            "ternary_by4/passes": blocks * (whole + bool(rest)),
+            "ternary_by4/moves": blocks * channels * (whole // _SECTION + 1) if wide else 0,
             "outputs": blocks * _PIXELS * channels,
-            "gathered": blocks * _PIXELS * depth if settings["gathers"] else 0,
+            "ternary/gathered": blocks * _PIXELS * depth if settings["gathers"] else 0,
         },
     )
     return (kernel,)

@@ -55,7 +55,7 @@ def _tables_function() -> Function:
     return Function(
         _TABLES,
         tuple(_tables_lines()),
-        "All 243 sums of five inputs, from the nine in which the first three are taken -1 times",
+        "All 243 sums of five inputs, four pixels at once, from the nine with three taken -1 times",
         ("uint32_t *table", "const uint32_t *starts"),
     )
 
@@ -97,7 +97,7 @@ def _add_function(groups: int, unrolled: int) -> Function:
     return Function(
         add_function_name(groups, unrolled),
         tuple(_add_lines(groups, unrolled)),
-        f"Add what {groups} bytes of weights stand for to the sums of each channel",
+        f"Add what {groups} bytes of weights stand for to each channel's sums, for four pixels",
         ("const uint8_t *weights", "const uint32_t *tables", "uint32_t *sums", "int32_t channels"),
     )
 
