@@ -36,6 +36,7 @@ from automcu.compiler.kernels.portable_transformer import (
     portable_layer_norm,
 )
 from automcu.compiler.kernels.stripes import stripes_kernel
+from automcu.compiler.kernels.ternary_lanes import ternary_lanes
 from automcu.compiler.operators import (
     Add,
     AddConstant,
@@ -107,6 +108,8 @@ def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel
     if isinstance(attributes, Convolution) and attributes.ternary:
         if "dsp" in device.isa:
             special = armv7e_m_ternary(operator, graph)
+        elif device.core == "xtensa-lx7":
+            special = (ternary_lanes(operator, graph),)
         return (*special, portable_ternary(operator, graph))
     if "dsp" in device.isa:
         special = tuple(

@@ -7,10 +7,9 @@ Technical Reference Manual, ARM 100166, 3.3.3).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import product
 
 from automcu.compiler.kernels.kernel import Kernel
-from automcu.compiler.kernels.ternary_packing import PASS
+from automcu.compiler.kernels.ternary_packing import PASS, gray_code
 
 ENTRY_BYTES = 8  # four sums of 16 bits
 ROW_BYTES = PASS * ENTRY_BYTES  # entries of one weight byte's value
@@ -70,7 +69,7 @@ def _tables_lines() -> Iterator[str]:
     yield "1:"
     yield "ldrd r2, r3, [r1], #8"
     before = (0, 0, 0)
-    for digits in _neighbours():
+    for digits in gray_code():
         for place in range(3):
             if digits[place] != before[place]:
                 operation = "sadd16" if digits[place] > before[place] else "ssub16"
@@ -84,13 +83,6 @@ def _tables_lines() -> Iterator[str]:
     yield "cmp r1, r10"
     yield "bne 1b"
     yield "pop {r4-r10, pc}"
-
-
-def _neighbours() -> Iterator[tuple[int, int, int]]:
-    """All digits of three places, each one step from that before (a reflected Gray code)."""
-    for third, second, first in product(range(3), repeat=3):
-        turned = 2 - second if third % 2 else second
-        yield (2 - first if (3 * third + second) % 2 else first), turned, third
 
 
 def _add_function(groups: int, unrolled: int) -> Function:
