@@ -1,18 +1,21 @@
 """Fit the cost model to networks run on virtual boards, and write what was fitted into the project.
 
     python -m benchmarks.fit_cost_model [--device ID] [--compiler gcc|zig]
-                                        [--quick|--layer-sizes|--check]
+                                        [--quick|--layer-sizes|--transformers|--check]
 
-Cycles per unit of work go into hw_profiles/ID.toml, code sizes into automcu/cost/code_sizes.json.
+Those of an ESP32-S3 run in Debian's qemu-system-xtensa (--device esp32-s3-devkitc-1). Cycles per
+unit of work go into hw_profiles/ID.toml, code sizes into automcu/cost/code_sizes.json.
 Part of the networks is kept out of the fit; the table shows how far off the model is on those, and
 the profile keeps the largest of these errors as its error bar. --check fits nothing: it runs those
-networks against the figures as they are and writes the error bar alone.
+networks against the figures as they are and writes the error bar alone. --transformers fits only
+what chains of transformers' layers and ternary convolutions take, and leaves all other figures.
 """
 
 import argparse
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +31,7 @@ from automcu.calibration import (
     network_errors,
     observe_all,
     observe_code,
+    transformer_graphs,
     varied_choice,
     with_figures,
 )
@@ -36,7 +40,7 @@ from automcu.cost.latency import Fit, fit, latency_of
 from automcu.devices import all_devices, find_device
 from automcu.devices.profile import Device
 from automcu.devices.write import with_latency
-from automcu.errors import WrongInputError
+from automcu.errors import DoesNotFitError, WrongInputError
 from automcu.records import write_atomically
 from automcu.resources import resource_folder
 from automcu.toolchains import Compiler, find_compiler
@@ -73,9 +77,35 @@ def observations(
 
 
 def linked_networks(device: Device, chains: int, cells: int) -> list[Observed]:
-    """What firmwares show without being run; networks with many layers of one shape among them."""
+    """What firmwares show without being run; networks with many layers of one shape among them.
+
+    Those that do not fit the device are left out.
+    """
     graphs = calibration_graphs(chains, cells)[:-HELD_OUT] + deep_graphs(DEEP_NETWORKS)
-    return [observe_code(graph, device, seed) for seed, graph in enumerate(graphs)]
+    linked = []
+    for seed, graph in enumerate(graphs):
+        with suppress(DoesNotFitError):
+            linked.append(observe_code(graph, device, seed))
+    return linked
+
+
+def fit_transformers(device: Device, kind: str) -> Row:
+    """Add figures of transformers' and ternary kernels to those that the profile has."""
+    known = latency_of(device, kind)
+    seen = observe_all(transformer_graphs(CHAINS), device, "virtual", choice=varied_choice)
+    fitted = fit([o for s in seen for o in s.cycles])
+    coefficients = {**known.coefficients, **fitted.coefficients}
+    residual = max(known.residual_percent, round(fitted.residual_percent, 1))
+    latency = known.model_copy(
+        update={"coefficients": dict(sorted(coefficients.items())), "residual_percent": residual}
+    )
+    path = resource_folder("hw_profiles") / f"{device.id}.toml"
+    write_atomically(path, with_latency(path.read_text(), latency).encode())
+    write_kernel_sizes(device, kind, seen)
+    write_layer_sizes(device, kind, seen)
+    errors = network_errors(coefficients, seen)
+    layers = sum(len(s.cycles) for s in seen)
+    return Row(device.id, kind, layers, residual, errors.worst_percent, errors.median_percent)
 
 
 def checked(device: Device, kind: str) -> Row:
@@ -135,17 +165,30 @@ def write_sizes(device: Device, compiler: str, seen: list[Observed]) -> None:
     except WrongInputError:
         known = CodeSizes(kernels={}, layers={}, runtimes={})
     core = f"{device.core}/{compiler}"
+    # Where constants are copied to RAM, those of layers count as the runtime's: the most of them.
+    of_ram = np.max if device.weights_in_ram else np.median
     runtime = RuntimeSize(
         flash_bytes=round(float(np.median([s.runtime.flash_bytes for s in seen]))),
-        ram_bytes=round(float(np.median([s.runtime.ram_bytes for s in seen]))),
+        ram_bytes=round(float(of_ram([s.runtime.ram_bytes for s in seen]))),
     )
-    shared = {f"shared/{name}": float(size) for s in seen for name, size in s.shared.items()}
-    kernels = fit_bytes([k for s in seen for k in s.kernels], True) | shared
     CodeSizes(
-        kernels={**known.kernels, core: kernels},
+        kernels={**known.kernels, core: _kernel_sizes(seen)},
         layers=known.layers,
         runtimes={**known.runtimes, f"{device.family}/{core}": runtime},
     ).save(SIZES_FILE)
+
+
+def _kernel_sizes(seen: list[Observed]) -> dict[str, float]:
+    shared = {f"shared/{name}": float(size) for s in seen for name, size in s.shared.items()}
+    return fit_bytes([k for s in seen for k in s.kernels], True) | shared
+
+
+def write_kernel_sizes(device: Device, compiler: str, seen: list[Observed]) -> None:
+    """Merge what kernels take; those that these networks do not hold stay."""
+    known = CodeSizes.load(SIZES_FILE)
+    core = f"{device.core}/{compiler}"
+    merged = {**known.kernels.get(core, {}), **_kernel_sizes(seen)}
+    known.model_copy(update={"kernels": {**known.kernels, core: merged}}).save(SIZES_FILE)
 
 
 def write_layer_sizes(device: Device, compiler: str, seen: list[Observed]) -> None:
@@ -157,6 +200,11 @@ def write_layer_sizes(device: Device, compiler: str, seen: list[Observed]) -> No
     known.model_copy(update={"layers": {**known.layers, core: merged}}).save(SIZES_FILE)
 
 
+def compilers_for(device: Device) -> tuple[str, ...]:
+    """The kinds of compilers that there are for a device's core."""
+    return ("gcc",) if device.core == "xtensa-lx7" else ("gcc", "zig")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", action="append")
@@ -165,6 +213,9 @@ def main() -> int:
     amount.add_argument("--quick", action="store_true", help="few networks; writes nothing")
     amount.add_argument(
         "--layer-sizes", action="store_true", help="those of layers only: nothing runs"
+    )
+    amount.add_argument(
+        "--transformers", action="store_true", help="only their kernels and ternary ones"
     )
     amount.add_argument("--check", action="store_true", help="fit nothing, write the error bar")
     parser.add_argument("--json", action="store_true")
@@ -176,13 +227,16 @@ def main() -> int:
     )
     rows = []
     for device in devices:
-        for kind in options.compiler or ("gcc", "zig"):
+        for kind in options.compiler or compilers_for(device):
             os.environ["AUTOMCU_COMPILER"] = kind
             compiler = find_compiler(device.core)
             print(f"{device.id}, {compiler}", file=sys.stderr)
             if options.check:
                 if any(one.compiler == kind for one in device.latency):
                     rows.append(checked(device, kind))
+                continue
+            if options.transformers:
+                rows.append(fit_transformers(device, kind))
                 continue
             if options.layer_sizes:
                 write_layer_sizes(device, kind, linked_networks(device, CHAINS, NETWORKS))

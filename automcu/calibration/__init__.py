@@ -17,6 +17,7 @@ from automcu.calibration.networks import (
     calibration_graphs,
     deep_graphs,
     random_architectures,
+    transformer_graphs,
 )
 from automcu.calibration.observe import CodeObservation, Observed, observe, observe_code
 from automcu.calibration.variety import varied_choice
@@ -39,6 +40,7 @@ __all__ = [
     "observe_code",
     "random_architectures",
     "save_to_own_profile",
+    "transformer_graphs",
     "varied_choice",
     "with_figures",
 ]

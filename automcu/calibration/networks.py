@@ -34,9 +34,14 @@ def calibration_graphs(chains: int, networks: int) -> list[Graph]:
     return [
         *(chain(seed) for seed in range(chains)),
         *(depthwise_chain(seed) for seed in range(chains // _CHAINS_TO_DEPTHWISE)),
-        *(transformer_chain(seed) for seed in range(chains // _CHAINS_TO_TRANSFORMER)),
+        *transformer_graphs(chains),
         *(architecture_graph(architecture) for architecture in architectures),
     ]
+
+
+def transformer_graphs(chains: int) -> list[Graph]:
+    """Those of the chains that hold what transformers have, and ternary convolutions."""
+    return [transformer_chain(seed) for seed in range(chains // _CHAINS_TO_TRANSFORMER)]
 
 
 def deep_graphs(networks: int) -> list[Graph]:

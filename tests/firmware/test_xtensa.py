@@ -15,11 +15,17 @@ import pytest
 from automcu.boards import flash_image
 from automcu.boards.link.framing import FrameReader, encode_frame
 from automcu.boards.xtensa import can_emulate, run_project
-from automcu.calibration.microbenchmarks import chain
+from automcu.calibration import random_architectures
+from automcu.calibration.microbenchmarks import chain, transformer_chain
 from automcu.compiler import compile_graph, write_project
+from automcu.compiler.kernels import candidates
+from automcu.cost import estimate_program
+from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.random_weights import with_random_weights
+from automcu.cost.transformer_graph import transformer_graph
 from automcu.devices import Device, find_device
 from automcu.errors import DoesNotFitError, ToolError
+from automcu.space import TransformerShape
 from automcu.toolchains import build_project, find_compiler
 from benchmarks.small_project import small_project
 
@@ -54,6 +60,54 @@ def test_networks_give_the_reference_s_bytes_as_xtensa_code(
     inputs = np.random.default_rng(seed).integers(-128, 128, (3, *shape), dtype=np.int8)
     write_project(program, device.id, tmp_path / "project", (), inputs)
     assert run_project(tmp_path / "project").differing == 0
+
+
+@needs_qemu
+@pytest.mark.parametrize("seed", [1, 3, 8])
+@pytest.mark.parametrize("place", [0, -1], ids=["special", "portable"])
+def test_transformers_and_ternary_layers_give_the_reference_s_bytes_as_xtensa_code(
+    seed: int, place: int, device: Device, tmp_path: Path
+) -> None:
+    program = compile_graph(
+        with_random_weights(transformer_chain(seed), seed),
+        device,
+        choose=lambda operator, graph, board: candidates(operator, graph, board)[place],
+    )
+    lanes = {kernel.template == "ternary_lanes.c.j2" for kernel in program.kernels.values()}
+    assert (True in lanes) == (place == 0)
+    shape = program.graph.tensors[program.graph.input].shape
+    inputs = np.random.default_rng(seed).integers(-128, 128, (2, *shape), dtype=np.int8)
+    write_project(program, device.id, tmp_path / "project", (), inputs)
+    assert run_project(tmp_path / "project").differing == 0
+
+
+@needs_qemu
+def test_cycles_are_counted_layer_by_layer_and_again_the_same(
+    device: Device, tmp_path: Path
+) -> None:
+    program = compile_graph(with_random_weights(chain(15), 15), device)
+    write_project(program, device.id, tmp_path / "project")
+    run = run_project(tmp_path / "project")
+    assert len(run.layers) == len(program.graph.operators)
+    assert all(layer.cycles > layer.instructions > 0 for layer in run.layers)
+    assert run_project(tmp_path / "project") == run
+
+
+@needs_qemu
+def test_the_model_s_cycles_are_near_those_of_the_code(device: Device, tmp_path: Path) -> None:
+    """Networks that the figures were not fitted to, and a transformer."""
+    shape = TransformerShape(
+        resolution=28, in_channels=1, classes=10, patch=7, dim=48, depth=2, heads=3, mlp_ratio=2
+    )
+    architectures = random_architectures(3, seed=77)
+    graphs = [*(architecture_graph(one) for one in architectures), transformer_graph(shape)]
+    for number, graph in enumerate(graphs):
+        program = compile_graph(with_random_weights(graph, 0), device)
+        folder = tmp_path / str(number)
+        write_project(program, device.id, folder)
+        estimate = estimate_program(program, device)
+        assert estimate.latency_percent is not None
+        assert run_project(folder).cycles == pytest.approx(estimate.cycles, rel=0.05)
 
 
 @needs_qemu
