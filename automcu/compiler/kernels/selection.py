@@ -13,6 +13,7 @@ from automcu.compiler.kernels.armv7e_m.elementwise import (
     armv7e_m_rescale,
 )
 from automcu.compiler.kernels.armv7e_m.ternary import armv7e_m_ternary
+from automcu.compiler.kernels.attention_words import attention_words
 from automcu.compiler.kernels.cycles import cheapest
 from automcu.compiler.kernels.kernel import Kernel
 from automcu.compiler.kernels.portable_convolution import portable_convolution
@@ -88,6 +89,7 @@ PORTABLE: dict[type[Attributes], Factory] = {
 }
 
 
+_LX7 = "xtensa-lx7"
 _COMPILERS = ("gcc", "zig")  # whose figures decide, the first of them that the profile has
 
 
@@ -108,7 +110,7 @@ def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel
     if isinstance(attributes, Convolution) and attributes.ternary:
         if "dsp" in device.isa:
             special = armv7e_m_ternary(operator, graph)
-        elif device.core == "xtensa-lx7":
+        elif device.core == _LX7:
             special = (ternary_lanes(operator, graph),)
         return (*special, portable_ternary(operator, graph))
     if "dsp" in device.isa:
@@ -117,6 +119,8 @@ def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel
             for factory in ARMV7E_M.get(type(operator.attributes), ())
             for kernel in factory(operator, graph, device.core)
         )
+    elif device.core == _LX7 and isinstance(attributes, Attention):
+        special = attention_words(operator, graph)
     return (*special, PORTABLE[type(operator.attributes)](operator, graph))
 
 

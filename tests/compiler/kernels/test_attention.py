@@ -9,13 +9,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph
+from automcu.compiler.kernels import Kernel, candidates
 from automcu.compiler.operators import Attention
 from automcu.compiler.operators.attention import MOST_PIXELS
-from automcu.devices import find_device
+from automcu.devices import Device, find_device
+from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.kernels.test_special_kernels import first_wrong_layer
+from tests.compiler.operators.one_operator import random_inputs
 
 DEVICE = "stm32f407g-disc1"
 _numbers = count()
+
+
+def first_candidate(operator: Operator, graph: Graph, device: Device) -> Kernel:
+    """The special kernel, whatever the figures say."""
+    return candidates(operator, graph, device)[0]
 
 
 def attention(tokens: int, heads: int, depth: int, zero_point: int, scale: float = 0.05) -> Graph:
@@ -49,6 +57,41 @@ def test_two_queries_at_a_time_give_the_reference_s_bytes(
     assert program.kernels["layer"].variant == "armv7e-m attention"
     folder = tmp_path_factory.getbasetemp() / f"attention{next(_numbers)}"
     assert first_wrong_layer(program, device, folder) is None
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    tokens=st.integers(1, 23),
+    heads=st.integers(1, 3),
+    words=st.integers(1, 9),
+    zero_point=st.integers(-128, 127),
+    scale=st.sampled_from((0.005, 0.03, 0.1)),
+)
+def test_words_of_four_channels_give_the_reference_s_bytes(
+    tokens: int,
+    heads: int,
+    words: int,
+    zero_point: int,
+    scale: float,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The C on this machine; as Xtensa code it runs in tests/firmware."""
+    graph = attention(tokens, heads, 4 * words, zero_point, scale)
+    program = compile_graph(graph, find_device("esp32-s3-devkitc-1"), choose=first_candidate)
+    assert program.kernels["layer"].variant == "attention by words"
+    model = CompiledModel(program, tmp_path_factory.getbasetemp() / f"words{next(_numbers)}")
+    inputs = random_inputs(graph)
+    assert np.array_equal(model.run(inputs), program.run(inputs))
+
+
+@pytest.mark.parametrize(("value", "zero_point"), [(127, -128), (-128, 127)])
+def test_the_largest_sums_of_unsigned_values_hold_in_32_bits(
+    value: int, zero_point: int, tmp_path: Path
+) -> None:
+    graph = attention(MOST_PIXELS, 1, 64, zero_point, 0.005)
+    program = compile_graph(graph, find_device("esp32-s3-devkitc-1"), choose=first_candidate)
+    inputs = np.full((1, *graph.tensors["input"].shape), value, np.int8)
+    assert np.array_equal(CompiledModel(program, tmp_path).run(inputs), program.run(inputs))
 
 
 @pytest.mark.parametrize(("value", "zero_point"), [(127, -128), (-128, 127)])
