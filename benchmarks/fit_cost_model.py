@@ -23,6 +23,7 @@ from scipy.optimize import nnls
 
 from automcu.calibration import (
     HELD_OUT,
+    HELD_OUT_TRANSFORMERS,
     CodeObservation,
     Observed,
     calibration_graphs,
@@ -90,22 +91,31 @@ def linked_networks(device: Device, chains: int, cells: int) -> list[Observed]:
 
 
 def fit_transformers(device: Device, kind: str) -> Row:
-    """Add figures of transformers' and ternary kernels to those that the profile has."""
+    """Add figures of transformers' and ternary kernels to those that the profile has.
+
+    The error bar grows if transformers need it to.
+    """
     known = latency_of(device, kind)
     seen = observe_all(transformer_graphs(CHAINS), device, "virtual", choice=varied_choice)
     fitted = fit([o for s in seen for o in s.cycles])
     coefficients = {**known.coefficients, **fitted.coefficients}
-    residual = max(known.residual_percent, round(fitted.residual_percent, 1))
     latency = known.model_copy(
-        update={"coefficients": dict(sorted(coefficients.items())), "residual_percent": residual}
+        update={
+            "coefficients": dict(sorted(coefficients.items())),
+            "residual_percent": max(known.residual_percent, round(fitted.residual_percent, 1)),
+        }
     )
+    judging = calibration_graphs(0, 0)[-HELD_OUT_TRANSFORMERS:]
+    held_out = observe_all(judging, with_figures(device, latency), "virtual")
+    errors = network_errors(coefficients, held_out)
+    bar = max(known.network_percent or 0.0, round(errors.worst_percent, 1))
+    latency = latency.model_copy(update={"network_percent": bar})
     path = resource_folder("hw_profiles") / f"{device.id}.toml"
     write_atomically(path, with_latency(path.read_text(), latency).encode())
     write_kernel_sizes(device, kind, seen)
     write_layer_sizes(device, kind, seen)
-    errors = network_errors(coefficients, seen)
-    layers = sum(len(s.cycles) for s in seen)
-    return Row(device.id, kind, layers, residual, errors.worst_percent, errors.median_percent)
+    layers = sum(len(s.cycles) for s in held_out)
+    return Row(device.id, kind, layers, latency.residual_percent, bar, errors.median_percent)
 
 
 def checked(device: Device, kind: str) -> Row:

@@ -14,6 +14,7 @@ from automcu.calibration.layer_chain import LayerChain
 from automcu.calibration.microbenchmarks import chain
 from automcu.calibration.networks import (
     HELD_OUT,
+    HELD_OUT_TRANSFORMERS,
     calibration_graphs,
     deep_graphs,
     random_architectures,
@@ -24,6 +25,7 @@ from automcu.calibration.variety import varied_choice
 
 __all__ = [
     "HELD_OUT",
+    "HELD_OUT_TRANSFORMERS",
     "Calibration",
     "CodeObservation",
     "LayerChain",

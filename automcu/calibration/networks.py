@@ -13,7 +13,10 @@ _HELD_OUT_TRANSFORMERS = (
     TransformerShape(resolution=28, patch=7, dim=48, depth=2, heads=3, mlp_ratio=2),
     TransformerShape(resolution=28, patch=4, dim=32, depth=1, heads=2, mlp_ratio=4),
 )
-HELD_OUT = _HELD_OUT_ARCHITECTURES + len(_HELD_OUT_TRANSFORMERS)
+HELD_OUT_TRANSFORMERS = len(_HELD_OUT_TRANSFORMERS)
+"""How many transformers are among these."""
+
+HELD_OUT = _HELD_OUT_ARCHITECTURES + HELD_OUT_TRANSFORMERS
 """How many networks are run but kept out of the fit, to judge it by."""
 
 _SEED = 1

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import Kernel
 from automcu.compiler.kernels.portable_ternary import (
+    gathering,
     pack_ternary_layer,
     ternary_arrays,
     ternary_function_name,
@@ -86,7 +87,7 @@ def ternary_lanes(operator: Operator, graph: Graph) -> Kernel:
             "ternary_lanes/passes": blocks * (whole + bool(rest)),
             "ternary_lanes/moves": blocks * channels * (whole // SECTION + 1) if wide else 0,
             "outputs": blocks * PIXELS * channels,
-            "ternary/gathered": blocks * PIXELS * depth if settings["gathers"] else 0,
+            **gathering(settings, blocks * PIXELS),
         },
     )
 

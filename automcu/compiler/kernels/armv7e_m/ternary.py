@@ -10,6 +10,7 @@ from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.armv7e_m.ternary_assembly import ROW_BYTES, add_function_name
 from automcu.compiler.kernels.kernel import Kernel
 from automcu.compiler.kernels.portable_ternary import (
+    gathering,
     pack_ternary_layer,
     ternary_arrays,
     ternary_function_name,
@@ -76,7 +77,7 @@ def armv7e_m_ternary(operator: Operator, graph: Graph) -> tuple[Kernel, ...]:
             "ternary_by4/passes": blocks * (whole + bool(rest)),
             "ternary_by4/moves": blocks * channels * (whole // SECTION + 1) if wide else 0,
             "outputs": blocks * PIXELS * channels,
-            "ternary/gathered": blocks * PIXELS * depth if settings["gathers"] else 0,
+            **gathering(settings, blocks * PIXELS),
         },
     )
     return (kernel,)
