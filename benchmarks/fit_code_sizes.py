@@ -48,8 +48,9 @@ from automcu.cost.code_size import (
 )
 from automcu.devices import find_device, find_part, profile_of, shipped_devices
 from automcu.devices.profile import Device
-from automcu.errors import WrongInputError
+from automcu.errors import DoesNotFitError, WrongInputError
 from automcu.toolchains import find_compiler
+from benchmarks.fit_cost_model import compilers_for
 
 DEVICES = (
     "stm32f407g-disc1",
@@ -58,6 +59,7 @@ DEVICES = (
     "nucleo-h743zi2",
     "nucleo-u575zi-q",
     "nrf5340-dk",
+    "esp32-s3-devkitc-1",
 )
 PARTS = ("nrf52840-qiaa",)
 """One for each family; of the last there is no board among the profiles."""
@@ -80,7 +82,7 @@ class Row:
 
 
 def linked(graphs: Sequence[Graph], device: Device, by_lot: bool) -> list[Observed]:
-    """Link each graph; by lot, every kernel has its turn, and some layers run by rows."""
+    """Link what fits; by lot, every kernel has its turn, and some layers run by rows."""
 
     def one(job: tuple[int, Graph]) -> Observed:
         seed, graph = job
@@ -89,8 +91,14 @@ def linked(graphs: Sequence[Graph], device: Device, by_lot: bool) -> list[Observ
             return observe_code(graph, device, seed, limit, choose)
         return observe_code(graph, device, seed, None, choose_kernel)
 
+    def one_that_fits(job: tuple[int, Graph]) -> Observed | None:
+        try:
+            return one(job)
+        except DoesNotFitError:
+            return None
+
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(one, enumerate(graphs)))
+        return [seen for seen in pool.map(one_that_fits, enumerate(graphs)) if seen]
 
 
 def fitted(code: Sequence[CodeObservation], whole: bool) -> dict[str, float]:
@@ -112,9 +120,11 @@ def known_sizes() -> CodeSizes:
 
 def write_runtime(device: Device, compiler: str, usual: Sequence[Observed]) -> None:
     """Merge the median of what is neither kernel nor layer into the file."""
+    # Where constants are copied to RAM, those of layers count as the runtime's: the most of them.
+    of_ram = np.max if device.weights_in_ram else np.median
     runtime = RuntimeSize(
         flash_bytes=round(float(np.median([s.runtime.flash_bytes for s in usual]))),
-        ram_bytes=round(float(np.median([s.runtime.ram_bytes for s in usual]))),
+        ram_bytes=round(float(of_ram([s.runtime.ram_bytes for s in usual]))),
     )
     known = known_sizes()
     key = f"{device.family}/{device.core}/{compiler}"
@@ -200,6 +210,8 @@ def main() -> int:
     rows = []
     cores = set()
     for device, kind in product(devices, options.compiler or ("gcc", "zig")):
+        if kind not in compilers_for(device):
+            continue
         os.environ["AUTOMCU_COMPILER"] = kind
         print(f"{device.id}, {find_compiler(device.core)}", file=sys.stderr)
         core = (device.core, kind)

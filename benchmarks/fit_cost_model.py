@@ -1,11 +1,14 @@
 """Fit the latency model to networks run on virtual boards, and write it into the profiles.
 
-    python -m benchmarks.fit_cost_model [--device ID] [--compiler gcc|zig] [--quick|--check]
+    python -m benchmarks.fit_cost_model [--device ID] [--compiler gcc|zig]
+                                        [--quick|--transformers|--check]
 
-Cycles per unit of work go into hw_profiles/ID.toml (bytes: `benchmarks.fit_code_sizes`).
+Cycles per unit of work go into hw_profiles/ID.toml (bytes: `benchmarks.fit_code_sizes`). Those of
+an ESP32-S3 are counted in Debian's qemu-system-xtensa.
 Part of the networks is kept out of the fit; the table shows how far off the model is on those, and
 the profile keeps the largest of these errors as its error bar. --check fits nothing: it runs those
-networks against the figures as they are and writes the error bar alone.
+networks against the figures as they are and writes the error bar alone. --transformers fits only
+what chains of transformers' layers and ternary convolutions take, and leaves all other figures.
 """
 
 import argparse
@@ -16,11 +19,13 @@ from dataclasses import dataclass
 
 from automcu.calibration import (
     HELD_OUT,
+    HELD_OUT_TRANSFORMERS,
     Observed,
     calibration_graphs,
     latency_record,
     network_errors,
     observe_all,
+    transformer_graphs,
     varied_choice,
     with_figures,
 )
@@ -60,6 +65,32 @@ def observations(
     fitted = fit([o for s in seen for o in s.cycles])
     judge = with_figures(device, latency_record(fitted, compiler.kind, compiler.version))
     return fitted, observe_all(graphs[-HELD_OUT:], judge, "virtual")
+
+
+def fit_transformers(device: Device, kind: str) -> Row:
+    """Add figures of transformers' and ternary kernels to those that the profile has.
+
+    The error bar grows if transformers need it to.
+    """
+    known = latency_of(device, kind)
+    seen = observe_all(transformer_graphs(CHAINS), device, "virtual", choice=varied_choice)
+    fitted = fit([o for s in seen for o in s.cycles])
+    coefficients = {**known.coefficients, **fitted.coefficients}
+    latency = known.model_copy(
+        update={
+            "coefficients": dict(sorted(coefficients.items())),
+            "residual_percent": max(known.residual_percent, round(fitted.residual_percent, 1)),
+        }
+    )
+    judging = calibration_graphs(0, 0)[-HELD_OUT_TRANSFORMERS:]
+    held_out = observe_all(judging, with_figures(device, latency), "virtual")
+    errors = network_errors(coefficients, held_out)
+    bar = max(known.network_percent or 0.0, round(errors.worst_percent, 1))
+    latency = latency.model_copy(update={"network_percent": bar})
+    path = resource_folder("hw_profiles") / f"{device.id}.toml"
+    write_atomically(path, with_latency(path.read_text(), latency).encode())
+    layers = sum(len(s.cycles) for s in held_out)
+    return Row(device.id, kind, layers, latency.residual_percent, bar, errors.median_percent)
 
 
 def checked(device: Device, kind: str) -> Row:
@@ -103,12 +134,20 @@ def write_profile(
     write_atomically(path, with_latency(path.read_text(), latency).encode())
 
 
+def compilers_for(device: Device) -> tuple[str, ...]:
+    """The kinds of compilers that there are for a device's core."""
+    return ("gcc",) if device.core == "xtensa-lx7" else ("gcc", "zig")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", action="append")
     parser.add_argument("--compiler", action="append", choices=("gcc", "zig"))
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--quick", action="store_true", help="few networks; writes nothing")
+    amount.add_argument(
+        "--transformers", action="store_true", help="only their kernels and ternary ones"
+    )
     amount.add_argument("--check", action="store_true", help="fit nothing, write the error bar")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -119,13 +158,16 @@ def main() -> int:
     )
     rows = []
     for device in devices:
-        for kind in options.compiler or ("gcc", "zig"):
+        for kind in options.compiler or compilers_for(device):
             os.environ["AUTOMCU_COMPILER"] = kind
             compiler = find_compiler(device.core)
             print(f"{device.id}, {compiler}", file=sys.stderr)
             if options.check:
                 if any(one.compiler == kind for one in device.latency):
                     rows.append(checked(device, kind))
+                continue
+            if options.transformers:
+                rows.append(fit_transformers(device, kind))
                 continue
             fitted, held_out = observations(
                 device, compiler, 4 if options.quick else CHAINS, 2 if options.quick else NETWORKS

@@ -14,17 +14,20 @@ from automcu.calibration.layer_chain import LayerChain
 from automcu.calibration.microbenchmarks import chain
 from automcu.calibration.networks import (
     HELD_OUT,
+    HELD_OUT_TRANSFORMERS,
     arena_limit_bytes,
     calibration_graphs,
     deep_graphs,
     random_architectures,
     small_graphs,
+    transformer_graphs,
 )
 from automcu.calibration.observe import CodeObservation, Observed, observe, observe_code
 from automcu.calibration.variety import varied_choice
 
 __all__ = [
     "HELD_OUT",
+    "HELD_OUT_TRANSFORMERS",
     "Calibration",
     "CodeObservation",
     "LayerChain",
@@ -43,6 +46,7 @@ __all__ = [
     "random_architectures",
     "save_to_own_profile",
     "small_graphs",
+    "transformer_graphs",
     "varied_choice",
     "with_figures",
 ]

@@ -6,6 +6,7 @@ the networks that users design.
 
 import random
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
@@ -14,10 +15,13 @@ from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.narrow_weights import WIDTHS
 from automcu.compiler.operators import (
     Add,
+    AddConstant,
+    Attention,
     Attributes,
     AveragePool,
     Concatenate,
     Convolution,
+    LayerNorm,
     Lookup,
     MaxPool,
     Multiply,
@@ -26,11 +30,15 @@ from automcu.compiler.operators import (
     Rescale,
     Softmax,
 )
+from automcu.compiler.operators.clamp import NO_CLAMP
 from automcu.compiler.operators.windows import Window
 
 _CHANNELS = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 _DEPTHWISE_CHANNELS = (4, 8, 12, 16, 24)
 _SIZES = (3, 4, 5, 6, 7, 8, 10, 12, 16)
+_HEADS = (1, 2, 3, 4)
+_HEAD_CHANNELS = (4, 6, 8, 12, 16, 20)
+_BLOCKS = 4  # of a transformer
 _LAYERS = 24
 _MOST_MACS = 300_000  # of one layer, so that a chain runs quickly on a virtual board
 _MOST_VALUES = 2000  # of a tensor that a layer may enlarge
@@ -72,6 +80,37 @@ def depthwise_chain(seed: int) -> Graph:
         window = Window(3, 3, (stride, stride), padding)
         result.append(Convolution(window, channels, groups=channels))
     return result.graph()
+
+
+def transformer_chain(seed: int) -> Graph:
+    """What transformers have beside convolutions, and ternary convolutions of all kinds."""
+    generator = random.Random(f"transformer {seed}")
+    result = LayerChain((generator.randrange(3, 7), generator.randrange(3, 8), 8))
+    for _ in range(_BLOCKS):
+        heads, depth = generator.choice(_HEADS), generator.choice(_HEAD_CHANNELS)
+        shared = generator.random() < 0.5
+        result.append(LayerNorm(None, None))
+        result.append(_ternary(Window(1, 1), 3 * heads * depth, shared))
+        result.append(Attention(heads, depth**-0.5))
+        result.append(AddConstant(None, 1.0))
+        _append_ternary(result, generator, Window(3, 3, padding=(1, 1, 1, 1)))
+        _append_ternary(result, generator, Window(1, 1))
+    return result.graph()
+
+
+def _ternary(window: Window, channels: int, shared: bool, rectified: bool = False) -> Convolution:
+    clamp = (0.0, inf) if rectified else NO_CLAMP
+    return Convolution(window, channels, clamp=clamp, ternary=True, shared_scale=shared)
+
+
+def _append_ternary(result: LayerChain, generator: random.Random, window: Window) -> None:
+    """One alone, and one whose result is added to its input."""
+    shared, rectified = generator.random() < 0.5, generator.random() < 0.5
+    result.append(_ternary(window, generator.choice(_CHANNELS), shared, rectified))
+    before = result.last
+    channels = result.shape[2]
+    result.append(_ternary(window, channels, generator.random() < 0.5))
+    result.append(Add((0.0, inf) if generator.random() < 0.5 else NO_CLAMP), before)
 
 
 def _sometimes_narrow(operator: Operator, generator: random.Random) -> Operator:

@@ -2,16 +2,26 @@
 
 import numpy as np
 
-from automcu.calibration.microbenchmarks import chain, depthwise_chain
+from automcu.calibration.microbenchmarks import chain, depthwise_chain, transformer_chain
 from automcu.compiler.graph import Graph
 from automcu.cost.architecture_graph import architecture_graph
-from automcu.space import Architecture, Skeleton, all_cells
+from automcu.cost.transformer_graph import transformer_graph
+from automcu.space import Architecture, Skeleton, TransformerShape, all_cells
 
-HELD_OUT = 4
+_HELD_OUT_ARCHITECTURES = 4
+_HELD_OUT_TRANSFORMERS = (
+    TransformerShape(resolution=28, patch=7, dim=48, depth=2, heads=3, mlp_ratio=2),
+    TransformerShape(resolution=28, patch=4, dim=32, depth=1, heads=2, mlp_ratio=4),
+)
+HELD_OUT_TRANSFORMERS = len(_HELD_OUT_TRANSFORMERS)
+"""How many transformers are among these."""
+
+HELD_OUT = _HELD_OUT_ARCHITECTURES + HELD_OUT_TRANSFORMERS
 """How many networks are run but kept out of the fit, to judge it by."""
 
 _SEED = 1
 _CHAINS_TO_DEPTHWISE = 4
+_CHAINS_TO_TRANSFORMER = 2
 _SQUEEZED = 4  # one in so many networks
 _SKELETONS = (
     Skeleton(stem_channels=4, cells_per_stage=1, resolution=8, input_channels=1),
@@ -46,13 +56,23 @@ _SMALL_SKELETONS = tuple(
 
 
 def calibration_graphs(chains: int, networks: int) -> list[Graph]:
-    """Chains of layers, then networks of the space; the last `HELD_OUT` are to judge the fit by."""
-    architectures = random_architectures(networks + HELD_OUT, _SEED)
+    """Chains of layers, then networks of the space; the last `HELD_OUT` are to judge the fit by.
+
+    The last of those are transformers.
+    """
+    architectures = random_architectures(networks + _HELD_OUT_ARCHITECTURES, _SEED)
     return [
         *(chain(seed) for seed in range(chains)),
         *(depthwise_chain(seed) for seed in range(chains // _CHAINS_TO_DEPTHWISE)),
+        *transformer_graphs(chains),
         *(architecture_graph(architecture) for architecture in architectures),
+        *(transformer_graph(shape) for shape in _HELD_OUT_TRANSFORMERS),
     ]
+
+
+def transformer_graphs(chains: int) -> list[Graph]:
+    """Those of the chains that hold what transformers have, and ternary convolutions."""
+    return [transformer_chain(seed) for seed in range(chains // _CHAINS_TO_TRANSFORMER)]
 
 
 def deep_graphs(networks: int) -> list[Graph]:

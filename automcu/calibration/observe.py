@@ -11,7 +11,8 @@ import numpy as np
 from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 
-from automcu.boards.bench import bench_project
+from automcu.boards.bench import VIRTUAL, bench_project
+from automcu.boards.xtensa import run_project
 from automcu.compiler import Program, compile_graph, write_project
 from automcu.compiler.graph import Graph
 from automcu.compiler.kernels import Choose, Kernel, choose_kernel
@@ -22,6 +23,8 @@ from automcu.cost.random_weights import with_random_weights
 from automcu.devices.profile import Device
 from automcu.errors import BoardError
 from automcu.toolchains import DEFAULT_STACK_BYTES, Build, build_project, find_compiler
+
+Source = Literal["virtual", "measured"]
 
 _TABLE_ENTRY_BYTES = 4  # the layer's function pointer
 
@@ -50,7 +53,7 @@ class Observed:
     layers: tuple[CodeObservation, ...]
     shared: Mapping[str, int]
     runtime: RuntimeSize
-    source: Literal["virtual", "measured"]
+    source: Source
 
 
 def observe(
@@ -72,16 +75,27 @@ def observe(
     inputs = _inputs(program, seed)
     with tempfile.TemporaryDirectory() as folder:
         linked = _linked(program, device, Path(folder), inputs)
-        measurement = bench_project(Path(folder), device, board)
-    if measurement.mismatches:
+        run = _run_emulated if device.core == "xtensa-lx7" and board == VIRTUAL else _run_on_board
+        wrong, cycles, source = run(Path(folder), device, board)
+    if wrong:
         raise BoardError(
             f"{device.id} and the integer reference disagree on network {seed}. "
             "Report this as a bug."
         )
-    source: Literal["virtual", "measured"] = (
-        "measured" if measurement.latency_source == "measured" else "virtual"
-    )
-    return _observed(linked, [layer.cycles for layer in measurement.layers], source)
+    return _observed(linked, cycles, source)
+
+
+def _run_on_board(project: Path, device: Device, board: str) -> tuple[bool, list[int], Source]:
+    """Whether outputs are wrong, and the cycles of each layer."""
+    found = bench_project(project, device, board)
+    source: Source = "measured" if found.latency_source == "measured" else "virtual"
+    return found.mismatches > 0, [layer.cycles for layer in found.layers], source
+
+
+def _run_emulated(project: Path, device: Device, board: str) -> tuple[bool, list[int], Source]:
+    """The same where the virtual board is QEMU's core, without memories and serial line."""
+    found = run_project(project)
+    return found.differing > 0, [layer.cycles for layer in found.layers], "virtual"
 
 
 def observe_code(
@@ -103,6 +117,7 @@ class _Linked:
     program: Program
     build: Build
     symbols: Mapping[str, int]
+    weights_in_ram: bool
 
 
 def _inputs(program: Program, seed: int) -> NDArray[np.int8]:
@@ -113,12 +128,10 @@ def _inputs(program: Program, seed: int) -> NDArray[np.int8]:
 def _linked(program: Program, device: Device, project: Path, inputs: NDArray[np.int8]) -> _Linked:
     write_project(program, device.id, project, golden_inputs=inputs)
     build = build_project(project, device, find_compiler(device.core))
-    return _Linked(program, build, _symbol_sizes(project / build.elf))
+    return _Linked(program, build, _symbol_sizes(project / build.elf), device.weights_in_ram)
 
 
-def _observed(
-    linked: _Linked, cycles: list[int], source: Literal["virtual", "measured"]
-) -> Observed:
+def _observed(linked: _Linked, cycles: list[int], source: Source) -> Observed:
     program, build, symbols = linked.program, linked.build, linked.symbols
     kernels = [program.kernels[operator.name] for operator in program.graph.operators]
     owners = {kernel.function: kernel for kernel in program.functions}
@@ -152,6 +165,7 @@ def _observed(
             flash_bytes=rest,
             ram_bytes=build.ram_bytes
             - build.arena_bytes
+            - (program.weight_bytes if linked.weights_in_ram else 0)
             - RAM_BYTES_PER_LAYER * len(kernels)
             - DEFAULT_STACK_BYTES,
         ),

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import Operator
 from automcu.compiler.kernels import ArrayShape, Kernel, LayerConstants
+from automcu.compiler.kernels.armv7e_m.attention_assembly import attention_functions
 from automcu.compiler.kernels.armv7e_m.ternary_assembly import shared_functions
 from automcu.compiler.kernels.packing import layouts_of
+from automcu.compiler.kernels.ternary_lanes import lane_functions
 from automcu.compiler.lowering import lower
 from automcu.compiler.program import Program
 from automcu.resources import resource_folder
@@ -69,6 +71,8 @@ def render_model(program: Program) -> dict[str, str]:
         "parameters": _kernel_file("parameters.h"),
         "unpack": _unpack_source(program, environment),
         "ternary": _ternary_source(program, environment),
+        "ternary_lanes": _lanes_source(program, environment),
+        "attention": _attention_source(program, environment),
         "armv7e_m": _kernel_file("armv7e_m.h") if special else "",
         "armv7e_m_block": _kernel_file("armv7e_m_block.h") if special else "",
     }
@@ -118,6 +122,20 @@ def _ternary_source(program: Program, environment: jinja2.Environment) -> str:
     """The functions in assembly that all ternary kernels share."""
     functions = shared_functions(program.functions)
     template = environment.get_template("kernels/armv7e_m_ternary.h.j2")
+    return template.render(functions=functions) if functions else ""
+
+
+def _lanes_source(program: Program, environment: jinja2.Environment) -> str:
+    """The functions that all ternary kernels in lanes share."""
+    functions = lane_functions(program.functions)
+    template = environment.get_template("kernels/ternary_lanes.h.j2")
+    return template.render(functions) if functions else ""
+
+
+def _attention_source(program: Program, environment: jinja2.Environment) -> str:
+    """The functions in assembly that kernels of attention share."""
+    functions = attention_functions(program.functions)
+    template = environment.get_template("kernels/armv7e_m_attention.h.j2")
     return template.render(functions=functions) if functions else ""
 
 

@@ -66,7 +66,8 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         ram_bytes=program.arena.size
         + runtime.ram_bytes
         + RAM_BYTES_PER_LAYER * len(layers)
-        + DEFAULT_STACK_BYTES,
+        + DEFAULT_STACK_BYTES
+        + (program.weight_bytes if device.weights_in_ram else 0),
         arena_bytes=program.arena.size,
         stack_bytes=DEFAULT_STACK_BYTES,
         cycles=cycles,

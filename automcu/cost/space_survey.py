@@ -113,11 +113,12 @@ def space_costs(device: Device, skeleton: Skeleton) -> SpaceCosts:
     flash = np.full(len(counts), float(base.flash_bytes))
     arena = np.full(len(counts), base.arena_bytes, np.int64)
     layers = np.zeros(len(counts), np.int64)
+    weights = np.zeros(len(counts), np.int64)  # beside those of the base
     for stage in stage_costs(skeleton, device, compiler):
         layers += skeleton.cells_per_stage * counts.sum(axis=1)
         new = np.array([function not in known for function in stage.functions])
         flash += (counts > 0) @ (stage.function_bytes * new)
-        flash += skeleton.cells_per_stage * (counts @ stage.weight_bytes)
+        weights += skeleton.cells_per_stage * (counts @ stage.weight_bytes)
         for kind, function in enumerate(stage.functions):
             before = np.array(known[function])
             after = before + skeleton.cells_per_stage * counts[:, kind]
@@ -128,15 +129,16 @@ def space_costs(device: Device, skeleton: Skeleton) -> SpaceCosts:
     layers -= folded
     head = around.kernels[LAST_NORMALISATION]
     cycles -= folded * layer_cycles(head, latency_of(device, compiler).coefficients)
+    weights -= folded * head.weight_bytes
+    flash += weights
     flash -= folded * (
-        head.weight_bytes
-        + layer_bytes(head, device, compiler).alone
-        + function_bytes(head, device, compiler)
+        layer_bytes(head, device, compiler).alone + function_bytes(head, device, compiler)
     )
+    ram = arena + (base.ram_bytes - base.arena_bytes) + RAM_BYTES_PER_LAYER * layers
     return SpaceCosts(
         latency_ms=1e3 * cycles / device.clock_hz,
         flash_bytes=np.rint(flash).astype(np.int64),
-        ram_bytes=arena + (base.ram_bytes - base.arena_bytes) + RAM_BYTES_PER_LAYER * layers,
+        ram_bytes=ram + weights if device.weights_in_ram else ram,
         arena_bytes=arena,
     )
 

@@ -44,4 +44,7 @@ def _arena_limit(graph: Graph, device: Device, max_ram_bytes: int | None) -> int
     except (NoFiguresError, ToolError):
         runtime = 0
     layers = RAM_BYTES_PER_LAYER * len(graph.operators)
-    return min(ram - runtime - layers - DEFAULT_STACK_BYTES, device.region_for("arena").size)
+    weights = compile_graph(graph, device).weight_bytes if device.weights_in_ram else 0
+    return min(
+        ram - runtime - layers - DEFAULT_STACK_BYTES - weights, device.region_for("arena").size
+    )

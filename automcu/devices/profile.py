@@ -140,8 +140,17 @@ class Device(Record):
 
     @property
     def ram_bytes(self) -> int:
-        """Internal RAM of all regions, in bytes."""
-        return sum(region.size for region in self.memory if region.kind == "ram")
+        """Internal RAM of all regions but those for code alone, in bytes."""
+        return sum(
+            region.size
+            for region in self.memory
+            if region.kind == "ram" and region.holds != ("code",)
+        )
+
+    @property
+    def weights_in_ram(self) -> bool:
+        """Whether an image is copied to RAM, weights included, before it runs."""
+        return self.region_for("weights").kind == "ram"
 
     def region_for(self, use: str) -> MemoryRegion:
         """Return the largest region that may hold `use`: code, weights, data, stack or arena."""

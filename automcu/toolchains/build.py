@@ -19,6 +19,7 @@ _WORKERS = 2
 _ELF = "build/firmware.elf"
 _IMAGE = "build/firmware.bin"
 _MAP = "build/firmware.map"
+_CODE_SECTION = ".text"
 # GNU ld: region `flash' overflowed by 12 bytes; lld: ... in region 'flash': overflowed by 12 bytes
 _OVERFLOW = re.compile(r"region [`'](\w+)'(?::)? overflowed by (\d+) bytes")
 
@@ -46,8 +47,8 @@ def build_project(project: Path, device: Device, compiler: Compiler | None = Non
     sizes = elf_sizes(project / _ELF)
     image = _image(project / _ELF, device)
     write_atomically(project / _IMAGE, image)
-    if device.family == "esp32s3":  # all sections are copied to RAM, and the image has a header
-        ram = sum(sizes.sections.values())
+    if device.family == "esp32s3":  # all is copied to RAM, code to one of its own; with a header
+        ram = sum(size for name, size in sizes.sections.items() if name != _CODE_SECTION)
         sizes = sizes.model_copy(update={"flash_bytes": len(image), "ram_bytes": ram})
     build = Build(
         device=device.id, elf=_ELF, image=_IMAGE, compiler=str(compiler), **sizes.model_dump()

@@ -3,6 +3,10 @@
 /* Right shifts below are arithmetic. C99 leaves that to the compiler: fail to build where it is not. */
 typedef char right_shift_is_arithmetic[((-1) >> 1) == -1 ? 1 : -1];
 
+/* What is before is done before: compilers load far ahead, or find other ways to the same sums, and
+ * spill what they need for it. */
+#define IN_THIS_ORDER(first, second) __asm__ volatile("" : "+r"(first), "+r"(second) : : "memory")
+
 MODEL_INLINE int8_t clamp_to_int8(int32_t value, int32_t minimum, int32_t maximum)
 {
     if (value < minimum) {
@@ -14,12 +18,36 @@ MODEL_INLINE int8_t clamp_to_int8(int32_t value, int32_t minimum, int32_t maximu
     return (int8_t)value;
 }
 
+/* (first * second) >> 32 */
+MODEL_INLINE int32_t high_product(int32_t first, int32_t second)
+{
+#if defined(__XTENSA__)
+    /* The LX7's MULSH a8, a8, a9, by its bytes: Debian's assembler for the LX106 does not know it. */
+    register int32_t high __asm__("a8") = first;
+    register int32_t factor __asm__("a9") = second;
+    __asm__(".byte 0x90, 0x88, 0xb2" : "+r"(high) : "r"(factor));
+    return high;
+#else
+    return (int32_t)(((int64_t)first * second) >> 32);
+#endif
+}
+
+/* (first * second + 2^31) >> 32 */
+MODEL_INLINE int32_t rounded_high_product(int32_t first, int32_t second)
+{
+#if defined(__XTENSA__)
+    return high_product(first, second) + (int32_t)(((uint32_t)first * (uint32_t)second) >> 31);
+#else
+    return (int32_t)(((int64_t)first * second + ((int64_t)1 << 31)) >> 32);
+#endif
+}
+
 /* zero_point + ((accumulator << left_shift) * multiplier + 2^31) >> 32, clamped. */
 MODEL_INLINE int8_t requantise(int32_t accumulator, int32_t multiplier, const requantisation *scaling)
 {
     const int32_t shifted = (int32_t)((uint32_t)accumulator << scaling->left_shift);
-    const int64_t product = (int64_t)shifted * multiplier + ((int64_t)1 << 31);
-    return clamp_to_int8((int32_t)(product >> 32) + scaling->zero_point, scaling->minimum, scaling->maximum);
+    return clamp_to_int8(rounded_high_product(shifted, multiplier) + scaling->zero_point, scaling->minimum,
+                         scaling->maximum);
 }
 
 /* (a * multiplier_a + b * multiplier_b + offset) >> shift, clamped. */

@@ -81,6 +81,14 @@ MODEL_INLINE int32_t requantise_shifted(int32_t shifted, int32_t multiplier, int
     return result;
 }
 
+/* (a * b + 2^31) >> 32 */
+MODEL_INLINE int32_t high_product_rounded(int32_t a, int32_t b)
+{
+    int32_t result;
+    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+}
+
 MODEL_INLINE int32_t saturate_to_int8(int32_t value)
 {
     int32_t result;

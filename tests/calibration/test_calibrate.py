@@ -41,7 +41,8 @@ def test_calibrating_brings_wrong_figures_near_the_board(calibration: Calibratio
     assert calibration.before is not None
     assert calibration.before.median_percent > 100
     assert calibration.after.median_percent < calibration.before.median_percent / 4
-    assert calibration.networks == 2 + 1 + HELD_OUT
+    transformers = 1
+    assert calibration.networks == 2 + transformers + 1 + HELD_OUT
 
 
 def test_figures_from_a_virtual_board_are_never_called_measured(calibration: Calibration) -> None:

@@ -5,32 +5,32 @@ and system timer. Neither is a board: docs/esp32s3.md lists what only one can sh
 """
 
 import importlib.util
-import shutil
 import struct
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from automcu.boards import flash_image
 from automcu.boards.link.framing import FrameReader, encode_frame
-from automcu.calibration.microbenchmarks import chain
+from automcu.boards.xtensa import can_emulate, run_project
+from automcu.calibration import random_architectures
+from automcu.calibration.microbenchmarks import chain, transformer_chain
 from automcu.compiler import compile_graph, write_project
+from automcu.compiler.kernels import candidates
+from automcu.cost import estimate_program
+from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.random_weights import with_random_weights
+from automcu.cost.transformer_graph import transformer_graph
 from automcu.devices import Device, find_device
 from automcu.errors import DoesNotFitError, ToolError
-from automcu.resources import resource_folder
+from automcu.space import TransformerShape
 from automcu.toolchains import build_project, find_compiler
 from benchmarks.small_project import small_project
 
-SIM = Path(__file__).parent / "xtensa_sim"
-QEMU = shutil.which("qemu-system-xtensa")
-LX106 = shutil.which("xtensa-lx106-elf-gcc")
 needs_qemu = pytest.mark.skipif(
-    QEMU is None or LX106 is None,
+    not can_emulate(),
     reason="apt-get install qemu-system-misc gcc-xtensa-lx106: there is no QEMU for Xtensa here",
 )
 
@@ -50,47 +50,6 @@ def project(tmp_path_factory: pytest.TempPathFactory, device: Device) -> Path:
     return small_project(tmp_path_factory.mktemp("esp32s3") / "project", device)
 
 
-def golden_header(inputs: NDArray[np.int8], outputs: NDArray[np.int8]) -> str:
-    lines = ["#include <stdint.h>", f"#define GOLDEN_COUNT {len(inputs)}u"]
-    for name, values in (("inputs", inputs), ("outputs", outputs)):
-        numbers = ",".join(map(str, values.reshape(-1).tolist()))
-        lines.append(f"static const int8_t golden_{name}[] = {{{numbers}}};")
-    return "\n".join(lines) + "\n"
-
-
-def differing_bytes(folder: Path, work: Path) -> int:
-    """Run a project's model in QEMU on its golden inputs."""
-    with np.load(folder / "golden.npz") as golden:
-        (work / "golden.h").write_text(golden_header(golden["inputs"], golden["outputs"]))
-    firmware = resource_folder("firmware")
-    sources = [
-        SIM / "start.S",
-        SIM / "main.c",
-        firmware / "runtime/memory.c",
-        firmware / "ports/esp32s3/compiler_support.c",
-        *sorted((folder / "model").glob("*.c")),
-    ]
-    compiler = find_compiler("xtensa-lx7").model_copy(update={"command": (str(LX106),)})
-    command = [
-        *compiler.command,
-        *compiler.compile_flags,
-        *(f"-I{place}" for place in (work, folder / "model", firmware / "runtime")),
-        *("-nostdlib", f"-Wl,-T,{SIM / 'sim.ld'}"),
-        *map(str, sources),
-        *("-o", str(work / "model.elf")),
-    ]
-    subprocess.run(command, check=True)
-    done = subprocess.run(
-        [
-            *(str(QEMU), "-M", "sim", "-cpu", "lx106", "-semihosting", "-nographic"),
-            *("-monitor", "none", "-serial", "none", "-kernel", str(work / "model.elf")),
-        ],
-        timeout=120,
-        check=False,
-    )
-    return done.returncode
-
-
 @needs_qemu
 @pytest.mark.parametrize("seed", [0, 4, 15, 28])
 def test_networks_give_the_reference_s_bytes_as_xtensa_code(
@@ -100,7 +59,55 @@ def test_networks_give_the_reference_s_bytes_as_xtensa_code(
     shape = program.graph.tensors[program.graph.input].shape
     inputs = np.random.default_rng(seed).integers(-128, 128, (3, *shape), dtype=np.int8)
     write_project(program, device.id, tmp_path / "project", (), inputs)
-    assert differing_bytes(tmp_path / "project", tmp_path) == 0
+    assert run_project(tmp_path / "project").differing == 0
+
+
+@needs_qemu
+@pytest.mark.parametrize("seed", [1, 3, 8])
+@pytest.mark.parametrize("place", [0, -1], ids=["special", "portable"])
+def test_transformers_and_ternary_layers_give_the_reference_s_bytes_as_xtensa_code(
+    seed: int, place: int, device: Device, tmp_path: Path
+) -> None:
+    program = compile_graph(
+        with_random_weights(transformer_chain(seed), seed),
+        device,
+        choose=lambda operator, graph, board: candidates(operator, graph, board)[place],
+    )
+    lanes = {kernel.template == "ternary_lanes.c.j2" for kernel in program.kernels.values()}
+    assert (True in lanes) == (place == 0)
+    shape = program.graph.tensors[program.graph.input].shape
+    inputs = np.random.default_rng(seed).integers(-128, 128, (2, *shape), dtype=np.int8)
+    write_project(program, device.id, tmp_path / "project", (), inputs)
+    assert run_project(tmp_path / "project").differing == 0
+
+
+@needs_qemu
+def test_cycles_are_counted_layer_by_layer_and_again_the_same(
+    device: Device, tmp_path: Path
+) -> None:
+    program = compile_graph(with_random_weights(chain(15), 15), device)
+    write_project(program, device.id, tmp_path / "project")
+    run = run_project(tmp_path / "project")
+    assert len(run.layers) == len(program.graph.operators)
+    assert all(layer.cycles > layer.instructions > 0 for layer in run.layers)
+    assert run_project(tmp_path / "project") == run
+
+
+@needs_qemu
+def test_the_model_s_cycles_are_near_those_of_the_code(device: Device, tmp_path: Path) -> None:
+    """Networks that the figures were not fitted to, and a transformer."""
+    shape = TransformerShape(
+        resolution=28, in_channels=1, classes=10, patch=7, dim=48, depth=2, heads=3, mlp_ratio=2
+    )
+    architectures = random_architectures(3, seed=77)
+    graphs = [*(architecture_graph(one) for one in architectures), transformer_graph(shape)]
+    for number, graph in enumerate(graphs):
+        program = compile_graph(with_random_weights(graph, 0), device)
+        folder = tmp_path / str(number)
+        write_project(program, device.id, folder)
+        estimate = estimate_program(program, device)
+        assert estimate.latency_percent is not None
+        assert run_project(folder).cycles == pytest.approx(estimate.cycles, rel=0.05)
 
 
 @needs_qemu
@@ -113,7 +120,7 @@ def test_a_wrong_byte_would_be_noticed(device: Device, tmp_path: Path) -> None:
         outputs = golden["outputs"].copy()
         outputs.reshape(-1)[3] ^= 1
         np.savez(folder / "golden.npz", inputs=golden["inputs"], outputs=outputs)
-    assert differing_bytes(folder, tmp_path) == 1
+    assert run_project(folder).differing == 1
 
 
 def test_the_image_is_an_esp32_s3_s_and_fits_its_memories(project: Path, device: Device) -> None:
@@ -124,7 +131,8 @@ def test_the_image_is_an_esp32_s3_s_and_fits_its_memories(project: Path, device:
     assert image[0] == 0xE9
     assert struct.unpack_from("<H", image, 12)[0] == 9  # the chip id of the ESP32-S3
     assert build.flash_bytes == len(image)
-    assert build.weight_bytes < build.flash_bytes < build.ram_bytes < device.ram_bytes
+    assert build.weight_bytes < build.flash_bytes < device.flash_bytes
+    assert build.weight_bytes < build.ram_bytes < device.ram_bytes  # weights are copied to RAM
 
 
 def test_the_image_is_flashed_by_esptool(project: Path, device: Device) -> None:

@@ -9,31 +9,6 @@ from automcu.compiler.kernels.kernel import Candidate, Kernel
 _CALL = "call"
 _PORTABLE_CAUTION = 2
 
-# Cycles a unit on a Cortex-M4 that never waits, for categories that no profile has figures of yet.
-# Those of the armv7e-m kernel explain `python -m benchmarks.ternary` within 2 %; those of portable
-# ones are counted from their instructions.
-_COUNTED: Mapping[str, Mapping[str, float]] = {
-    "armv7e_m_ternary": {
-        "tables": 1290,
-        "lookups": 5.6,
-        "sums": 9.5,
-        "passes": 30,
-        "moves": 25,
-        "outputs": 6.7,
-        "gathered": 2,
-    },
-    "portable-add_constant": {"outputs": 12},
-    "portable-attention": {"macs": 5.3, "scores": 30, "outputs": 40},
-    "portable-layer_norm": {"outputs": 28, "rows": 400},
-    "portable-ternary": {
-        "tables": 1700,
-        "lookups": 5,
-        "passes": 30,
-        "outputs": 16,
-        "gathered": 2,
-    },
-}
-
 
 def work_of(kernel: Kernel) -> dict[str, int]:
     """Units of work by coefficient name, its parts' included; every call counts as one unit."""
@@ -90,9 +65,6 @@ def _caution(kernel: Kernel) -> int:
 def _coefficient(name: str, coefficients: Mapping[str, float]) -> float:
     if name in coefficients:
         return coefficients[name]
-    category, _, unit = name.rpartition("/")
-    for start, counted in _COUNTED.items():
-        if category.startswith(start) and unit in counted:
-            return counted[unit]
+    unit = name.rpartition("/")[2]
     alike = [value for other, value in coefficients.items() if other.endswith(f"/{unit}")]
     return max(alike or coefficients.values())

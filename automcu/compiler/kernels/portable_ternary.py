@@ -46,11 +46,11 @@ def portable_ternary(operator: Operator, graph: Graph) -> Kernel:
         scratch_bytes=accumulators + tables + (depth if settings["gathers"] else 0),
         overwrites=(1,) if settings["residual"] else (),
         work={
-            "lookups": pixels * groups * channels,
-            "tables": pixels * groups,
+            "ternary/lookups": pixels * groups * channels,
+            "ternary/tables": pixels * groups,
+            "ternary/passes": pixels * -(-groups // PASS),
             "outputs": pixels * channels,
-            "passes": pixels * -(-groups // PASS),
-            "gathered": pixels * depth if settings["gathers"] else 0,
+            **gathering(settings, pixels),
         },
     )
 
@@ -74,6 +74,14 @@ def ternary_settings(operator: Operator, graph: Graph) -> Settings:
         "pass_groups": PASS,
         "sums": SUMS,
     }
+
+
+def gathering(settings: Settings, pixels: int) -> dict[str, int]:
+    """The work of copying windows: bytes, and copies of neighbouring ones."""
+    if not settings["gathers"]:
+        return {}
+    depth, in_channels = int(settings["depth"]), int(settings["in_channels"])
+    return {"ternary/gathered": pixels * depth, "ternary/taps": pixels * depth // in_channels}
 
 
 def ternary_arrays(operator: Operator, settings: Settings) -> tuple[ArrayShape, ...]:

@@ -1,5 +1,7 @@
 """What transformers have beside products: layer norm, attention, sums with constants."""
 
+from dataclasses import dataclass
+
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, aligned
 from automcu.compiler.kernels.parameters import add_fields, initialiser, requantisation_fields
@@ -40,40 +42,71 @@ def portable_layer_norm(operator: Operator, graph: Graph) -> Kernel:
     )
 
 
-def portable_attention(operator: Operator, graph: Graph) -> Kernel:
-    """The portable kernel of self-attention: one query of one head at a time."""
-    attributes = operator.attributes
-    if not isinstance(attributes, Attention):
-        raise TypeError(f"{operator.name} is not an attention")
-    height, width, channels = graph.tensors[operator.output].shape
-    pixels, depth = height * width, channels // attributes.heads
-    means_offset = _INT32_BYTES * pixels
-    query_offset = means_offset + _INT32_BYTES * depth
-    return Kernel(
-        variant="portable",
-        function=f"attention_{pixels}x{channels}_{attributes.heads}_heads",
-        template="attention.c.j2",
-        settings={
-            "pixels": pixels,
-            "channels": channels,
-            "heads": attributes.heads,
-            "depth": depth,
-            "block": _CHANNEL_BLOCK if depth % _CHANNEL_BLOCK == 0 else 1,
-            "means_offset": means_offset,
-            "query_offset": query_offset,
+@dataclass(frozen=True)
+class AttentionSettings:
+    """What kernels of attention are made from; `depth` is a head's channels."""
+
+    pixels: int
+    heads: int
+    depth: int
+
+    @property
+    def function(self) -> str:
+        """A name that tells the shape; equal shapes share one function."""
+        return f"attention_{self.pixels}x{self.heads * self.depth}_{self.heads}_heads"
+
+    @property
+    def constants(self) -> dict[str, object]:
+        """What all templates are told."""
+        return {
+            "pixels": self.pixels,
+            "channels": self.heads * self.depth,
+            "heads": self.heads,
+            "depth": self.depth,
             "exponentials": attention.EXPONENTIALS.tolist(),
             "normalised_bits": attention.NORMALISED_BITS,
             "reciprocal_bits": attention.RECIPROCAL_BITS,
             "fraction_bits": attention.FRACTION_BITS,
+        }
+
+
+def attention_settings(operator: Operator, graph: Graph) -> AttentionSettings:
+    """The shape of an attention.
+
+    Raises:
+        TypeError: the operator is another.
+    """
+    attributes = operator.attributes
+    if not isinstance(attributes, Attention):
+        raise TypeError(f"{operator.name} is not an attention")
+    height, width, channels = graph.tensors[operator.output].shape
+    return AttentionSettings(height * width, attributes.heads, channels // attributes.heads)
+
+
+def portable_attention(operator: Operator, graph: Graph) -> Kernel:
+    """The portable kernel of self-attention: one query of one head at a time."""
+    settings = attention_settings(operator, graph)
+    pixels, depth = settings.pixels, settings.depth
+    means_offset = _INT32_BYTES * pixels
+    query_offset = means_offset + _INT32_BYTES * depth
+    return Kernel(
+        variant="portable",
+        function=settings.function,
+        template="attention.c.j2",
+        settings=settings.constants
+        | {
+            "block": _CHANNEL_BLOCK if depth % _CHANNEL_BLOCK == 0 else 1,
+            "means_offset": means_offset,
+            "query_offset": query_offset,
         },
         parameters_type="attention_parameters",
         arrays=(),
-        pack=_pack_attention,
+        pack=pack_attention,
         scratch_bytes=query_offset + _INT16_BYTES * depth,
         work={
-            "macs": 2 * pixels * pixels * channels,
-            "scores": pixels * pixels * attributes.heads,
-            "outputs": pixels * channels,
+            "macs": 2 * pixels * pixels * depth * settings.heads,
+            "scores": pixels * pixels * settings.heads,
+            "outputs": pixels * depth * settings.heads,
         },
     )
 
@@ -107,7 +140,8 @@ def _pack_layer_norm(operator: Operator, graph: Graph, integers: Integers) -> La
     )
 
 
-def _pack_attention(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+def pack_attention(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
+    """Its parameters; there are no arrays."""
     if not isinstance(integers, AttentionIntegers):
         raise TypeError(f"{operator.name} is not an attention")
     return LayerConstants(

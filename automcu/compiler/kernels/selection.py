@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernels.armv7e_m.attention import armv7e_m_attention
 from automcu.compiler.kernels.armv7e_m.convolution import armv7e_m_convolutions
 from automcu.compiler.kernels.armv7e_m.depthwise import armv7e_m_depthwise
 from automcu.compiler.kernels.armv7e_m.elementwise import (
@@ -12,6 +13,7 @@ from automcu.compiler.kernels.armv7e_m.elementwise import (
     armv7e_m_rescale,
 )
 from automcu.compiler.kernels.armv7e_m.ternary import armv7e_m_ternary
+from automcu.compiler.kernels.attention_words import attention_words
 from automcu.compiler.kernels.cycles import cheapest
 from automcu.compiler.kernels.kernel import Kernel
 from automcu.compiler.kernels.portable_convolution import portable_convolution
@@ -35,6 +37,7 @@ from automcu.compiler.kernels.portable_transformer import (
     portable_layer_norm,
 )
 from automcu.compiler.kernels.stripes import stripes_kernel
+from automcu.compiler.kernels.ternary_lanes import ternary_lanes
 from automcu.compiler.lowering import lower
 from automcu.compiler.operators import (
     Add,
@@ -66,6 +69,7 @@ Choose = Callable[[Operator, Graph, Device], Kernel]
 ARMV7E_M: dict[type[Attributes], tuple[SpecialFactory, ...]] = {
     Convolution: (armv7e_m_convolutions, armv7e_m_depthwise),
     Add: (armv7e_m_add,),
+    Attention: (armv7e_m_attention,),
     AveragePool: (armv7e_m_average_pool,),
     Rescale: (armv7e_m_rescale,),
 }
@@ -87,6 +91,7 @@ PORTABLE: dict[type[Attributes], Factory] = {
 }
 
 
+_LX7 = "xtensa-lx7"
 _COMPILERS = ("gcc", "zig")  # whose figures decide, the first of them that the profile has
 
 
@@ -107,6 +112,8 @@ def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel
     if isinstance(attributes, Convolution) and attributes.ternary:
         if "dsp" in device.isa:
             special = armv7e_m_ternary(operator, graph)
+        elif device.core == _LX7:
+            special = (ternary_lanes(operator, graph),)
         return (*special, portable_ternary(operator, graph))
     if "dsp" in device.isa and not _shifts_left(operator, graph):
         special = tuple(
@@ -114,6 +121,8 @@ def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel
             for factory in ARMV7E_M.get(type(operator.attributes), ())
             for kernel in factory(operator, graph, device.core)
         )
+    elif device.core == _LX7 and isinstance(attributes, Attention):
+        special = attention_words(operator, graph)
     return (*special, PORTABLE[type(operator.attributes)](operator, graph))
 
 

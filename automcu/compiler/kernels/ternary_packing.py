@@ -6,6 +6,9 @@ channels: the bytes of a pass lie together, channel by channel. Nothing is padde
 last group, so that a weight takes 1.6 bits.
 """
 
+from collections.abc import Iterator
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +17,13 @@ SUMS = 3**WEIGHTS_PER_BYTE
 PASS = 4  # groups whose tables are in memory at a time
 
 _PLACES = 3 ** np.arange(WEIGHTS_PER_BYTE)
+
+
+def gray_code() -> Iterator[tuple[int, int, int]]:
+    """All digits of three places, each one step from that before (a reflected Gray code)."""
+    for third, second, first in product(range(3), repeat=3):
+        turned = 2 - second if third % 2 else second
+        yield (2 - first if (3 * third + second) % 2 else first), turned, third
 
 
 def groups_of(depth: int) -> int:

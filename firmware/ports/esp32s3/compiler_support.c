@@ -4,8 +4,6 @@
 #include <stdint.h>
 
 #define WORD_BITS 32u
-#define HALF_BITS 16u
-#define HALF_MASK 0xFFFFu
 
 uint32_t __udivsi3(uint32_t dividend, uint32_t divisor);
 uint32_t __umodsi3(uint32_t dividend, uint32_t divisor);
@@ -33,18 +31,22 @@ static uint64_t of_words(uint32_t high, uint32_t low) {
     return both.whole;
 }
 
+/* MULUH and QUOU of the LX7, a8 and a9 to a8, by their bytes: Debian's assembler knows neither. */
+#define LX7_MULUH ".byte 0x90, 0x88, 0xa2"
+#define LX7_QUOU ".byte 0x90, 0x88, 0xc2"
+
+static uint32_t high_product(uint32_t first, uint32_t second) {
+    register uint32_t result __asm("a8") = first;
+    register uint32_t factor __asm("a9") = second;
+    __asm(LX7_MULUH : "+r"(result) : "r"(factor));
+    return result;
+}
+
 uint32_t __udivsi3(uint32_t dividend, uint32_t divisor) {
-    uint32_t quotient = 0;
-    uint32_t rest = 0;
-    for (uint32_t bit = WORD_BITS; bit != 0; --bit) {
-        rest = rest << 1 | ((dividend >> (bit - 1u)) & 1u);
-        quotient <<= 1;
-        if (rest >= divisor) {
-            rest -= divisor;
-            quotient |= 1u;
-        }
-    }
-    return quotient;
+    register uint32_t result __asm("a8") = dividend;
+    register uint32_t by __asm("a9") = divisor;
+    __asm volatile(LX7_QUOU : "+r"(result) : "r"(by));
+    return result;
 }
 
 uint32_t __umodsi3(uint32_t dividend, uint32_t divisor) {
@@ -65,17 +67,12 @@ int32_t __modsi3(int32_t dividend, int32_t divisor) {
 }
 
 uint64_t __umulsidi3(uint32_t first, uint32_t second) {
-    uint32_t low = (first & HALF_MASK) * (second & HALF_MASK);
-    uint32_t left = (first >> HALF_BITS) * (second & HALF_MASK);
-    uint32_t right = (first & HALF_MASK) * (second >> HALF_BITS);
-    uint32_t middle = (low >> HALF_BITS) + (left & HALF_MASK) + (right & HALF_MASK);
-    uint32_t high = (first >> HALF_BITS) * (second >> HALF_BITS) + (left >> HALF_BITS) +
-                    (right >> HALF_BITS) + (middle >> HALF_BITS);
-    return of_words(high, middle << HALF_BITS | (low & HALF_MASK));
+    return of_words(high_product(first, second), first * second);
 }
 
 uint64_t __muldi3(uint64_t first, uint64_t second) {
-    uint64_t low = __umulsidi3((uint32_t)first, (uint32_t)second);
+    uint64_t low = of_words(high_product((uint32_t)first, (uint32_t)second),
+                            (uint32_t)first * (uint32_t)second);
     uint32_t cross = high_word(first) * (uint32_t)second + (uint32_t)first * high_word(second);
     return of_words(high_word(low) + cross, (uint32_t)low);
 }

@@ -21,6 +21,7 @@ from automcu.compiler import (
     import_onnx,
     run_reference,
 )
+from automcu.compiler.kernels import Kernel, candidates
 from automcu.compiler.kernels.ternary_packing import groups_of, pack_ternary, unpack_ternary
 from automcu.compiler.narrow_weights import real_weights, ternary_convolution, ternary_weights
 from automcu.compiler.operators import Add, Convolution, Stripes
@@ -34,7 +35,13 @@ from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.kernels.test_special_kernels import first_wrong_layer
 from tests.compiler.operators.one_operator import assert_c_equals_reference, random_inputs
 
+XTENSA = "esp32-s3-devkitc-1"
 _numbers = count()
+
+
+def in_lanes(operator: Operator, graph: Graph, device: Device) -> Kernel:
+    """Of a ternary layer the kernel in lanes of a word, whatever the figures say."""
+    return candidates(operator, graph, device)[0]
 
 
 def ternary_layer(
@@ -128,6 +135,35 @@ def test_the_kernel_on_packed_lanes_computes_the_reference(
     device = find_device("stm32f407g-disc1")
     folder = tmp_path_factory.getbasetemp() / f"ternary{next(_numbers)}"
     assert first_wrong_layer(compile_graph(graph, device), device, folder) is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(networks())
+def test_the_kernel_in_lanes_of_a_word_computes_the_reference(
+    tmp_path_factory: pytest.TempPathFactory, graph: Graph
+) -> None:
+    """Its C on this machine; as Xtensa code it runs in tests/firmware."""
+    device = find_device(XTENSA)
+    program = compile_graph(graph, device, choose=in_lanes)
+    model = CompiledModel(program, tmp_path_factory.getbasetemp() / f"lanes{next(_numbers)}")
+    inputs = random_inputs(graph)
+    assert np.array_equal(model.run(inputs), program.run(inputs))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("depth", [255, 256, 260, 499])
+def test_the_largest_sums_stay_in_the_lanes_of_a_word(
+    depth: int, sign: int, tmp_path: Path
+) -> None:
+    """Neighbouring pixels at opposite ends, so that each borrows from or carries into the next."""
+    weights = np.full((6, 1, 1, depth), sign, np.int8)
+    weights[3:, 0, 0, depth // 2 :] = -sign
+    attributes = replace(ternary_layer(0, 6, Window(1, 1), depth), weights=weights)
+    graph = network((1, 4, depth), attributes, residual=False)
+    program = compile_graph(graph, find_device(XTENSA), choose=in_lanes)
+    ends = np.array([-128, 127, 127, -128], np.int8)
+    inputs = np.stack([np.broadcast_to(e[None, :, None], (1, 4, depth)) for e in (ends, ~ends)])
+    assert np.array_equal(CompiledModel(program, tmp_path).run(inputs), program.run(inputs))
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -2,7 +2,7 @@
 
 For each group of five inputs a table of all 243 signed sums is built, for four pixels at once; a
 byte of weights then costs one look-up and two packed additions for twenty multiply-accumulates.
-Sums of 16 bits hold 255 inputs: after `_SECTION` passes they move to 32 bits. The idea of the
+Sums of 16 bits hold 255 inputs: after `SECTION` passes they move to 32 bits. The idea of the
 tables is that of T-MAC (Wei et al., EuroSys 2025) and bitnet.cpp's TL kernels.
 """
 
@@ -10,20 +10,19 @@ from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.armv7e_m.ternary_assembly import ROW_BYTES, add_function_name
 from automcu.compiler.kernels.kernel import Kernel
 from automcu.compiler.kernels.portable_ternary import (
+    gathering,
     pack_ternary_layer,
     ternary_arrays,
     ternary_function_name,
     ternary_settings,
 )
+from automcu.compiler.kernels.ternary_lanes import MOST_GROUPS, PIXELS, SECTION
 from automcu.compiler.kernels.ternary_packing import PASS, SUMS, WEIGHTS_PER_BYTE
 from automcu.compiler.operators import Convolution
 from automcu.compiler.operators.clamp import NO_CLAMP
 
-_PIXELS = 4
 _SUM_BYTES = 2
 _TOTAL_BYTES = 4
-_MOST_GROUPS = 51  # of five inputs of magnitude 128 that 16 bits can sum
-_SECTION = 12  # passes; with a last, shorter one these are at most _MOST_GROUPS groups
 
 
 def armv7e_m_ternary(operator: Operator, graph: Graph) -> tuple[Kernel, ...]:
@@ -40,13 +39,13 @@ def armv7e_m_ternary(operator: Operator, graph: Graph) -> tuple[Kernel, ...]:
     rest = groups - whole * PASS
     unrolled = next(n for n in (4, 2, 1) if channels % n == 0)
     sums_offset = SUMS * ROW_BYTES
-    totals_offset = sums_offset + _PIXELS * _SUM_BYTES * channels
-    wide = groups > _MOST_GROUPS
-    patch_offset = totals_offset + (_PIXELS * _TOTAL_BYTES * channels if wide else 0)
+    totals_offset = sums_offset + PIXELS * _SUM_BYTES * channels
+    wide = groups > MOST_GROUPS
+    patch_offset = totals_offset + (PIXELS * _TOTAL_BYTES * channels if wide else 0)
     residual = attributes.sum_scale is not None
     clamp = attributes.sum_clamp if residual else attributes.clamp
     clamps = "" if clamp == NO_CLAMP else ("sum" if residual else "scaling")
-    blocks = -(-pixels // _PIXELS)
+    blocks = -(-pixels // PIXELS)
     calls = [(PASS, unrolled)] * bool(whole) + [(rest, unrolled)] * bool(rest)
     kernel = Kernel(
         variant="armv7e-m ternary",
@@ -56,7 +55,7 @@ def armv7e_m_ternary(operator: Operator, graph: Graph) -> tuple[Kernel, ...]:
         | {
             "clamps": clamps,
             "wide": wide,
-            "section": _SECTION,
+            "section": SECTION,
             "whole_passes": whole,
             "rest": rest,
             "sums_offset": sums_offset,
@@ -69,16 +68,16 @@ def armv7e_m_ternary(operator: Operator, graph: Graph) -> tuple[Kernel, ...]:
         parameters_type="ternary_parameters",
         arrays=ternary_arrays(operator, settings),
         pack=pack_ternary_layer,
-        scratch_bytes=patch_offset + (_PIXELS * depth if settings["gathers"] else 0),
+        scratch_bytes=patch_offset + (PIXELS * depth if settings["gathers"] else 0),
         overwrites=(1,) if residual else (),
         work={
-            "tables": blocks * groups,
-            "lookups": blocks * groups * channels,
-            "sums": blocks * channels * (whole + bool(rest)),
-            "passes": blocks * (whole + bool(rest)),
-            "moves": blocks * channels * (whole // _SECTION + 1) if wide else 0,
-            "outputs": blocks * _PIXELS * channels,
-            "gathered": blocks * _PIXELS * depth if settings["gathers"] else 0,
+            "ternary_by4/tables": blocks * groups,
+            "ternary_by4/lookups": blocks * groups * channels,
+            "ternary_by4/sums": blocks * channels * (whole + bool(rest)),
+            "ternary_by4/passes": blocks * (whole + bool(rest)),
+            "ternary_by4/moves": blocks * channels * (whole // SECTION + 1) if wide else 0,
+            "outputs": blocks * PIXELS * channels,
+            **gathering(settings, blocks * PIXELS),
         },
     )
     return (kernel,)

@@ -7,10 +7,9 @@ Technical Reference Manual, ARM 100166, 3.3.3).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import product
 
 from automcu.compiler.kernels.kernel import Kernel
-from automcu.compiler.kernels.ternary_packing import PASS
+from automcu.compiler.kernels.ternary_packing import PASS, gray_code
 
 ENTRY_BYTES = 8  # four sums of 16 bits
 ROW_BYTES = PASS * ENTRY_BYTES  # entries of one weight byte's value
@@ -55,7 +54,7 @@ def _tables_function() -> Function:
     return Function(
         _TABLES,
         tuple(_tables_lines()),
-        "All 243 sums of five inputs, from the nine in which the first three are taken -1 times",
+        "All 243 sums of five inputs, four pixels at once, from the nine with three taken -1 times",
         ("uint32_t *table", "const uint32_t *starts"),
     )
 
@@ -70,7 +69,7 @@ def _tables_lines() -> Iterator[str]:
     yield "1:"
     yield "ldrd r2, r3, [r1], #8"
     before = (0, 0, 0)
-    for digits in _neighbours():
+    for digits in gray_code():
         for place in range(3):
             if digits[place] != before[place]:
                 operation = "sadd16" if digits[place] > before[place] else "ssub16"
@@ -86,18 +85,11 @@ def _tables_lines() -> Iterator[str]:
     yield "pop {r4-r10, pc}"
 
 
-def _neighbours() -> Iterator[tuple[int, int, int]]:
-    """All digits of three places, each one step from that before (a reflected Gray code)."""
-    for third, second, first in product(range(3), repeat=3):
-        turned = 2 - second if third % 2 else second
-        yield (2 - first if (3 * third + second) % 2 else first), turned, third
-
-
 def _add_function(groups: int, unrolled: int) -> Function:
     return Function(
         add_function_name(groups, unrolled),
         tuple(_add_lines(groups, unrolled)),
-        f"Add what {groups} bytes of weights stand for to the sums of each channel",
+        f"Add what {groups} bytes of weights stand for to each channel's sums, for four pixels",
         ("const uint8_t *weights", "const uint32_t *tables", "uint32_t *sums", "int32_t channels"),
     )
 

@@ -1,0 +1,160 @@
+"""Running a project's network as Xtensa code in qemu-system-xtensa.
+
+The kernels are the bytes that an ESP32-S3 would run, at other addresses; start-up, serial line and
+clock are left out. QEMU's lx106 has all instructions of call0 code but for the LX7's high product
+and division, which firmware/ports/xtensa_sim emulates, uncounted.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from elftools.elf.elffile import ELFFile
+from numpy.typing import NDArray
+
+from automcu.boards.timing.native_library import compiled_library
+from automcu.boards.xtensa.counts import SectionCounts, read_counts
+from automcu.errors import BoardError, ToolError
+from automcu.records import Record
+from automcu.resources import resource_folder
+from automcu.toolchains import Compiler, find_compiler
+from automcu.toolchains.process import ToolFailedError, run_tool
+
+_QEMU = "qemu-system-xtensa"
+_PLUGIN = Path(__file__).with_name("block_counts.c")
+_SOURCES = (
+    "ports/xtensa_sim/start.S",
+    "ports/xtensa_sim/main.c",
+    "ports/xtensa_sim/emulation.c",
+    "ports/esp32s3/compiler_support.c",
+    "runtime/memory.c",
+)
+_INCLUDES = ("ports/xtensa_sim", "runtime")
+_MOST_DIFFERING = 100
+
+
+class XtensaRun(Record, arbitrary_types_allowed=True):
+    """What a network did: `differing` bytes of its golden outputs, counts of its layers."""
+
+    differing: int
+    layers: tuple[SectionCounts, ...]
+
+    @property
+    def instructions(self) -> int:
+        """Of one inference."""
+        return sum(layer.instructions for layer in self.layers)
+
+    @property
+    def cycles(self) -> int:
+        """Of one inference, by the rules of `timing.xtensa_lx7`."""
+        return sum(layer.cycles for layer in self.layers)
+
+
+def can_emulate() -> bool:
+    """Whether QEMU and a compiler for Xtensa are on the PATH."""
+    try:
+        find_compiler("xtensa-lx7")
+    except ToolError:
+        return False
+    return shutil.which(_QEMU) is not None
+
+
+def run_project(project: Path, timeout_s: float = 120.0) -> XtensaRun:
+    """Run the network of a project folder on its golden inputs, if it has any, and count a run.
+
+    Raises:
+        ToolError: a compiler or QEMU is missing, or refuses its input.
+        BoardError: the program did not end by itself.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        elf = _link(project, Path(work), find_compiler("xtensa-lx7"))
+        counts = Path(work) / "counts"
+        differing = _run(elf, counts, timeout_s)
+        sections = read_counts(counts)
+    return XtensaRun(differing=differing, layers=sections[1:-1])
+
+
+def _link(project: Path, work: Path, compiler: Compiler) -> Path:
+    (work / "golden.h").write_text(_golden_header(project / "golden.npz"))
+    firmware = resource_folder("firmware")
+    includes = (work, project / "model", *(firmware / folder for folder in _INCLUDES))
+    sources = [*(firmware / name for name in _SOURCES), *sorted((project / "model").glob("*.c"))]
+    elf = work / "model.elf"
+    command = [
+        *compiler.command,
+        *compiler.compile_flags,
+        *(f"-I{folder.absolute()}" for folder in includes),
+        *("-nostdlib", f"-Wl,-T,{(firmware / 'ports/xtensa_sim/sim.ld').absolute()}"),
+        *(str(source.absolute()) for source in sources),
+        *("-o", str(elf)),
+    ]
+    try:
+        run_tool(command, work, compiler.environment)
+    except ToolFailedError as failure:
+        raise ToolError(
+            f"{compiler} does not build the network for QEMU: {failure}. Report this as a bug."
+        ) from failure
+    return elf
+
+
+def _run(elf: Path, counts: Path, timeout_s: float) -> int:
+    qemu = shutil.which(_QEMU)
+    if qemu is None:
+        raise ToolError(
+            f"{_QEMU} is not on the PATH. Install it (Debian and Ubuntu: apt-get install "
+            "qemu-system-misc)."
+        )
+    command = [
+        *(qemu, "-M", "sim", "-cpu", "lx106", "-semihosting", "-display", "none"),
+        *("-monitor", "none", "-serial", "none", "-kernel", str(elf)),
+        *("-plugin", _plugin_argument(elf, counts)),
+    ]
+    try:
+        done = subprocess.run(command, timeout=timeout_s, check=False, capture_output=True)
+    except subprocess.TimeoutExpired as error:
+        raise BoardError(
+            f"The network did not end within {timeout_s:g} s in QEMU. Give it more time."
+        ) from error
+    if not 0 <= done.returncode <= _MOST_DIFFERING:
+        raise BoardError(
+            f"The network stopped with code {done.returncode} in QEMU "
+            f"({done.stderr.decode(errors='replace').strip()}). Report this as a bug."
+        )
+    return done.returncode
+
+
+def _plugin_argument(elf: Path, counts: Path) -> str:
+    with elf.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        addresses = {
+            key: int(table.get_symbol_by_name(symbol)[0]["st_value"])
+            for key, symbol in (
+                ("marker", "sim_marker"),
+                ("skip_begin", "sim_emulation_begin"),
+                ("skip_end", "sim_emulation_end"),
+            )
+        }
+    settings = ",".join(f"{key}={address:#x}" for key, address in addresses.items())
+    return f"file={compiled_library(_PLUGIN)},out={counts},{settings}"
+
+
+def _golden_header(path: Path) -> str:
+    if not path.is_file():
+        return "#define GOLDEN_COUNT 0u\n"
+    with np.load(path) as golden:
+        inputs, outputs = golden["inputs"], golden["outputs"]
+    return "\n".join(
+        (
+            f"#define GOLDEN_COUNT {len(inputs)}u",
+            _array("golden_inputs", inputs),
+            _array("golden_outputs", outputs),
+            "",
+        )
+    )
+
+
+def _array(name: str, values: NDArray[np.int8]) -> str:
+    numbers = ",".join(map(str, values.reshape(-1).tolist()))
+    return f"static const int8_t {name}[] = {{{numbers}}};"
