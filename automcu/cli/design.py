@@ -1,5 +1,6 @@
 """`automcu design`: from a sentence to a network that was run on the board."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -127,13 +128,13 @@ def _design(
     resume: bool,
 ) -> Answer:
     said = bool(sentence or file or any(value is not None for value in flags.values()))
-    wanted = None if resume and not said else _understand(sentence, file, flags)
+    chosen = _settings(settings)
+    wanted = None if resume and not said else _understand(sentence, file, flags, chosen, path)
 
     from automcu.cli.progress import TerminalProgress
     from automcu.cli.run_answer import run_document, run_shown
     from automcu.pipeline import RunFolder, design
 
-    chosen = _settings(settings)
     with TerminalProgress() as progress:
         run = design(wanted, path, chosen, resume=resume, progress=progress)
     return Answer(
@@ -144,8 +145,12 @@ def _design(
     )
 
 
-def _understand(sentence: str, file: Path | None, flags: dict[str, Any]) -> "Brief":
+def _understand(
+    sentence: str, file: Path | None, flags: dict[str, Any], settings: "Settings | None", run: Path
+) -> "Brief":
     """Read the sentence, then the file, then the flags, and print what was understood.
+
+    Where agents plan, one of them reads in the sentence what is still open.
 
     Raises:
         WrongInputError: something is missing; the message asks for it.
@@ -161,8 +166,16 @@ def _understand(sentence: str, file: Path | None, flags: dict[str, Any]) -> "Bri
     from_file.pop("text", None)
     for stronger in (from_file, {key: value for key, value in flags.items() if value is not None}):
         draft = override(draft, _draft(stronger))
+    if settings and settings.planner != "offline":
+        from automcu.pipeline import read_with_agent
+
+        draft = read_with_agent(draft, settings, run, boards, _say)
     Console(stderr=True).print(understood_table(describe(draft)))
     return complete(draft, nearest_boards(draft.unknown_boards, boards))
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _boards() -> dict[str, tuple[str, ...]]:

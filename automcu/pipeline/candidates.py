@@ -11,8 +11,9 @@ from automcu.datasets import Dataset, resized
 from automcu.errors import DoesNotFitError
 from automcu.export import export_onnx, onnx_accuracy, quantise_onnx
 from automcu.models import build_network
-from automcu.pipeline.advising import open_council, save_used
+from automcu.pipeline.advising import open_council
 from automcu.pipeline.job import Job
+from automcu.pipeline.language_models import save_used
 from automcu.pipeline.planning import judge
 from automcu.pipeline.records import TrainedCandidate
 from automcu.pipeline.run_folder import load_if_valid, sha256
@@ -46,7 +47,7 @@ def train_candidates(job: Job, plan: Plan, dataset: Dataset) -> tuple[TrainedCan
         if len(trained) == job.settings.budget:
             break
         proposal = next_in_run(job, plan, study, rank, council)
-        used = save_used(job, council)
+        used = save_used(job.folder, council.model, council.turns) if council else None
         if proposal is None:
             break
         reviewed = review(

@@ -7,6 +7,7 @@ from automcu.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from automcu.planner.agents.council import Council, instructions
     from automcu.planner.agents.feasible_space import FeasibleSpace
+    from automcu.planner.agents.intake import read_with_model
     from automcu.planner.agents.language_model import LanguageModel
     from automcu.planner.agents.local_server import LocalServer, start_local_server
     from automcu.planner.agents.records import (
@@ -23,6 +24,7 @@ else:
         {
             "council": ("Council", "instructions"),
             "feasible_space": ("FeasibleSpace",),
+            "intake": ("read_with_model",),
             "language_model": ("LanguageModel",),
             "local_server": ("LocalServer", "start_local_server"),
             "records": ("KEY_VARIABLES", "AgentTurns", "ModelSettings", "ReporterView", "Usage"),
@@ -41,6 +43,7 @@ __all__ = [
     "ReporterView",
     "Usage",
     "instructions",
+    "read_with_model",
     "report_in_words",
     "start_local_server",
 ]

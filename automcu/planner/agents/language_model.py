@@ -16,6 +16,7 @@ from openai import APIStatusError, BadRequestError, OpenAI, OpenAIError, Unproce
 from pydantic import ValidationError
 
 from automcu.planner.agents.records import KEY_VARIABLES, ModelSettings, Usage
+from automcu.planner.agents.strict_schema import strict_schema
 from automcu.records import Record, append_line
 
 Answer = TypeVar("Answer", bound=Record)
@@ -26,7 +27,9 @@ _LONGEST_COMPLETION = 2_000  # tokens
 _CHARACTERS_PER_TOKEN = 4  # where a server does not count
 # What the client raises, and what comes of JSON that is no completion.
 _UNUSABLE = (OpenAIError, OSError, ValueError, TypeError, AttributeError, LookupError)
-_FORMATS = ("json_schema", "json_object", "text")
+# From the strictest to the one that every server has; each is left for the next when refused.
+_FORMATS = ("strict", "json_schema", "json_object", "text")
+_WITHOUT_SCHEMA = ("json_object", "text")
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class LanguageModel:
         Returns:
             The answer; None where there was none, with the reason in `problem`.
         """
-        schema = wanted.model_json_schema()
+        schema = strict_schema(wanted)
         messages: list[dict[str, str]] = [
             {"role": "system", "content": instructions},
             {"role": "user", "content": view.model_dump_json()},
@@ -163,7 +166,7 @@ class LanguageModel:
         kind = _FORMATS[self._format]
         response = completions.create(
             model=self.settings.model,
-            messages=messages if kind == "json_schema" else _with_schema(messages, schema),
+            messages=_with_schema(messages, schema) if kind in _WITHOUT_SCHEMA else messages,
             max_completion_tokens=_LONGEST_COMPLETION,
             **_response_format(kind, schema),
         )
@@ -190,7 +193,9 @@ def _response_format(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
         return {}
     if kind == "json_object":
         return {"response_format": {"type": "json_object"}}
-    named = {"name": schema.get("title", "answer"), "schema": schema}
+    named: dict[str, Any] = {"name": "answer", "schema": schema}
+    if kind == "strict":
+        named["strict"] = True
     return {"response_format": {"type": "json_schema", "json_schema": named}}
 
 
