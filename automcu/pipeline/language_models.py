@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _USED = "used.json"
 # A small model on one slow core reads its prompt in minutes.
 _LOCAL_TIME_OUT_S = 300.0
+# Whole answers have up to 300; small models tend to go on and on, at a dozen a second.
+_LOCAL_ANSWER_TOKENS = 400
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def _open_local(model: ModelSettings | None, folder: RunFolder) -> OpenedModel:
             "base_url": server.base_url,
             "timeout_s": _LOCAL_TIME_OUT_S,
             "attempts": 1,
+            "max_answer_tokens": _LOCAL_ANSWER_TOKENS,
         }
     )
     return _open(options, folder, server)

@@ -23,7 +23,6 @@ Answer = TypeVar("Answer", bound=Record)
 
 _NO_KEY = "none"  # what servers on one's own machine expect
 _LONGEST_ANSWER = 20_000  # characters; a whole answer of any agent has a few hundred
-_LONGEST_COMPLETION = 2_000  # tokens
 _CHARACTERS_PER_TOKEN = 4  # where a server does not count
 # What the client raises, and what comes of JSON that is no completion.
 _UNUSABLE = (OpenAIError, OSError, ValueError, TypeError, AttributeError, LookupError)
@@ -167,7 +166,7 @@ class LanguageModel:
         response = completions.create(
             model=self.settings.model,
             messages=_with_schema(messages, schema) if kind in _WITHOUT_SCHEMA else messages,
-            max_completion_tokens=_LONGEST_COMPLETION,
+            max_completion_tokens=self.settings.max_answer_tokens,
             **_response_format(kind, schema),
         )
         text = response.choices[0].message.content or ""

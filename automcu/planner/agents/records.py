@@ -121,13 +121,17 @@ class CriticView(Record):
 
 
 class ModelSettings(Record):
-    """Which model, where, and how much of it; prices in any currency per million tokens."""
+    """Which model, where, and how much of it; prices in any currency per million tokens.
+
+    `max_answer_tokens` cuts one answer short, `max_tokens` is for a whole run.
+    """
 
     model: str
     base_url: str | None = None
     timeout_s: float = 60.0
     attempts: int = 3
     max_tokens: int = 200_000
+    max_answer_tokens: int = 2_000
     max_cost: float | None = None
     input_price: float = 0.0
     output_price: float = 0.0
