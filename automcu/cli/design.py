@@ -76,6 +76,12 @@ def design(
         str | None,
         typer.Option("--study", metavar="URL", help="Share what is learned, as sqlite:///all.db."),
     ] = None,
+    executor: Annotated[
+        str | None, typer.Option("--executor", metavar="local|ray", help="Where networks train.")
+    ] = None,
+    parallel: Annotated[
+        int | None, typer.Option("--parallel", min=1, help="Networks chosen and trained at once.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run.")
     ] = None,
@@ -103,6 +109,8 @@ def design(
         "accuracy_table": str(accuracy_table.absolute()) if accuracy_table else None,
         "accuracy_dataset": accuracy_dataset,
         "study": study,
+        "executor": executor,
+        "parallel": parallel,
         "planner": planner,
         "model": model,
         "base_url": base_url,
@@ -206,6 +214,8 @@ def _settings(given: dict[str, Any]) -> "Settings | None":
     named = {key: value for key, value in given.items() if value is not None}
     if "accuracy_dataset" in named:
         named["accuracy_dataset"] = accuracy_dataset_named(named["accuracy_dataset"])
+    if named.get("executor") not in (None, "local", "ray"):
+        raise WrongInputError(f"{named['executor']!r} is no executor. Use --executor local or ray.")
     named = _with_model(named)
     return Settings(**named) if named else None
 

@@ -16,6 +16,7 @@ from automcu.toolchains.records import Build
 from automcu.training import Recipe, TrainingResult
 
 PlannerName = Literal["offline", "llm", "local"]
+ExecutorName = Literal["local", "ray"]
 
 
 class Settings(Record):
@@ -24,7 +25,8 @@ class Settings(Record):
     `accuracy_table` is the path of a table to use instead of the embedded one, `accuracy_dataset`
     the data set to take from NATS-Bench's files. `study` is the URL of a database to share with
     other runs of the same brief; None for one in the run folder. `model` is the language model
-    of the `llm` planner, or of `local`, where it names a file and may be left out.
+    of the `llm` planner, or of `local`, where it names a file and may be left out. `parallel`
+    networks are chosen at once, before any of them is trained, and `executor` trains them.
     """
 
     budget: int = 3
@@ -36,6 +38,8 @@ class Settings(Record):
     study: str | None = None
     planner: PlannerName = "offline"
     model: ModelSettings | None = None
+    executor: ExecutorName = "local"
+    parallel: int = 1
 
 
 class TrainedCandidate(Record):

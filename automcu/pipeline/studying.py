@@ -53,7 +53,8 @@ def next_in_run(
             latency_limit_ms=job.brief.max_latency_ms,
         )
 
-    claim = study.claim(choose)
+    # What was claimed and not finished has its own number, by which it is found above.
+    claim = study.claim(choose, besides=True)
     if claim is None:
         return None
     claim.proposal.save(job.folder.proposal(rank))
