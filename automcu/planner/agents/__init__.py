@@ -6,6 +6,7 @@ from automcu.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from automcu.planner.agents.council import Council, instructions
+    from automcu.planner.agents.disguise import Disguise
     from automcu.planner.agents.feasible_space import FeasibleSpace
     from automcu.planner.agents.intake import read_with_model
     from automcu.planner.agents.language_model import LanguageModel
@@ -23,6 +24,7 @@ else:
         __name__,
         {
             "council": ("Council", "instructions"),
+            "disguise": ("Disguise",),
             "feasible_space": ("FeasibleSpace",),
             "intake": ("read_with_model",),
             "language_model": ("LanguageModel",),
@@ -36,6 +38,7 @@ __all__ = [
     "KEY_VARIABLES",
     "AgentTurns",
     "Council",
+    "Disguise",
     "FeasibleSpace",
     "LanguageModel",
     "LocalServer",

@@ -5,6 +5,7 @@ costs a turn and never the run. The key comes from the environment and goes to t
 what is written or shown has it blotted out, also where the server repeats it.
 """
 
+import json
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 from openai import APIStatusError, BadRequestError, OpenAI, OpenAIError, UnprocessableEntityError
 from pydantic import ValidationError
 
+from automcu.planner.agents.disguise import Disguise
 from automcu.planner.agents.records import KEY_VARIABLES, ModelSettings, Usage
 from automcu.planner.agents.strict_schema import strict_schema
 from automcu.records import Record, append_line
@@ -44,12 +46,16 @@ class _NoReplyError(Exception):
 
 @dataclass
 class LanguageModel:
-    """A model on a server, its budget, and the transcripts of who asked it what."""
+    """A model on a server, its budget, and the transcripts of who asked it what.
+
+    With a `disguise` the model sees operations under other names.
+    """
 
     settings: ModelSettings
     transcripts: Path
     usage: dict[str, Usage] = field(default_factory=dict)
     problem: str | None = None
+    disguise: Disguise | None = None
     _format: int = 0
 
     def __post_init__(self) -> None:
@@ -95,7 +101,8 @@ class LanguageModel:
                 self.problem = str(error)
                 return None
             try:
-                answer = wanted.model_validate_json(_json_within(text))
+                meant = self.disguise.reveal(text) if self.disguise else text
+                answer = wanted.model_validate_json(_json_within(meant))
             except ValidationError as error:
                 self.problem = f"the answer was no {wanted.__name__}"
                 messages = [*messages[:2], *_sent_back(text, error)]
@@ -107,6 +114,9 @@ class LanguageModel:
 
     def _converse(self, agent: str, messages: list[dict[str, str]], schema: dict[str, Any]) -> str:
         """Send messages, note what was said by whom, and return the reply's text."""
+        if self.disguise:
+            messages = [{**one, "content": self.disguise.hide(one["content"])} for one in messages]
+            schema = json.loads(self.disguise.hide(json.dumps(schema)))
         started = time.monotonic()
         self._add(agent, requests=1)
         entry: dict[str, object] = {"messages": messages}
