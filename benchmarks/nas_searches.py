@@ -33,6 +33,11 @@ class Oracle:
         self._accuracies, self._feasible, self._left = accuracies, frozenset(feasible), queries
         self.trained: list[int | None] = []
 
+    @property
+    def left(self) -> int:
+        """How many more cells it trains."""
+        return self._left - len(self.trained)
+
     def train(self, index: int) -> float | None:
         """Return the accuracy in percent; None where the cell does not fit, which costs as much.
 
