@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from automcu.brief import Brief, Draft
     from automcu.pipeline import Settings
 
-_DEFAULT_BUDGET = 3
+_OF_THE_MODEL = ("model", "base_url", "max_tokens", "max_cost", "input_price", "output_price")
 
 
 def design(
@@ -72,6 +72,18 @@ def design(
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=1, help="For all agents (200,000).")
     ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option("--max-cost", min=0, help="Money for all agents, in the prices' currency."),
+    ] = None,
+    input_price: Annotated[
+        float | None,
+        typer.Option("--input-price", min=0, help="Of a million tokens that the model reads."),
+    ] = None,
+    output_price: Annotated[
+        float | None,
+        typer.Option("--output-price", min=0, help="Of a million tokens that it writes."),
+    ] = None,
     study: Annotated[
         str | None,
         typer.Option("--study", metavar="URL", help="Share what is learned, as sqlite:///all.db."),
@@ -115,6 +127,9 @@ def design(
         "model": model,
         "base_url": base_url,
         "max_tokens": max_tokens,
+        "max_cost": max_cost,
+        "input_price": input_price,
+        "output_price": output_price,
     }
     if resume and out is None and sentence:
         out, sentence = Path(sentence), ""
@@ -227,11 +242,15 @@ def _with_model(named: dict[str, Any]) -> dict[str, Any]:
         WrongInputError: the planner is unknown, has no model, or no use for one.
     """
     name = named.get("planner")
-    given = {key: named.pop(key) for key in ("model", "base_url", "max_tokens") if key in named}
+    given = {key: named.pop(key) for key in _OF_THE_MODEL if key in named}
     if name not in (None, "offline", "llm", "local"):
         raise WrongInputError(f"{name!r} is no planner. Use --planner offline, llm or local.")
     if given and name not in ("llm", "local"):
         raise WrongInputError("Only agents use a language model. Add --planner llm or local.")
+    if "max_cost" in given and not given.keys() & {"input_price", "output_price"}:
+        raise WrongInputError(
+            "What do tokens cost? Add --input-price and --output-price, for a million of them."
+        )
     if name == "local":
         if "base_url" in given:
             raise WrongInputError(

@@ -74,7 +74,8 @@ def _rounds(job: Job, plan: Plan, dataset: Dataset, train_all: TrainAll) -> list
     for rank in range(1, job.settings.budget + _SPARE_ATTEMPTS + 1):
         if len(trained) + len(waiting) == job.settings.budget:
             break
-        proposal = next_in_run(job, plan, study, rank, council)
+        with job.folder.timed("choosing networks"):
+            proposal = next_in_run(job, plan, study, rank, council)
         if council:
             lost = save_used(job.folder, council.model, council.turns).turns.lost
         if proposal is None and not waiting:

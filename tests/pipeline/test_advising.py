@@ -106,6 +106,10 @@ def test_neither_key_nor_server_is_told_at_once(
     [
         (["--planner", "oracle"], "'oracle' is no planner. Use --planner offline, llm or local."),
         (["--planner", "llm"], "Which language model? Name it with --model."),
+        (
+            ["--planner", "llm", "--model", "m", "--max-cost", "2"],
+            "What do tokens cost? Add --input-price and --output-price, for a million of them.",
+        ),
         (["--model", "x"], "Only agents use a language model. Add --planner llm or local."),
     ],
 )
@@ -142,3 +146,7 @@ def test_a_whole_run_with_agents_ends_with_a_summary_and_what_they_used(
         "reporter": 1,
     }
     assert (run.counts.attempted, run.counts.trained, run.counts.deployed) == (1, 1, 1)
+    page = (tmp_path / "run/report.html").read_text()
+    assert "Proposals: 1 attempted, 1 schema valid, 1 shape valid, 1 feasible, 1 trained" in page
+    row = page[page.index(">architect<") :].split("</tr>")[0]
+    assert [">1<" in row, ">100<" in row, ">20<" in row] == [True, True, True]
