@@ -55,7 +55,7 @@ class AgentsSearch:
 
     def _search(self, oracle: Oracle, pool: CellPool, council: Council, seed: int) -> None:
         trained: dict[int, float] = {}
-        while True:
+        while oracle.left:
             seen = [
                 Observation(skeleton=Skeleton(), cell_index=index, accuracy_percent=accuracy)
                 for index, accuracy in trained.items()

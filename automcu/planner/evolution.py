@@ -22,7 +22,7 @@ FIRST_BY_PROMISE = 4
 _PARENTS = 5
 _GRANDCHILDREN_PER_PARENT = 12
 _PROMISING = 40
-_WEIGHT_OF_DOUBT = 0.5
+_WEIGHT_OF_DOUBT = 1.0
 _WEIGHT_OF_PROMISE = 0.1
 # Small beside what tells cells apart: the seed decides between near equals.
 _SEED_JITTER = 0.02

@@ -15,7 +15,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from automcu.planner.cell_pool import EDGE_COUNT, CellPool, Column
 
 _EDITS_OF_LIKENESS = 2.0
-_FEATURE_DISTANCE = 0.3
+_FEATURE_DISTANCE = 0.5
 # Accuracies of one cell trained from other seeds differ by about a third of what good cells do.
 _NOISE = 0.1
 # Percent; a few cells that happen to be equal must not make a small difference look large.
