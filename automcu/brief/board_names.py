@@ -14,8 +14,7 @@ _STM32_LINE = re.compile(r"(?:stm32)?([fghluwc][0-9a-z]{3})[a-z0-9]{0,5}")
 # A short prefix would match by accident; the shortest part name in use has four characters.
 _SHORTEST_PREFIX = 4
 
-# Words that say which of ST's boards around a part is meant.
-_BOARD_KINDS = {
+BOARD_KINDS = {
     "discovery": "disc",
     "disco": "disc",
     "disc": "disc",
@@ -23,6 +22,7 @@ _BOARD_KINDS = {
     "eval": "eval",
     "evaluation": "eval",
 }
+"""Words that say which of ST's boards around a part is meant, and how its name spells them."""
 
 _VENDOR_WORD = re.compile(
     r"stm32|stm8|esp32|esp8266|nrf\d|nucleo|rp2\d|sam[cdelv]\d|atsam|lpc\d|m?imxrt|gd32|ch32|"
@@ -124,7 +124,7 @@ def _of_the_kind_named(
 ) -> frozenset[str]:
     """Keep the boards of the kind that a neighbouring word names: a Nucleo is no Discovery."""
     neighbours = words[max(0, position - 1) : position] + words[position + 1 : position + 2]
-    kinds = {_BOARD_KINDS[word.lower()] for word in neighbours if word.lower() in _BOARD_KINDS}
+    kinds = {BOARD_KINDS[word.lower()] for word in neighbours if word.lower() in BOARD_KINDS}
     return frozenset(
         id for id in ids if all(any(kind in name for name in names[id]) for kind in kinds)
     )

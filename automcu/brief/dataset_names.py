@@ -16,6 +16,9 @@ _SYNONYMS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     )
 )
 
+DATASET_NAMES = tuple(dict.fromkeys(name for name, _ in _SYNONYMS))
+"""The data sets that a sentence can name."""
+
 _QUOTED_PATH = re.compile(r"""["']([^"'\n]*(?:/|\.npz|\.csv)[^"'\n]*)["']""")
 _PATH = re.compile(r"(?<![\w/])(?:(?:~|\.{1,2})?/[^\s,;'\"]+|[\w./-]+\.(?:npz|csv)\b)")
 _PATH_BEHIND_A_WORD = re.compile(

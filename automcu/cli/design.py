@@ -1,5 +1,6 @@
 """`automcu design`: from a sentence to a network that was run on the board."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from automcu.brief import Brief, Draft
     from automcu.pipeline import Settings
 
-_DEFAULT_BUDGET = 3
+_OF_THE_MODEL = ("model", "base_url", "max_tokens", "max_cost", "input_price", "output_price")
 
 
 def design(
@@ -75,9 +76,27 @@ def design(
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=1, help="For all agents (200,000).")
     ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option("--max-cost", min=0, help="Money for all agents, in the prices' currency."),
+    ] = None,
+    input_price: Annotated[
+        float | None,
+        typer.Option("--input-price", min=0, help="Of a million tokens that the model reads."),
+    ] = None,
+    output_price: Annotated[
+        float | None,
+        typer.Option("--output-price", min=0, help="Of a million tokens that it writes."),
+    ] = None,
     study: Annotated[
         str | None,
         typer.Option("--study", metavar="URL", help="Share what is learned, as sqlite:///all.db."),
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option("--executor", metavar="local|ray", help="Where networks train.")
+    ] = None,
+    parallel: Annotated[
+        int | None, typer.Option("--parallel", min=1, help="Networks chosen and trained at once.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run.")
@@ -107,10 +126,15 @@ def design(
         "accuracy_table": str(accuracy_table.absolute()) if accuracy_table else None,
         "accuracy_dataset": accuracy_dataset,
         "study": study,
+        "executor": executor,
+        "parallel": parallel,
         "planner": planner,
         "model": model,
         "base_url": base_url,
         "max_tokens": max_tokens,
+        "max_cost": max_cost,
+        "input_price": input_price,
+        "output_price": output_price,
     }
     if resume and out is None and sentence:
         out, sentence = Path(sentence), ""
@@ -132,13 +156,13 @@ def _design(
     resume: bool,
 ) -> Answer:
     said = bool(sentence or file or any(value is not None for value in flags.values()))
-    wanted = None if resume and not said else _understand(sentence, file, flags)
+    chosen = _settings(settings)
+    wanted = None if resume and not said else _understand(sentence, file, flags, chosen, path)
 
     from automcu.cli.progress import TerminalProgress
     from automcu.cli.run_answer import run_document, run_shown
     from automcu.pipeline import RunFolder, design
 
-    chosen = _settings(settings)
     with TerminalProgress() as progress:
         run = design(wanted, path, chosen, resume=resume, progress=progress)
     return Answer(
@@ -149,8 +173,12 @@ def _design(
     )
 
 
-def _understand(sentence: str, file: Path | None, flags: dict[str, Any]) -> "Brief":
+def _understand(
+    sentence: str, file: Path | None, flags: dict[str, Any], settings: "Settings | None", run: Path
+) -> "Brief":
     """Read the sentence, then the file, then the flags, and print what was understood.
+
+    Where agents plan, one of them reads in the sentence what is still open.
 
     Raises:
         WrongInputError: something is missing; the message asks for it.
@@ -166,8 +194,16 @@ def _understand(sentence: str, file: Path | None, flags: dict[str, Any]) -> "Bri
     from_file.pop("text", None)
     for stronger in (from_file, {key: value for key, value in flags.items() if value is not None}):
         draft = override(draft, _draft(stronger))
+    if settings and settings.planner != "offline":
+        from automcu.pipeline import read_with_agent
+
+        draft = read_with_agent(draft, settings, run, boards, _say)
     Console(stderr=True).print(understood_table(describe(draft)))
     return complete(draft, nearest_boards(draft.unknown_boards, boards))
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _boards() -> dict[str, tuple[str, ...]]:
@@ -203,6 +239,8 @@ def _settings(given: dict[str, Any]) -> "Settings | None":
         )
     if "accuracy_dataset" in named:
         named["accuracy_dataset"] = accuracy_dataset_named(named["accuracy_dataset"])
+    if named.get("executor") not in (None, "local", "ray"):
+        raise WrongInputError(f"{named['executor']!r} is no executor. Use --executor local or ray.")
     named = _with_model(named)
     return Settings(**named) if named else None
 
@@ -214,11 +252,15 @@ def _with_model(named: dict[str, Any]) -> dict[str, Any]:
         WrongInputError: the planner is unknown, has no model, or no use for one.
     """
     name = named.get("planner")
-    given = {key: named.pop(key) for key in ("model", "base_url", "max_tokens") if key in named}
+    given = {key: named.pop(key) for key in _OF_THE_MODEL if key in named}
     if name not in (None, "offline", "llm", "local"):
         raise WrongInputError(f"{name!r} is no planner. Use --planner offline, llm or local.")
     if given and name not in ("llm", "local"):
         raise WrongInputError("Only agents use a language model. Add --planner llm or local.")
+    if "max_cost" in given and not given.keys() & {"input_price", "output_price"}:
+        raise WrongInputError(
+            "What do tokens cost? Add --input-price and --output-price, for a million of them."
+        )
     if name == "local":
         if "base_url" in given:
             raise WrongInputError(

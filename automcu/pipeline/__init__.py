@@ -14,6 +14,7 @@ from automcu.pipeline.narrowing import Narrowing, narrow_model_file
 from automcu.pipeline.progress import Progress, Silent
 from automcu.pipeline.records import Deployment, Run, Settings, TrainedCandidate
 from automcu.pipeline.run_folder import RunFolder
+from automcu.pipeline.understanding import read_with_agent
 
 __all__ = [
     "Calibrated",
@@ -33,5 +34,6 @@ __all__ = [
     "load_test_set",
     "narrow_model_file",
     "project_folder",
+    "read_with_agent",
     "write_program",
 ]

@@ -1,6 +1,6 @@
 """Training what is proposed, one network after the other, each to a quantised ONNX file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,20 +10,23 @@ from automcu.datasets import Dataset, resized
 from automcu.errors import DoesNotFitError
 from automcu.export import export_onnx, onnx_accuracy, quantise_onnx, write_ternary_weights
 from automcu.models import build_network, with_ternary_values
-from automcu.pipeline.advising import open_council, save_used
+from automcu.pipeline.advising import open_council
 from automcu.pipeline.candidate_files import (
     FLOAT_MODEL,
     INT8_MODEL,
     TERNARY_MODEL,
     calibration_inputs,
 )
+from automcu.pipeline.executors import EXECUTORS, round_size
 from automcu.pipeline.families import AnyProposal, next_of_families
 from automcu.pipeline.job import Job
+from automcu.pipeline.language_models import save_used
 from automcu.pipeline.planning import judge
 from automcu.pipeline.records import TrainedCandidate
 from automcu.pipeline.run_folder import load_if_valid, sha256
 from automcu.pipeline.studying import next_in_run, open_study, tell
 from automcu.pipeline.ternary_training import CHECKPOINT, fit, fit_ternary, teachers_recipe
+from automcu.pipeline.training_task import TrainAll, TrainingTask
 from automcu.pipeline.transformer_candidates import train_transformer
 from automcu.planner import Counts, Plan, Review, TransformerProposal, review
 from automcu.space import Architecture, count_live_macs, count_live_parameters
@@ -35,7 +38,7 @@ _SPARE_ATTEMPTS = 10
 
 
 def train_candidates(job: Job, plan: Plan, dataset: Dataset) -> tuple[TrainedCandidate, ...]:
-    """Review and train one network after the other, as many as the budget allows.
+    """Review and train as many networks as the budget allows, one after the other or some at once.
 
     Each is chosen in the light of what was trained before, by this run or by others that share
     its study. Resumed, the run takes its own networks again in their order.
@@ -43,18 +46,49 @@ def train_candidates(job: Job, plan: Plan, dataset: Dataset) -> tuple[TrainedCan
     Raises:
         DoesNotFitError: no proposal passed its review.
     """
+    with EXECUTORS[job.settings.executor](job, dataset, _train) as train_all:
+        trained = _rounds(job, plan, dataset, train_all)
+    if not trained:
+        raise DoesNotFitError(
+            "None of the proposed networks passed its review; log.jsonl has the reasons. "
+            "Loosen a limit or choose a larger board."
+        )
+    return tuple(sorted(trained, key=lambda candidate: candidate.proposal.rank))
+
+
+def _rounds(job: Job, plan: Plan, dataset: Dataset, train_all: TrainAll) -> list[TrainedCandidate]:
+    """Choose some networks, train them, and choose the next in their light."""
     study, council = open_study(job), open_council(job, plan)
-    counts = Counts()
+    counts, lost = Counts(), 0
     trained: list[TrainedCandidate] = []
     tried: list[AnyProposal] = []
+    waiting: list[TrainingTask] = []
+
+    def save_counts() -> None:
+        counts.model_copy(update={"attempted": counts.attempted + lost}).save(job.folder.counts)
+
+    def train_those_waiting() -> None:
+        nonlocal counts
+        for candidate in _trained(job, waiting, train_all):
+            trained.append(candidate)
+            tell(job, study, candidate.proposal, 100.0 * candidate.int8_accuracy)
+            counts = counts.add("trained")
+            save_counts()
+        waiting.clear()
+
     for rank in range(1, job.settings.budget + _SPARE_ATTEMPTS + 1):
-        if len(trained) == job.settings.budget:
+        if len(trained) + len(waiting) == job.settings.budget:
             break
-        next_cell = partial(next_in_run, job, plan, study, rank, council)
-        proposal = next_of_families(plan, rank, tried, trained, next_cell)
-        used = save_used(job, council)
+        with job.folder.timed("choosing networks"):
+            next_cell = partial(next_in_run, job, plan, study, rank, council)
+            proposal = next_of_families(plan, rank, tried, trained, next_cell)
+        if council:
+            lost = save_used(job.folder, council.model, council.turns).turns.lost
+        if proposal is None and not waiting:
+            break
         if proposal is None:
-            break
+            train_those_waiting()
+            continue
         tried.append(proposal)
         reviewed = review(
             proposal.architecture,
@@ -63,22 +97,16 @@ def train_candidates(job: Job, plan: Plan, dataset: Dataset) -> tuple[TrainedCan
             judge=partial(judge, job),
         )
         counts = _counted(counts, reviewed)
-        if reviewed.accepted:
-            job.progress.begin(f"training {len(trained) + 1} of {job.settings.budget}")
-            trained.append(_candidate(job, proposal, reviewed, dataset))
-            counts = counts.add("trained")
-            tell(job, study, proposal, 100.0 * trained[-1].int8_accuracy)
-        else:
+        save_counts()
+        if not reviewed.accepted:
             job.folder.log("proposal rejected", rank=proposal.rank, reason=reviewed.reason)
             tell(job, study, proposal, None)
-        lost = used.turns.lost if used else 0
-        counts.model_copy(update={"attempted": counts.attempted + lost}).save(job.folder.counts)
-    if not trained:
-        raise DoesNotFitError(
-            "None of the proposed networks passed its review; log.jsonl has the reasons. "
-            "Loosen a limit or choose a larger board."
-        )
-    return tuple(trained)
+            continue
+        waiting.append(TrainingTask(len(trained) + len(waiting) + 1, proposal, reviewed))
+        if len(waiting) >= round_size(job.settings, len(trained)):
+            train_those_waiting()
+    train_those_waiting()
+    return trained
 
 
 def _counted(counts: Counts, reviewed: Review) -> Counts:
@@ -87,27 +115,44 @@ def _counted(counts: Counts, reviewed: Review) -> Counts:
     return counts
 
 
-def _candidate(
-    job: Job, proposal: AnyProposal, reviewed: Review, dataset: Dataset
-) -> TrainedCandidate:
-    """Return the trained candidate, from its record if that and its model are still there."""
-    folder = job.folder
-    home = folder.candidate(proposal.rank)
+def _trained(
+    job: Job, tasks: Sequence[TrainingTask], train_all: TrainAll
+) -> Iterator[TrainedCandidate]:
+    """Yield candidates as they come, first those whose record and model are still there."""
+    missing = []
+    for task in tasks:
+        found = _reused(job, task.proposal)
+        if found:
+            yield found
+        else:
+            missing.append(task)
+    if not missing:
+        return
+    with job.folder.timed("training and quantisation"):
+        for candidate in train_all(missing):
+            _keep(job, candidate)
+            yield candidate
+
+
+def _reused(job: Job, proposal: AnyProposal) -> TrainedCandidate | None:
+    home = job.folder.candidate(proposal.rank)
     found = load_if_valid(TrainedCandidate, home / _RECORD)
     if found and found.proposal == proposal and found.model_sha256 == sha256(home / INT8_MODEL):
-        folder.log("candidate reused", rank=proposal.rank)
+        job.folder.log("candidate reused", rank=proposal.rank)
         return found
-    with folder.timed("training and quantisation"):
-        candidate = _train(job, home, proposal, reviewed, dataset)
-    candidate.save(home / _RECORD)
-    folder.log(
+    return None
+
+
+def _keep(job: Job, candidate: TrainedCandidate) -> None:
+    rank = candidate.proposal.rank
+    candidate.save(job.folder.candidate(rank) / _RECORD)
+    job.folder.log(
         "candidate trained",
-        rank=proposal.rank,
+        rank=rank,
         float_accuracy=candidate.float_accuracy,
         int8_accuracy=candidate.int8_accuracy,
         seconds=candidate.training_seconds,
     )
-    return candidate
 
 
 def _train(

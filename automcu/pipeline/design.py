@@ -5,12 +5,13 @@ from pathlib import Path
 import automcu
 from automcu.brief import Brief
 from automcu.datasets import Dataset, load_dataset
-from automcu.pipeline.advising import agents_used, tell_in_words
+from automcu.pipeline.advising import tell_in_words
 from automcu.pipeline.candidates import best_first, train_candidates
 from automcu.pipeline.deployment import build, compile_candidate, measure
 from automcu.pipeline.families import how_much_fits
-from automcu.pipeline.findings import broken_limits, gather_findings
+from automcu.pipeline.findings import broken_limits, gather_findings, with_proposals
 from automcu.pipeline.job import Job, resume_job, start_job
+from automcu.pipeline.language_models import agents_used
 from automcu.pipeline.planning import make_plan
 from automcu.pipeline.progress import Progress, Silent
 from automcu.pipeline.records import Run, Settings, TrainedCandidate
@@ -56,7 +57,9 @@ def design(
     candidates = train_candidates(job, plan, dataset)
     run = _deploy_best(job, plan, candidates, dataset)
     tell_in_words(job, plan, run)
-    run = run.model_copy(update={"agents": agents_used(job)})
+    used = agents_used(job.folder)
+    findings = with_proposals(run.findings, run.counts, used)
+    run = run.model_copy(update={"agents": used, "findings": findings})
     run.save(job.folder.run)
     write_html(run.findings, job.folder.report)
     job.folder.log("finished", missed=run.findings.missed)

@@ -7,10 +7,11 @@ from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.devices.profile import Device
 from automcu.pipeline.families import families_of
-from automcu.pipeline.records import Deployment, TrainedCandidate
-from automcu.planner import Plan, Proposal
+from automcu.pipeline.records import AgentsUsed, Deployment, TrainedCandidate
+from automcu.planner import Counts, Plan, Proposal
 from automcu.report import (
     AccuracyFinding,
+    AgentFinding,
     ArenaTensor,
     CandidateFinding,
     Findings,
@@ -48,6 +49,15 @@ def gather_findings(
         missed=(*broken_limits(brief, build, measurement), *_missed_goals(brief, measurement)),
         seconds=seconds,
     )
+
+
+def with_proposals(findings: Findings, counts: Counts, used: AgentsUsed | None) -> Findings:
+    """Add how far proposals came, and what agents used to make them."""
+    agents = tuple(
+        AgentFinding(agent=agent, **usage.model_dump())
+        for agent, usage in (used.usage.items() if used else ())
+    )
+    return findings.model_copy(update={"gates": counts.model_dump(), "agents": agents})
 
 
 def broken_limits(brief: Brief, build: Build, measurement: Measurement) -> tuple[str, ...]:

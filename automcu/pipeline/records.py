@@ -16,6 +16,7 @@ from automcu.toolchains.records import Build
 from automcu.training import Recipe, TernaryRecipe, TrainingResult
 
 PlannerName = Literal["offline", "llm", "local"]
+ExecutorName = Literal["local", "ray"]
 
 
 class Settings(Record):
@@ -25,7 +26,8 @@ class Settings(Record):
     the data set to take from NATS-Bench's files. `study` is the URL of a database to share with
     other runs of the same brief; None for one in the run folder. `model` is the language model
     of the `llm` planner, or of `local`, where it names a file and may be left out. `weights` are
-    those of cells; vision transformers are always ternary.
+    those of cells; vision transformers are always ternary. `parallel` networks are chosen at once,
+    before any of them is trained, and `executor` trains them.
     """
 
     budget: int = 3
@@ -37,6 +39,8 @@ class Settings(Record):
     study: str | None = None
     planner: PlannerName = "offline"
     model: ModelSettings | None = None
+    executor: ExecutorName = "local"
+    parallel: int = 1
     weights: Literal["8", "ternary"] = "8"
 
 

@@ -27,17 +27,20 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """Start a new run in an empty or missing folder.
+        """Start a new run in an empty or missing folder; Intake may have left its words there.
 
         Raises:
             WrongInputError: something is already there.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        folder = cls(path)
+        if path.exists() and (
+            not path.is_dir() or any(entry != folder.agents for entry in path.iterdir())
+        ):
             raise WrongInputError(
                 f"{path} already holds something. Add --resume to continue a run there, "
                 "or choose another folder with --out."
             )
-        return cls(path)
+        return folder
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -81,6 +84,11 @@ class RunFolder:
     def agents(self) -> Path:
         """The agents' transcripts, a file for each, and what they used."""
         return self.path / "agents"
+
+    @property
+    def intake(self) -> Path:
+        """The `Draft` that Intake read out of the brief's sentence."""
+        return self.agents / "intake.json"
 
     @property
     def counts(self) -> Path:

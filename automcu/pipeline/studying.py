@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,8 @@ def next_in_run(
             latency_limit_ms=job.brief.max_latency_ms,
         )
 
-    claim = study.claim(choose)
+    # What was claimed and not finished has its own number, by which it is found above.
+    claim = study.claim(choose, besides=True)
     if claim is None:
         return None
     claim.proposal.save(job.folder.proposal(rank))
@@ -94,12 +96,21 @@ def _survey(job: Job, plan: Plan, skeleton: Skeleton) -> Survey:
         WrongInputError: its file is missing or damaged.
     """
     for number, one in enumerate(plan.surveyed, start=1):
-        found = (
-            load_if_valid(Survey, job.folder.survey(number)) if one.skeleton == skeleton else None
-        )
+        found = _read_survey(job.folder.survey(number)) if one.skeleton == skeleton else None
         if found:
             return found
     raise WrongInputError(
         f"{job.folder.path} has lost the survey of a skeleton that its study has trained. "
         f"Delete {job.folder.plan.name} there and resume the run."
     )
+
+
+def _read_survey(path: Path) -> Survey | None:
+    """Read a survey once as long as its file stays as it is: it has thousands of cells."""
+    return _unchanged_survey(path, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@lru_cache(maxsize=4)
+def _unchanged_survey(path: Path, written: int) -> Survey | None:
+    del written
+    return load_if_valid(Survey, path)

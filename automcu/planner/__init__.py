@@ -6,6 +6,7 @@ from automcu.planner.evolution import next_cell
 from automcu.planner.grid import resolutions, skeleton_grid
 from automcu.planner.merit import ASSUMED_LATENCY_MS, merit
 from automcu.planner.plan import plan, search
+from automcu.planner.prior import zero_cost_rating
 from automcu.planner.proposing import next_proposal
 from automcu.planner.records import Observation, Plan, Proposal, SkeletonSurvey
 from automcu.planner.review import Review, review
@@ -43,4 +44,5 @@ __all__ = [
     "scout",
     "search",
     "skeleton_grid",
+    "zero_cost_rating",
 ]

@@ -12,10 +12,12 @@ from automcu.space import OPERATIONS, all_cells
 Codes = NDArray[np.int64]
 Column = NDArray[np.float64]
 
+EDGE_COUNT = 6
 _PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
 """The four paths through a cell, as positions in `EDGES`."""
 
 _NONE, _SKIP = OPERATIONS.index("none"), OPERATIONS.index("skip_connect")
+_WINDOW = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
 _CONVOLUTIONS = (OPERATIONS.index("nor_conv_1x1"), OPERATIONS.index("nor_conv_3x3"))
 
 
@@ -55,6 +57,11 @@ class CellPool:
     def networks(self) -> Codes:
         """Operation codes [n, 6] without dead edges: equal rows are the same network."""
         return _live_codes()[self.indices]
+
+    @cached_property
+    def operations(self) -> Column:
+        """One-hot rows [n, 30] of `networks`: products count the operations that cells share."""
+        return np.eye(len(OPERATIONS))[self.networks].reshape(len(self), -1)
 
     @cached_property
     def names(self) -> NDArray[np.int64]:
@@ -104,6 +111,15 @@ def _better(values: Column) -> Column:
     return np.asarray(
         len(values) - np.searchsorted(ascending, values, side="right"), dtype=np.float64
     )
+
+
+def cell_work() -> Column:
+    """Return each cell's multiplications [15625], in 1x1 convolutions; dead edges have none.
+
+    In a skeleton of any size a cell's multiply-accumulates grow with it alone.
+    """
+    windows = np.array([_WINDOW.get(operation, 0) for operation in OPERATIONS], dtype=np.float64)
+    return np.asarray(windows[_live_codes()].sum(axis=1))
 
 
 @lru_cache(maxsize=1)

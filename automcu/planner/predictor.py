@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from automcu.planner.cell_pool import CellPool, Column
+from automcu.planner.cell_pool import EDGE_COUNT, CellPool, Column
 
 _EDITS_OF_LIKENESS = 2.0
 _FEATURE_DISTANCE = 0.5
@@ -43,18 +44,21 @@ def predict(
     spread = max(float(accuracies.std()), _LEAST_SPREAD)
     targets = (accuracies - np.median(accuracies)) / spread
     covariance = _likeness(pool, observed, observed) + _NOISE * np.eye(len(observed))
-    root = np.linalg.cholesky(covariance)
-    weights = np.linalg.solve(root.T, np.linalg.solve(root, targets))
+    root = cho_factor(covariance, lower=True)
+    weights = cho_solve(root, targets)
     shared = _likeness(pool, wanted, observed)
-    explained = np.square(np.linalg.solve(root, shared.T)).sum(axis=0)
+    explained = np.square(solve_triangular(root[0], shared.T, lower=True)).sum(axis=0)
     return Prediction(shared @ weights, np.sqrt(np.maximum(1.0 - explained, 1e-9)))
 
 
 def _likeness(pool: CellPool, one: NDArray[np.int64], other: NDArray[np.int64]) -> Column:
     """Return covariances [len(one), len(other)], one for a cell and itself."""
-    networks, features = pool.networks, pool.features
-    edits = (networks[one][:, None, :] != networks[other][None, :, :]).sum(axis=-1)
-    squared = np.square(features[one][:, None, :] - features[other][None, :, :]).sum(axis=-1)
+    operations, features = pool.operations, pool.features
+    edits = EDGE_COUNT - operations[one] @ operations[other].T
+    lengths = np.square(features).sum(axis=1)
+    squared = (
+        lengths[one][:, None] + lengths[other][None, :] - 2 * features[one] @ features[other].T
+    )
     by_edge = np.exp(-edits / _EDITS_OF_LIKENESS)
     by_feature = np.exp(-squared / (2 * _FEATURE_DISTANCE**2))
     return np.asarray((by_edge + by_feature) / 2, dtype=np.float64)

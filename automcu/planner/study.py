@@ -87,14 +87,15 @@ class Study:
             load_if_exists=True,
         )
 
-    def claim(self, choose: Choose) -> Claim | None:
+    def claim(self, choose: Choose, *, besides: bool = False) -> Claim | None:
         """Return the next network for this run; None where nothing is left to choose.
 
-        What this run claimed and never finished, because it was killed, comes first. Two runs
-        that choose the same network at the same moment see it: the later one chooses again.
+        What this run claimed and never finished, because it was killed, comes first; unless the
+        claim is to stand `besides` those. Two runs that choose the same network at the same moment
+        see it: the later one chooses again.
         """
         with _reached():
-            unfinished = self._own(TrialState.RUNNING)
+            unfinished = [] if besides else self._own(TrialState.RUNNING)
             if unfinished:
                 return _claimed(unfinished[0])
             while (proposal := choose(self.observations())) is not None:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from automcu.report.html import render_html, write_html
     from automcu.report.record import (
         AccuracyFinding,
+        AgentFinding,
         ArenaTensor,
         CandidateFinding,
         Findings,
@@ -25,6 +26,7 @@ else:
             ),
             "record": (
                 "AccuracyFinding",
+                "AgentFinding",
                 "ArenaTensor",
                 "CandidateFinding",
                 "Findings",
@@ -41,6 +43,7 @@ else:
 
 __all__ = [
     "AccuracyFinding",
+    "AgentFinding",
     "ArenaTensor",
     "CandidateFinding",
     "Findings",

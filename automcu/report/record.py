@@ -80,8 +80,22 @@ class ArenaTensor(Record):
     last_step: int
 
 
+class AgentFinding(Record):
+    """What one language-model agent used in a run; answers are requests with a usable reply."""
+
+    agent: str
+    requests: int
+    answers: int
+    input_tokens: int
+    output_tokens: int
+    seconds: float
+
+
 class Findings(Record):
-    """Everything that the report says."""
+    """Everything that the report says.
+
+    `gates` counts the proposals that passed each gate, in their order.
+    """
 
     version: str
     date: str
@@ -96,6 +110,8 @@ class Findings(Record):
     arena: tuple[ArenaTensor, ...]
     missed: tuple[str, ...]
     seconds: dict[str, float]
+    gates: dict[str, int] = Field(default_factory=dict)
+    agents: tuple[AgentFinding, ...] = ()
 
     @property
     def chosen(self) -> CandidateFinding:

@@ -1,10 +1,19 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
+from automcu.errors import WrongInputError
 from automcu.models import expected_synflow
 from automcu.space import Skeleton
-from benchmarks.nas import Problem, _row, run
+from benchmarks.nas import Problem, _row, main, run
+from benchmarks.nas_agents import agents_search
 from benchmarks.nas_searches import SEARCHES, Oracle, OutOfQueriesError
+from tests.planner.agents.conftest import say, serve
+
+__all__ = ["say", "serve"]
 
 RATING = expected_synflow(Skeleton())
 FEASIBLE = np.flatnonzero(np.isfinite(RATING))[::20].tolist()
@@ -50,3 +59,30 @@ def test_rows_choose_by_validation_and_report_test_accuracy() -> None:
     assert row.test_mean == pytest.approx(expected, abs=1e-3)
     assert row.regret == pytest.approx(max(ACCURACIES[FEASIBLE]) - 1.0 - expected, abs=2e-3)
     assert (row.seeds, row.queries, row.device) == (2, 5, None)
+
+
+def test_agents_choose_what_fits_and_a_blind_model_sees_no_operations_name(
+    serve: Any, say: Callable[..., None]
+) -> None:
+    """The model proposes cells of op_a alone, whichever operation that is."""
+    answer = json.dumps({"proposals": [{"skeleton": 1, "cell": ["op_a"] * 6}]})
+
+    def script(handler: Any, body: dict[str, Any], count: int) -> None:
+        is_critic = "# Critic" in body["messages"][0]["content"]
+        say(handler, "{}" if is_critic else answer if count % 3 else "I do not know.")
+
+    server = serve(script)
+    search = agents_search("llm", "m", server.url, blind=True)
+    trained = run(search, PROBLEM, 6, seed=0)
+    assert len(trained) == len(set(trained)) == 6 and set(trained) <= set(FEASIBLE)
+    assert (search.proposed + search.lost, search.proposed > 0) == (6, True)
+    assert search.problems <= {"the answer was no ArchitectAnswer"}
+    assert "nor_conv_3x3" not in json.dumps(server.requests)
+
+
+def test_a_search_without_a_language_model_cannot_be_blind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["nas", "--blind"])
+    with pytest.raises(WrongInputError, match="Add --planner llm or local"):
+        main()

@@ -14,8 +14,9 @@ from automcu.cli.app import app
 from automcu.datasets import load_dataset
 from automcu.errors import WrongInputError
 from automcu.pipeline import Settings, Silent, design
-from automcu.pipeline.advising import agents_used, open_council, save_used
+from automcu.pipeline.advising import open_council
 from automcu.pipeline.job import Job, resume_job, start_job
+from automcu.pipeline.language_models import agents_used, save_used
 from automcu.pipeline.planning import make_plan
 from automcu.pipeline.studying import next_in_run, open_study, tell
 from automcu.planner import Plan
@@ -48,7 +49,8 @@ def _run(job: Job) -> list[int]:
     chosen = []
     for rank in range(1, 4):
         proposal = next_in_run(job, plan, study, rank, council)
-        save_used(job, council)
+        if council:
+            save_used(job.folder, council.model, council.turns)
         assert proposal
         chosen.append(proposal.cell_index)
         tell(job, study, proposal, 90.0 + rank)
@@ -63,7 +65,7 @@ def test_the_architect_chooses_and_resuming_asks_it_nothing_again(
     server = serve(lambda handler, body, count: say(handler, answer))
     job = _job(planned, tmp_path, server.url)
     chosen = _run(job)
-    used = agents_used(job)
+    used = agents_used(job.folder)
     assert used and used.turns.proposed == 3 and used.usage["architect"].answers == 3
     asked = len(server.requests)
     assert _run(job) == chosen
@@ -83,9 +85,9 @@ def test_without_its_server_a_run_is_the_offline_run(planned: Path, tmp_path: Pa
     alone = _job(planned, tmp_path / "alone", "http://127.0.0.1:9/v1")
     offline = resume_job(Path(shutil.copytree(planned, tmp_path / "offline")), None, None, Silent())
     assert _run(alone) == _run(offline)
-    used = agents_used(alone)
+    used = agents_used(alone.folder)
     assert used and used.turns.lost == 3
-    assert agents_used(offline) is None
+    assert agents_used(offline.folder) is None
     assert "agents lost a turn" in (alone.folder.path / "log.jsonl").read_text()
 
 
@@ -104,6 +106,10 @@ def test_neither_key_nor_server_is_told_at_once(
     [
         (["--planner", "oracle"], "'oracle' is no planner. Use --planner offline, llm or local."),
         (["--planner", "llm"], "Which language model? Name it with --model."),
+        (
+            ["--planner", "llm", "--model", "m", "--max-cost", "2"],
+            "What do tokens cost? Add --input-price and --output-price, for a million of them.",
+        ),
         (["--model", "x"], "Only agents use a language model. Add --planner llm or local."),
     ],
 )
@@ -140,3 +146,7 @@ def test_a_whole_run_with_agents_ends_with_a_summary_and_what_they_used(
         "reporter": 1,
     }
     assert (run.counts.attempted, run.counts.trained, run.counts.deployed) == (1, 1, 1)
+    page = (tmp_path / "run/report.html").read_text()
+    assert "Proposals: 1 attempted, 1 schema valid, 1 shape valid, 1 feasible, 1 trained" in page
+    row = page[page.index(">architect<") :].split("</tr>")[0]
+    assert [">1<" in row, ">100<" in row, ">20<" in row] == [True, True, True]

@@ -8,6 +8,9 @@ import pytest
 from automcu.errors import ToolError, WrongInputError
 from automcu.planner import Observation, Proposal, Study, list_studies
 from automcu.space import Architecture, Cell, Skeleton
+from tests.planner.postgresql import needs_postgresql, postgresql_url
+
+__all__ = ["postgresql_url"]
 
 SKELETON = Skeleton(stem_channels=4, cells_per_stage=1, resolution=8)
 
@@ -94,7 +97,14 @@ for _ in range(15):
 """
 
 
-def test_two_processes_share_one_study_and_train_nothing_twice(url: str) -> None:
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs_postgresql)])
+def shared_url(request: pytest.FixtureRequest, url: str) -> str:
+    """A database on this machine; PostgreSQL's server is started for the test."""
+    return url if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
+
+
+def test_two_processes_share_one_study_and_train_nothing_twice(shared_url: str) -> None:
+    url = shared_url
     Study(url, "shared", "first")  # so that the tables are there
     command = [sys.executable, "-c", _WORKER, url]
     workers = [subprocess.Popen([*command, name]) for name in ("a", "b")]

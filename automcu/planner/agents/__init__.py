@@ -6,7 +6,9 @@ from automcu.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from automcu.planner.agents.council import Council, instructions
+    from automcu.planner.agents.disguise import Disguise
     from automcu.planner.agents.feasible_space import FeasibleSpace
+    from automcu.planner.agents.intake import read_with_model
     from automcu.planner.agents.language_model import LanguageModel
     from automcu.planner.agents.local_server import LocalServer, start_local_server
     from automcu.planner.agents.records import (
@@ -22,7 +24,9 @@ else:
         __name__,
         {
             "council": ("Council", "instructions"),
+            "disguise": ("Disguise",),
             "feasible_space": ("FeasibleSpace",),
+            "intake": ("read_with_model",),
             "language_model": ("LanguageModel",),
             "local_server": ("LocalServer", "start_local_server"),
             "records": ("KEY_VARIABLES", "AgentTurns", "ModelSettings", "ReporterView", "Usage"),
@@ -34,6 +38,7 @@ __all__ = [
     "KEY_VARIABLES",
     "AgentTurns",
     "Council",
+    "Disguise",
     "FeasibleSpace",
     "LanguageModel",
     "LocalServer",
@@ -41,6 +46,7 @@ __all__ = [
     "ReporterView",
     "Usage",
     "instructions",
+    "read_with_model",
     "report_in_words",
     "start_local_server",
 ]

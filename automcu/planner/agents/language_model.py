@@ -5,6 +5,7 @@ costs a turn and never the run. The key comes from the environment and goes to t
 what is written or shown has it blotted out, also where the server repeats it.
 """
 
+import json
 import os
 import threading
 import time
@@ -15,18 +16,21 @@ from typing import Any, TypeVar
 from openai import APIStatusError, BadRequestError, OpenAI, OpenAIError, UnprocessableEntityError
 from pydantic import ValidationError
 
+from automcu.planner.agents.disguise import Disguise
 from automcu.planner.agents.records import KEY_VARIABLES, ModelSettings, Usage
+from automcu.planner.agents.strict_schema import strict_schema
 from automcu.records import Record, append_line
 
 Answer = TypeVar("Answer", bound=Record)
 
 _NO_KEY = "none"  # what servers on one's own machine expect
 _LONGEST_ANSWER = 20_000  # characters; a whole answer of any agent has a few hundred
-_LONGEST_COMPLETION = 2_000  # tokens
 _CHARACTERS_PER_TOKEN = 4  # where a server does not count
 # What the client raises, and what comes of JSON that is no completion.
 _UNUSABLE = (OpenAIError, OSError, ValueError, TypeError, AttributeError, LookupError)
-_FORMATS = ("json_schema", "json_object", "text")
+# From the strictest to the one that every server has; each is left for the next when refused.
+_FORMATS = ("strict", "json_schema", "json_object", "text")
+_WITHOUT_SCHEMA = ("json_object", "text")
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,16 @@ class _NoReplyError(Exception):
 
 @dataclass
 class LanguageModel:
-    """A model on a server, its budget, and the transcripts of who asked it what."""
+    """A model on a server, its budget, and the transcripts of who asked it what.
+
+    With a `disguise` the model sees operations under other names.
+    """
 
     settings: ModelSettings
     transcripts: Path
     usage: dict[str, Usage] = field(default_factory=dict)
     problem: str | None = None
+    disguise: Disguise | None = None
     _format: int = 0
 
     def __post_init__(self) -> None:
@@ -78,7 +86,7 @@ class LanguageModel:
         Returns:
             The answer; None where there was none, with the reason in `problem`.
         """
-        schema = wanted.model_json_schema()
+        schema = strict_schema(wanted)
         messages: list[dict[str, str]] = [
             {"role": "system", "content": instructions},
             {"role": "user", "content": view.model_dump_json()},
@@ -93,7 +101,8 @@ class LanguageModel:
                 self.problem = str(error)
                 return None
             try:
-                answer = wanted.model_validate_json(_json_within(text))
+                meant = self.disguise.reveal(text) if self.disguise else text
+                answer = wanted.model_validate_json(_json_within(meant))
             except ValidationError as error:
                 self.problem = f"the answer was no {wanted.__name__}"
                 messages = [*messages[:2], *_sent_back(text, error)]
@@ -105,6 +114,9 @@ class LanguageModel:
 
     def _converse(self, agent: str, messages: list[dict[str, str]], schema: dict[str, Any]) -> str:
         """Send messages, note what was said by whom, and return the reply's text."""
+        if self.disguise:
+            messages = [{**one, "content": self.disguise.hide(one["content"])} for one in messages]
+            schema = json.loads(self.disguise.hide(json.dumps(schema)))
         started = time.monotonic()
         self._add(agent, requests=1)
         entry: dict[str, object] = {"messages": messages}
@@ -163,8 +175,8 @@ class LanguageModel:
         kind = _FORMATS[self._format]
         response = completions.create(
             model=self.settings.model,
-            messages=messages if kind == "json_schema" else _with_schema(messages, schema),
-            max_completion_tokens=_LONGEST_COMPLETION,
+            messages=_with_schema(messages, schema) if kind in _WITHOUT_SCHEMA else messages,
+            max_completion_tokens=self.settings.max_answer_tokens,
             **_response_format(kind, schema),
         )
         text = response.choices[0].message.content or ""
@@ -190,7 +202,9 @@ def _response_format(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
         return {}
     if kind == "json_object":
         return {"response_format": {"type": "json_object"}}
-    named = {"name": schema.get("title", "answer"), "schema": schema}
+    named: dict[str, Any] = {"name": "answer", "schema": schema}
+    if kind == "strict":
+        named["strict"] = True
     return {"response_format": {"type": "json_schema", "json_schema": named}}
 
 

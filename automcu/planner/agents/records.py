@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat
 
+from automcu.planner.agents.said_amounts import Unit
 from automcu.records import Record
 from automcu.space import Operation
 
@@ -120,13 +121,17 @@ class CriticView(Record):
 
 
 class ModelSettings(Record):
-    """Which model, where, and how much of it; prices in any currency per million tokens."""
+    """Which model, where, and how much of it; prices in any currency per million tokens.
+
+    `max_answer_tokens` cuts one answer short, `max_tokens` is for a whole run.
+    """
 
     model: str
     base_url: str | None = None
     timeout_s: float = 60.0
     attempts: int = 3
     max_tokens: int = 200_000
+    max_answer_tokens: int = 2_000
     max_cost: float | None = None
     input_price: float = 0.0
     output_price: float = 0.0
@@ -173,3 +178,40 @@ class ReporterAnswer(Record):
     """The Reporter's paragraph."""
 
     paragraph: Annotated[str, Field(min_length=1, max_length=900)]
+
+
+class IntakeView(Record):
+    """All that Intake sees: the user's sentence, and what boards and data there are."""
+
+    sentence: str
+    boards: tuple[str, ...]
+    data: tuple[str, ...]
+
+
+Quote = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Named(Record):
+    """Something that the sentence names, and the words that name it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    quote: Quote
+
+
+class Amount(Record):
+    """A figure that the sentence gives, and the words that give it."""
+
+    amount: FiniteFloat
+    unit: Unit
+    quote: Quote
+
+
+class IntakeAnswer(Record):
+    """What Intake has read; None where the sentence says nothing."""
+
+    board: Named | None = None
+    data: Named | None = None
+    latency: Amount | None = None
+    ram: Amount | None = None
+    flash: Amount | None = None
+    accuracy: Amount | None = None

@@ -58,8 +58,12 @@ def test_a_server_that_only_knows_json_mode_is_asked_in_json_mode_from_then_on(
     model = _model(server.url, tmp_path)
     assert _ask(model) and _ask(model)
     kinds = [request["response_format"]["type"] for request in server.requests]
-    assert kinds == ["json_schema", "json_object", "json_object"]
-    assert "schema" in server.requests[1]["messages"][0]["content"]
+    assert kinds == ["json_schema", "json_schema", "json_object", "json_object"]
+    strict = [
+        request["response_format"]["json_schema"].get("strict") for request in server.requests[:2]
+    ]
+    assert strict == [True, None]
+    assert "schema" in server.requests[2]["messages"][0]["content"]
 
 
 @pytest.mark.parametrize(

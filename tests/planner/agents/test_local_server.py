@@ -26,7 +26,11 @@ runs_models = pytest.mark.skipif(
 def test_a_real_small_model_proposes_only_what_fits_or_loses_its_turn(tmp_path: Path) -> None:
     server = start_local_server()
     options = ModelSettings(
-        model=server.model, base_url=server.base_url, timeout_s=250.0, attempts=1
+        model=server.model,
+        base_url=server.base_url,
+        timeout_s=250.0,
+        attempts=1,
+        max_answer_tokens=300,
     )
     space = FeasibleSpace([survey_of(SKELETONS[0])], 20.0)
     council = Council(LanguageModel(options, tmp_path), space, seed=0, server=server)

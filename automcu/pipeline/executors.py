@@ -1,0 +1,51 @@
+"""Where networks are trained: here, one after the other, or side by side on a Ray cluster.
+
+An executor leaves the same files and the same record, whichever it is.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from automcu.datasets import Dataset
+from automcu.pipeline.job import Job
+from automcu.pipeline.ray_executor import ray_executor
+from automcu.pipeline.records import ExecutorName, Settings, TrainedCandidate
+from automcu.pipeline.training_task import TrainAll, TrainingTask, TrainOne
+from automcu.planner.evolution import FIRST_BY_PROMISE
+
+
+@contextmanager
+def local_executor(job: Job, dataset: Dataset, train: TrainOne) -> Iterator[TrainAll]:
+    """Train in this process."""
+
+    def train_all(tasks: Sequence[TrainingTask]) -> Iterator[TrainedCandidate]:
+        for task in tasks:
+            job.progress.begin(f"training {task.number} of {job.settings.budget}")
+            home = job.folder.candidate(task.proposal.rank)
+            yield train(job, home, task.proposal, task.reviewed, dataset)
+
+    yield train_all
+
+
+Executor = Callable[[Job, Dataset, TrainOne], AbstractContextManager[TrainAll]]
+
+EXECUTORS: Mapping[ExecutorName, Executor] = {
+    "local": local_executor,
+    "ray": ray_executor,
+}
+
+
+def round_size(settings: Settings, trained: int) -> int:
+    """Return how many networks are chosen before they are trained.
+
+    The offline planner chooses its first few without looking at results: to train them at once
+    changes nothing. After that it is as many as the settings say.
+
+    Args:
+        settings: of the run.
+        trained: how many were trained so far.
+    """
+    side_by_side = settings.executor != "local" or settings.parallel > 1
+    if settings.planner == "offline" and side_by_side and trained == 0:
+        return max(FIRST_BY_PROMISE, settings.parallel)
+    return settings.parallel

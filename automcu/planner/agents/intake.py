@@ -1,0 +1,129 @@
+"""A sentence read by a language model, of which only stays what the sentence says.
+
+The rules of `automcu.brief` read it first, and what they understood stands. The model fills in what
+they left open, each entry with the words that say so; code looks these up and reads the figure in
+them itself. Data are chosen among known names, never by path. So a sentence that tries to command
+the model, or a model that makes things up, changes nothing.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from automcu.brief import BOARD_KINDS, DATASET_NAMES, Draft, find_boards, squash
+from automcu.planner.agents.council import instructions
+from automcu.planner.agents.language_model import LanguageModel
+from automcu.planner.agents.records import Amount, IntakeAnswer, IntakeView, Named
+from automcu.planner.agents.said_amounts import Entry, said_amount
+
+_LONGEST_SENTENCE = 2000
+_BOARDS_SHOWN = 200
+_LEAST_LETTERS = 4
+
+Boards = Mapping[str, Iterable[str]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model read and the rules did not, with the words that it was read from."""
+
+    draft: Draft
+    words: tuple[tuple[str, str], ...]
+
+
+def read_with_model(model: LanguageModel, draft: Draft, boards: Boards) -> Reading | None:
+    """Ask for what a draft leaves open; None where there was no usable answer.
+
+    Args:
+        model: the language model; `problem` says why there was none.
+        draft: what the rules, the file and the flags say; its text is the sentence.
+        boards: board id → its other names.
+    """
+    view = IntakeView(
+        sentence=draft.text[:_LONGEST_SENTENCE],
+        boards=tuple(sorted(boards))[:_BOARDS_SHOWN],
+        data=DATASET_NAMES,
+    )
+    answer = model.ask("intake", instructions("intake"), view, IntakeAnswer)
+    return grounded(answer, draft, boards) if answer else None
+
+
+def grounded(answer: IntakeAnswer, draft: Draft, boards: Boards) -> Reading:
+    """Return of an answer what fills a gap of the draft and stands in its sentence."""
+    found: dict[str, object] = {}
+    words: list[tuple[str, str]] = []
+
+    def take(entry: str, value: object, quote: str) -> None:
+        found[entry] = value
+        words.append((entry, quote))
+
+    if answer.board and len(draft.boards) != 1:
+        named = _boards(answer.board, draft, boards)
+        if named:
+            take("boards", named, answer.board.quote)
+    if answer.data and draft.dataset is None and _names_data(answer, draft.text):
+        take("dataset", answer.data.name, answer.data.quote)
+    for entry, field in _FIELDS.items():
+        amount: Amount | None = getattr(answer, entry)
+        if amount and getattr(draft, field) is None and _stands_in(amount.quote, draft.text):
+            value = said_amount(entry, amount.amount, amount.unit, amount.quote)
+            if value is not None:
+                take(field, int(value) if field.endswith("_bytes") else value, amount.quote)
+    return Reading(Draft.model_validate({"text": draft.text, **found}), tuple(words))
+
+
+_FIELDS: dict[Entry, str] = {
+    "latency": "max_latency_ms",
+    "ram": "max_ram_bytes",
+    "flash": "max_flash_bytes",
+    "accuracy": "min_accuracy",
+}
+
+
+def _stands_in(quote: str, sentence: str) -> bool:
+    """Say whether the sentence has the quote as whole words: "4 KB" is not in "64 KB"."""
+    plain, wanted = (" ".join(text.casefold().split()) for text in (sentence, quote))
+    return bool(wanted) and bool(re.search(rf"(?<![\w.,]){re.escape(wanted)}(?!\w)", plain))
+
+
+def _names_data(answer: IntakeAnswer, sentence: str) -> bool:
+    """Say whether data are known, and named by words that name nothing else."""
+    data = answer.data
+    if data is None or data.name not in DATASET_NAMES or not _stands_in(data.quote, sentence):
+        return False
+    others = (answer.board, answer.latency, answer.ram, answer.flash, answer.accuracy)
+    if any(one and data.quote.casefold() in one.quote.casefold() for one in others):
+        return False
+    return any(len(word) >= _LEAST_LETTERS for word in re.findall(r"[^\W\d]+", data.quote))
+
+
+def _boards(named: Named, draft: Draft, boards: Boards) -> tuple[str, ...]:
+    """Return the boards that the quoted words fit best, the model's own alone where it is one.
+
+    Several are an open question, none of them the model's is no answer.
+    """
+    if not _stands_in(named.quote, draft.text):
+        return ()
+    fitting = _best_fitting(named.quote, boards)
+    if draft.boards:
+        fitting = tuple(id for id in fitting if id in draft.boards)
+    return fitting if named.name in fitting else ()
+
+
+def _best_fitting(quote: str, boards: Boards) -> tuple[str, ...]:
+    """Return the boards whose names hold most of the words, a part number or its end among them."""
+    exact = find_boards(quote, boards).ids
+    if len(exact) == 1:
+        return exact
+    words = re.findall(r"[a-z0-9]+", quote.lower())
+    parts = [word for word in words if len(word) > 1 and re.search(r"\d", word)]
+    kinds = [BOARD_KINDS[word] for word in words if word in BOARD_KINDS]
+    scores = {id: _score(parts, kinds, (id, *others)) for id, others in boards.items()}
+    best = max(scores.values(), default=0)
+    return tuple(sorted(id for id, score in scores.items() if score and score == best))
+
+
+def _score(parts: list[str], kinds: list[str], names: tuple[str, ...]) -> int:
+    spelled = [squash(name) for name in names]
+    held = sum(any(part in name for name in spelled) for part in parts)
+    return held + sum(any(kind in name for name in spelled) for kind in kinds) if held else 0

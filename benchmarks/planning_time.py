@@ -1,0 +1,99 @@
+"""How long planning takes: everything of a run but data, training, building and measuring.
+
+    python -m benchmarks.planning_time [--budget N] [--json]
+
+Plans for the README's sentence (digits, STM32F407 discovery board, 20 ms, 64 KB) with the offline
+planner: surveys, plan, and then network after network chosen, reviewed and told to the study. What
+came of a network is made up from its number. Once with an empty cache of surveys, and once more
+with the cache that the first run leaves. Seconds of wall clock, and of this process's processors,
+which other programs on the machine do not lengthen.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from automcu.brief import Brief
+from automcu.datasets import load_dataset
+from automcu.errors import AutomcuError
+from automcu.pipeline import Settings, Silent
+from automcu.pipeline.job import start_job
+from automcu.pipeline.planning import judge, make_plan
+from automcu.pipeline.studying import next_in_run, open_study, tell
+
+BUDGET = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """One planning; `choosing` is the share of the wall clock after the plan."""
+
+    cache: str
+    networks: int
+    seconds: float
+    processor_seconds: float
+    choosing: float
+
+
+def plan_once(cache: str, folder: Path, budget: int) -> Row:
+    brief = Brief(
+        text="",
+        device="stm32f407g-disc1",
+        dataset="digits",
+        max_latency_ms=20.0,
+        max_ram_bytes=64 * 1024,
+    )
+    dataset = load_dataset("digits")
+    started, processors = time.monotonic(), time.process_time()
+    job = start_job(folder, brief, Settings(budget=budget), Silent())
+    plan = make_plan(job, dataset)
+    planned, study = time.monotonic(), open_study(job)
+    networks = 0
+    for rank in range(1, budget + 1):
+        proposal = next_in_run(job, plan, study, rank)
+        if proposal is None:
+            break
+        assert judge(job, proposal.architecture).fits
+        tell(job, study, proposal, 90.0 + proposal.cell_index % 7)
+        networks += 1
+    ended = time.monotonic()
+    return Row(
+        cache=cache,
+        networks=networks,
+        seconds=round(ended - started, 2),
+        processor_seconds=round(time.process_time() - processors, 2),
+        choosing=round((ended - planned) / (ended - started), 2),
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--budget", type=int, default=BUDGET, help=f"networks to choose ({BUDGET})")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        os.environ["XDG_CACHE_HOME"] = str(home / "cache")
+        rows = [plan_once(cache, home / cache, options.budget) for cache in ("empty", "filled")]
+    if options.json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return 0
+    for row in rows:
+        print(
+            f"cache {row.cache:7}{row.networks:4} networks{row.seconds:7.2f} s, of the processors "
+            f"{row.processor_seconds:.2f} s; {row.choosing:.0%} of it choosing"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except AutomcuError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.exit_code)
