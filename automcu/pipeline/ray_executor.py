@@ -48,9 +48,9 @@ def ray_executor(job: Job, dataset: Dataset, train: TrainOne) -> Iterator[TrainA
     import ray
 
     is_ours = not ray.is_initialized()
-    if is_ours:
-        _connect()
     try:
+        if is_ours:
+            _connect()
         shared = ray.put(dataset)
 
         def train_all(tasks: Sequence[TrainingTask]) -> Iterator[TrainedCandidate]:

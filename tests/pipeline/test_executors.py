@@ -152,12 +152,12 @@ def test_ctrl_c_leaves_no_process_behind_and_stdout_is_ours(data: Path, tmp_path
         text=True,
         start_new_session=True,
     )
-    wait_for(lambda: any("ray::" in name for name in marked(mark)), 200)
+    wait_for(lambda: any("ray::_train" in name for name in marked(mark)), 240)
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert json.loads(told)["exit_code"] == 130
-    wait_for(lambda: not marked(mark), 30)
+    wait_for(lambda: not marked(mark), 90)
 
 
 def marked(mark: str) -> list[str]:
