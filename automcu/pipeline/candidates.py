@@ -103,7 +103,7 @@ def _rounds(job: Job, plan: Plan, dataset: Dataset, train_all: TrainAll) -> list
             tell(job, study, proposal, None)
             continue
         waiting.append(TrainingTask(len(trained) + len(waiting) + 1, proposal, reviewed))
-        if len(waiting) >= round_size(job.settings, len(trained)):
+        if len(waiting) >= round_size(job.settings, job.brief.family, len(trained)):
             train_those_waiting()
     train_those_waiting()
     return trained

@@ -35,17 +35,19 @@ EXECUTORS: Mapping[ExecutorName, Executor] = {
 }
 
 
-def round_size(settings: Settings, trained: int) -> int:
+def round_size(settings: Settings, family: str, trained: int) -> int:
     """Return how many networks are chosen before they are trained.
 
-    The offline planner chooses its first few without looking at results: to train them at once
-    changes nothing. After that it is as many as the settings say.
+    The offline planner chooses its first few of one family without looking at results: to train
+    them at once changes nothing. After that it is as many as the settings say.
 
     Args:
         settings: of the run.
+        family: of networks, as in `Brief`.
         trained: how many were trained so far.
     """
     side_by_side = settings.executor != "local" or settings.parallel > 1
-    if settings.planner == "offline" and side_by_side and trained == 0:
+    needs_no_results = settings.planner == "offline" and family != "auto" and trained == 0
+    if needs_no_results and side_by_side:
         return max(FIRST_BY_PROMISE, settings.parallel)
     return settings.parallel

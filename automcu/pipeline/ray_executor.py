@@ -48,9 +48,9 @@ def ray_executor(job: Job, dataset: Dataset, train: TrainOne) -> Iterator[TrainA
     import ray
 
     is_ours = not ray.is_initialized()
-    if is_ours:
-        _connect()
     try:
+        if is_ours:
+            _connect()
         shared = ray.put(dataset)
 
         def train_all(tasks: Sequence[TrainingTask]) -> Iterator[TrainedCandidate]:
@@ -151,7 +151,8 @@ def _checkpoints(job: Job, task: TrainingTask) -> Files:
 
 
 def _files(folder: Path, pattern: str = "*") -> Files:
-    return {path.name: path.read_bytes() for path in folder.glob(pattern) if path.is_file()}
+    found = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def _train_far_away(
@@ -162,6 +163,6 @@ def _train_far_away(
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         for name, content in left.items():
-            (home / name).write_bytes(content)
+            write_atomically(home / name, content)
         candidate = train(job, home, task.proposal, task.reviewed, dataset)
         return candidate, _files(home)

@@ -99,7 +99,11 @@ def test_what_is_chosen_at_once_is_trained_and_differs(planned: Path, tmp_path: 
     ],
 )
 def test_as_many_are_chosen_at_once(settings: Settings, trained: int, size: int) -> None:
-    assert round_size(settings, trained) == size
+    assert round_size(settings, "cnn", trained) == size
+
+
+def test_with_two_families_each_network_is_chosen_by_the_results_so_far() -> None:
+    assert round_size(Settings(executor="ray"), "auto", 0) == 1
 
 
 def test_without_ray_the_error_says_how_to_get_it(
@@ -148,12 +152,12 @@ def test_ctrl_c_leaves_no_process_behind_and_stdout_is_ours(data: Path, tmp_path
         text=True,
         start_new_session=True,
     )
-    wait_for(lambda: any("ray::" in name for name in marked(mark)), 200)
+    wait_for(lambda: any("ray::_train" in name for name in marked(mark)), 240)
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert json.loads(told)["exit_code"] == 130
-    wait_for(lambda: not marked(mark), 30)
+    wait_for(lambda: not marked(mark), 90)
 
 
 def marked(mark: str) -> list[str]:
