@@ -131,6 +131,15 @@ def _integers(split: Split) -> np.ndarray:
     return (np.rint(split.inputs * 255) - 128).astype(np.int8)
 
 
+def _save(found: pd.DataFrame) -> None:
+    """Write the rows; those of other data sets stay."""
+    path = Path(__file__).with_suffix(".csv")
+    if path.exists():
+        before = pd.read_csv(path)
+        found = pd.concat([before[~before["data"].isin(found["data"])], found])
+    found.to_csv(path, index=False)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="digits, one epoch of each training")
@@ -150,7 +159,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     if not options.quick:
-        pd.DataFrame(found).to_csv(Path(__file__).with_suffix(".csv"), index=False)
+        _save(pd.DataFrame(found))
     if options.json:
         print(json.dumps(found))
         return 0

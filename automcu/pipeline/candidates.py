@@ -56,6 +56,8 @@ def train_candidates(job: Job, plan: Plan, dataset: Dataset) -> tuple[TrainedCan
         if proposal is None:
             break
         tried.append(proposal)
+        if isinstance(proposal, TransformerProposal):
+            _note(job, proposal)
         reviewed = review(
             proposal.architecture,
             input_channels=dataset.input_shape[2],
@@ -79,6 +81,15 @@ def train_candidates(job: Job, plan: Plan, dataset: Dataset) -> tuple[TrainedCan
             "Loosen a limit or choose a larger board."
         )
     return tuple(trained)
+
+
+def _note(job: Job, proposal: TransformerProposal) -> None:
+    """Write down a proposal that no study holds, once."""
+    path = job.folder.proposal(proposal.rank)
+    if load_if_valid(TransformerProposal, path) != proposal:
+        proposal.save(path)
+        shape = proposal.architecture.model_dump()
+        job.folder.log("proposed", rank=proposal.rank, transformer=shape)
 
 
 def _counted(counts: Counts, reviewed: Review) -> Counts:
