@@ -161,7 +161,9 @@ def main() -> int:
                 found = rows(QUICK, Path(folder))
         else:
             found = [
-                row for name in options.data for row in rows(COMPARISONS[name], options.folder)
+                row
+                for name in options.data
+                for row in rows(COMPARISONS[name], options.folder, options.networks)
             ]
     except AutomcuError as error:
         print(error, file=sys.stderr)
