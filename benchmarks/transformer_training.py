@@ -148,13 +148,13 @@ COMPARISONS = {
                 _transformer(
                     resolution=32, in_channels=3, patch=4, dim=64, depth=4, heads=4, mlp_ratio=2
                 ),
-                (15, 7, 2),
+                (15, 4, 1),
                 _CIFAR10,
             ),
             *_cells(
                 _cell(7, 32, 3),
                 _cell(16, 32, 3),
-                (9, 6, 2),
+                (4, 3, 1),
                 {**_CIFAR10, "images_per_epoch": _SHORT_EPOCH},
             ),
         ),

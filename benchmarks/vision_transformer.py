@@ -1,6 +1,7 @@
 """Ternary vision transformers and ternary cells beside int8 ones, on MNIST and CIFAR-10.
 
     python -m benchmarks.vision_transformer [--quick] [--json] [--folder FOLDER] [--data NAME ...]
+        [--networks NAME ...]
 
 Needs `mnist_full.npz` and `cifar10_*_jpegpack.npz` in `$AUTOMCU_DATA` or `../shared/data`. For
 each data set: a float transformer; the ternary one that starts from its weights and imitates it; an
@@ -55,11 +56,15 @@ BOARD_INPUTS = 16
 _REFERENCE_BATCH = 500
 
 
-def rows(comparison: Comparison, folder: Path) -> list[dict[str, object]]:
-    """A row for each network that is deployed."""
+def rows(
+    comparison: Comparison, folder: Path, networks: list[str] | None = None
+) -> list[dict[str, object]]:
+    """A row for each network that is deployed, or for those that are named."""
     dataset = dataset_of(comparison)
     return [
-        _row(comparison, stage, folder, dataset) for stage in comparison.stages if stage.deployed
+        _row(comparison, stage, folder, dataset)
+        for stage in comparison.stages
+        if stage.deployed and (networks is None or stage.name in networks)
     ]
 
 
@@ -131,12 +136,24 @@ def _integers(split: Split) -> np.ndarray:
     return (np.rint(split.inputs * 255) - 128).astype(np.int8)
 
 
+def _save(found: pd.DataFrame) -> None:
+    """Write the rows; those of other networks stay."""
+    path = Path(__file__).with_suffix(".csv")
+    if path.exists():
+        before = pd.read_csv(path)
+        keys = ["data", "network"]
+        again = pd.MultiIndex.from_frame(before[keys]).isin(pd.MultiIndex.from_frame(found[keys]))
+        found = pd.concat([before[~again], found])
+    found.to_csv(path, index=False)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="digits, one epoch of each training")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--data", nargs="*", default=list(COMPARISONS), choices=list(COMPARISONS))
+    parser.add_argument("--networks", nargs="*", help="such as 'ternary ViT'; otherwise all")
     options = parser.parse_args()
     try:
         if options.quick:
@@ -144,13 +161,15 @@ def main() -> int:
                 found = rows(QUICK, Path(folder))
         else:
             found = [
-                row for name in options.data for row in rows(COMPARISONS[name], options.folder)
+                row
+                for name in options.data
+                for row in rows(COMPARISONS[name], options.folder, options.networks)
             ]
     except AutomcuError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     if not options.quick:
-        pd.DataFrame(found).to_csv(Path(__file__).with_suffix(".csv"), index=False)
+        _save(pd.DataFrame(found))
     if options.json:
         print(json.dumps(found))
         return 0

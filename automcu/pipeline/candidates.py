@@ -90,6 +90,8 @@ def _rounds(job: Job, plan: Plan, dataset: Dataset, train_all: TrainAll) -> list
             train_those_waiting()
             continue
         tried.append(proposal)
+        if isinstance(proposal, TransformerProposal):
+            _note(job, proposal)
         reviewed = review(
             proposal.architecture,
             input_channels=dataset.input_shape[2],
@@ -107,6 +109,15 @@ def _rounds(job: Job, plan: Plan, dataset: Dataset, train_all: TrainAll) -> list
             train_those_waiting()
     train_those_waiting()
     return trained
+
+
+def _note(job: Job, proposal: TransformerProposal) -> None:
+    """Write down a proposal that no study holds, once."""
+    path = job.folder.proposal(proposal.rank)
+    if load_if_valid(TransformerProposal, path) != proposal:
+        proposal.save(path)
+        shape = proposal.architecture.model_dump()
+        job.folder.log("proposed", rank=proposal.rank, transformer=shape)
 
 
 def _counted(counts: Counts, reviewed: Review) -> Counts:

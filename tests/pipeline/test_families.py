@@ -57,6 +57,18 @@ def test_the_board_answers_as_the_reference_within_the_limit(run: Run) -> None:
     assert run.build.weight_bytes == run.deployment.estimate.weight_bytes
 
 
+def test_each_proposal_is_a_file_and_a_line_of_the_log(run: Run, folder: Path) -> None:
+    proposed = [line for line in _log(folder) if line["event"] == "proposed"]
+    assert sorted(line["rank"] for line in proposed) == [1, 2]
+    assert sum("transformer" in line for line in proposed) == 1
+    for candidate in run.candidates:
+        assert (folder / "candidates" / str(candidate.proposal.rank) / "proposal.json").is_file()
+
+
+def _log(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
 def test_both_learn_from_a_float_teacher(run: Run) -> None:
     for candidate in run.candidates:
         assert candidate.ternary is not None
