@@ -123,7 +123,7 @@ def test_the_model_s_cycles_are_near_those_of_the_code(device: Device, tmp_path:
         write_project(program, device.id, folder)
         estimate = estimate_program(program, device)
         assert estimate.latency_percent is not None
-        assert run_project(folder).cycles == pytest.approx(estimate.cycles, rel=0.05)
+        assert run_project(folder).cycles == pytest.approx(estimate.cycles, rel=0.08)
 
 
 @needs_qemu
