@@ -103,7 +103,7 @@ def measure(core: str, weights: str, tokens: int, k: int, n: int) -> dict[str, o
 def counts(project: Path, device: Device) -> tuple[int, int]:
     """Instructions and cycles of one inference, as if memory never waited."""
     if device.core == "xtensa-lx7":
-        run = run_project(project, _PATIENCE_S)
+        run = run_project(project, timeout_s=_PATIENCE_S)
         return run.instructions, run.cycles
     build = build_project(project, device, find_compiler(device.core))
     counted = count_cycles(project / build.elf, device, entry="model_run")
@@ -135,7 +135,7 @@ def latency(name: str, device: Device) -> dict[str, object]:
         project = Path(folder)
         write_project(program, device.id, project)
         if device.core == "xtensa-lx7":
-            cycles = run_project(project, _PATIENCE_S).cycles
+            cycles = run_project(project, timeout_s=_PATIENCE_S).cycles
         else:
             build = build_project(project, device, find_compiler(device.core))
             elf = project / build.elf

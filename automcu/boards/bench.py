@@ -16,6 +16,7 @@ from automcu.boards.progress import Progress, keep_silent
 from automcu.boards.project import BuiltProject, Golden, LabelledSet, load_golden, load_project
 from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
 from automcu.boards.virtual import is_virtual
+from automcu.boards.xtensa.bench import bench_emulated
 from automcu.devices.profile import Device
 from automcu.errors import BoardError, WrongInputError
 
@@ -45,6 +46,8 @@ def bench_project(
         WrongInputError: the project is not complete, or not for this device.
         BoardError: the board fails, or something else runs on it.
     """
+    if board == VIRTUAL and device.core == "xtensa-lx7":
+        return bench_emulated(project, device, inputs, progress, test_set)
     progress = progress or keep_silent
     compiled = load_project(project)
     golden = load_golden(project, inputs)

@@ -12,7 +12,7 @@ from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 
 from automcu.boards.bench import VIRTUAL, bench_project
-from automcu.boards.xtensa import run_project
+from automcu.boards.xtensa import differing_bytes, run_project
 from automcu.compiler import Program, compile_graph, write_project
 from automcu.compiler.graph import Graph
 from automcu.compiler.kernels import Choose, Kernel, choose_kernel
@@ -94,8 +94,8 @@ def _run_on_board(project: Path, device: Device, board: str) -> tuple[bool, list
 
 def _run_emulated(project: Path, device: Device, board: str) -> tuple[bool, list[int], Source]:
     """The same where the virtual board is QEMU's core, without memories and serial line."""
-    found = run_project(project)
-    return found.differing > 0, [layer.cycles for layer in found.layers], "virtual"
+    cycles = [layer.cycles for layer in run_project(project).layers]
+    return differing_bytes(project) > 0, cycles, "virtual"
 
 
 def observe_code(

@@ -194,4 +194,5 @@ def _shown(found: "SurveyOverview", seconds: float, source: str) -> "RenderableT
             f"{cell.ram_bytes / 1024:.1f}",
             cell_name(cell.architecture),
         )
-    return Group(lines, table, f"prior: {source}")
+    note = found.smallest.estimate.clock_note
+    return Group(lines, table, f"prior: {source}", *([note] if note else []))

@@ -32,6 +32,7 @@ def verdict_answer(verdict: Verdict, more: dict[str, Any] | None = None) -> Answ
         "latency_ms": needed.latency_ms,
         "latency_percent": needed.latency_percent,
         "latency_source": "modelled",
+        "clock_note": needed.clock_note,
         "energy_millijoule": needed.energy_millijoule,
         "macs": needed.macs,
         "layers": [
@@ -89,4 +90,5 @@ def _shown(verdict: Verdict) -> RenderableType:
         f"{modelled_milliseconds(needed.latency_ms, needed.latency_percent)}, "
         f"about {needed.energy_millijoule:.3g} mJ (an estimate from the datasheet's current), "
         f"{needed.cycles:,} cycles, {needed.macs:,} MACs",
+        *([needed.clock_note] if needed.clock_note else []),
     )

@@ -77,4 +77,5 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         layers=layers,
         latency_percent=figures.network_percent if fitted else None,
         arena_lower_bound_bytes=program.arena.lower_bound,
+        clock_note=device.clock_note,
     )

@@ -38,7 +38,7 @@ class Estimate(Record):
     of the figures on whole networks kept out of their fit, against the board (virtual or real)
     that they were fitted to. None: nobody checked, or a kernel has no fitted figures.
     `arena_lower_bound_bytes` is what no packing of the tensors can go below; None for a cell of a
-    survey.
+    survey. `clock_note` is a sentence on the clock that the latency holds for, where one is due.
     """
 
     device: str
@@ -55,6 +55,7 @@ class Estimate(Record):
     layers: tuple[LayerCost, ...]
     latency_percent: float | None = None
     arena_lower_bound_bytes: int | None = None
+    clock_note: str | None = None
 
 
 class ByRows(Record):

@@ -148,6 +148,16 @@ class Device(Record):
         )
 
     @property
+    def clock_note(self) -> str | None:
+        """What a reader of latencies has to know of `clock_hz`; None where the firmware sets it."""
+        if self.family != "esp32s3":
+            return None
+        return (
+            f"{self.clock_hz / 1e6:g} MHz is the clock that the ESP-IDF application sets: a "
+            "self-contained image runs at the one that the mask ROM leaves, and reports it"
+        )
+
+    @property
     def weights_in_ram(self) -> bool:
         """Whether an image is copied to RAM, weights included, before it runs."""
         return self.region_for("weights").kind == "ram"

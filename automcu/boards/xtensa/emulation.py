@@ -30,16 +30,18 @@ _SOURCES = (
     "ports/xtensa_sim/emulation.c",
     "ports/esp32s3/compiler_support.c",
     "runtime/memory.c",
+    "runtime/memory_use.c",
 )
 _INCLUDES = ("ports/xtensa_sim", "runtime")
-_MOST_DIFFERING = 100
+_WORD_BYTES = 4
 
 
 class XtensaRun(Record, arbitrary_types_allowed=True):
-    """What a network did: `differing` bytes of its golden outputs, counts of its layers."""
+    """What a network did: int8 outputs [n, bytes], counts of its layers, bytes of stack touched."""
 
-    differing: int
+    outputs: NDArray[np.int8]
     layers: tuple[SectionCounts, ...]
+    stack_bytes: int
 
     @property
     def instructions(self) -> int:
@@ -61,23 +63,40 @@ def can_emulate() -> bool:
     return shutil.which(_QEMU) is not None
 
 
-def run_project(project: Path, timeout_s: float = 120.0) -> XtensaRun:
-    """Run the network of a project folder on its golden inputs, if it has any, and count a run.
+def run_project(
+    project: Path, inputs: NDArray[np.int8] | None = None, timeout_s: float = 120.0
+) -> XtensaRun:
+    """Run the network of a project folder on int8 `inputs` [n, ...], and count one more inference.
 
     Raises:
         ToolError: a compiler or QEMU is missing, or refuses its input.
         BoardError: the program did not end by itself.
     """
-    with tempfile.TemporaryDirectory() as work:
-        elf = _link(project, Path(work), find_compiler("xtensa-lx7"))
-        counts = Path(work) / "counts"
-        differing = _run(elf, counts, timeout_s)
+    compiler = find_compiler("xtensa-lx7")
+    written = b""
+    with tempfile.TemporaryDirectory() as folder:
+        work, counts = Path(folder), Path(folder) / "counts"
+        if inputs is not None:
+            written = _run(_link(project, work, compiler, inputs), None, timeout_s)[:-_WORD_BYTES]
+        stack = _run(_link(project, work, compiler, None), counts, timeout_s)
         sections = read_counts(counts)
-    return XtensaRun(differing=differing, layers=sections[1:-1])
+    count = 0 if inputs is None else len(inputs)
+    outputs = np.frombuffer(written, np.int8).reshape(count, len(written) // max(count, 1))
+    return XtensaRun(
+        outputs=outputs, layers=sections[1:-1], stack_bytes=int.from_bytes(stack, "little")
+    )
 
 
-def _link(project: Path, work: Path, compiler: Compiler) -> Path:
-    (work / "golden.h").write_text(_golden_header(project / "golden.npz"))
+def differing_bytes(project: Path) -> int:
+    """How many bytes of the golden outputs the network computes otherwise."""
+    with np.load(project / "golden.npz") as golden:
+        inputs, outputs = golden["inputs"], golden["outputs"]
+    found = run_project(project, inputs).outputs
+    return int(np.count_nonzero(found != outputs.reshape(found.shape)))
+
+
+def _link(project: Path, work: Path, compiler: Compiler, inputs: NDArray[np.int8] | None) -> Path:
+    (work / "golden.h").write_text(_golden_header(inputs))
     firmware = resource_folder("firmware")
     includes = (work, project / "model", *(firmware / folder for folder in _INCLUDES))
     sources = [*(firmware / name for name in _SOURCES), *sorted((project / "model").glob("*.c"))]
@@ -99,7 +118,8 @@ def _link(project: Path, work: Path, compiler: Compiler) -> Path:
     return elf
 
 
-def _run(elf: Path, counts: Path, timeout_s: float) -> int:
+def _run(elf: Path, counts: Path | None, timeout_s: float) -> bytes:
+    """What the program writes; with `counts`, executed blocks are written to that file."""
     qemu = shutil.which(_QEMU)
     if qemu is None:
         raise ToolError(
@@ -109,7 +129,7 @@ def _run(elf: Path, counts: Path, timeout_s: float) -> int:
     command = [
         *(qemu, "-M", "sim", "-cpu", "lx106", "-semihosting", "-display", "none"),
         *("-monitor", "none", "-serial", "none", "-kernel", str(elf)),
-        *("-plugin", _plugin_argument(elf, counts)),
+        *(("-plugin", _plugin_argument(elf, counts)) if counts else ()),
     ]
     try:
         done = subprocess.run(command, timeout=timeout_s, check=False, capture_output=True)
@@ -117,12 +137,12 @@ def _run(elf: Path, counts: Path, timeout_s: float) -> int:
         raise BoardError(
             f"The network did not end within {timeout_s:g} s in QEMU. Give it more time."
         ) from error
-    if not 0 <= done.returncode <= _MOST_DIFFERING:
+    if done.returncode:
         raise BoardError(
             f"The network stopped with code {done.returncode} in QEMU "
             f"({done.stderr.decode(errors='replace').strip()}). Report this as a bug."
         )
-    return done.returncode
+    return done.stdout
 
 
 def _plugin_argument(elf: Path, counts: Path) -> str:
@@ -140,21 +160,11 @@ def _plugin_argument(elf: Path, counts: Path) -> str:
     return f"file={compiled_library(_PLUGIN)},out={counts},{settings}"
 
 
-def _golden_header(path: Path) -> str:
-    if not path.is_file():
+def _golden_header(inputs: NDArray[np.int8] | None) -> str:
+    if inputs is None:
         return "#define GOLDEN_COUNT 0u\n"
-    with np.load(path) as golden:
-        inputs, outputs = golden["inputs"], golden["outputs"]
-    return "\n".join(
-        (
-            f"#define GOLDEN_COUNT {len(inputs)}u",
-            _array("golden_inputs", inputs),
-            _array("golden_outputs", outputs),
-            "",
-        )
+    numbers = ",".join(map(str, inputs.reshape(-1).tolist()))
+    return (
+        f"#define GOLDEN_COUNT {len(inputs)}u\n"
+        f"static const int8_t golden_inputs[] = {{{numbers}}};\n"
     )
-
-
-def _array(name: str, values: NDArray[np.int8]) -> str:
-    numbers = ",".join(map(str, values.reshape(-1).tolist()))
-    return f"static const int8_t {name}[] = {{{numbers}}};"

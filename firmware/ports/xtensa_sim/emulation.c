@@ -3,7 +3,7 @@
 
 #include "sim.h"
 
-/* The third byte of the instruction (Xtensa Instruction Set Architecture Reference Manual, 7.3). */
+/* The third byte of the instruction (Xtensa Instruction Set Architecture Reference Manual). */
 #define MULUH 0xA2u
 #define MULSH 0xB2u
 #define QUOU 0xC2u

@@ -3,7 +3,7 @@
  *
  * QEMU's lx106 lacks the LX7's high product and division. Where code uses one (with a8 and a9 as
  * operands and a8 as result, see xtensa_lx7.h), the exception of an illegal instruction ends up in
- * emulate() of emulation.c. Vectors: Xtensa Instruction Set Architecture Reference Manual, 4.4.1. */
+ * emulate() of emulation.c. Vectors: Xtensa Instruction Set Architecture Reference Manual. */
 
     .section .start, "ax"
     .global _start
