@@ -89,4 +89,5 @@ def test_a_replaced_table_leaves_the_other_compilers(tmp_path: Path) -> None:
 def test_equal_seeds_give_equal_networks() -> None:
     assert random_architectures(7, seed=3) == random_architectures(7, seed=3)
     assert random_architectures(7, seed=3) != random_architectures(7, seed=4)
-    assert len(calibration_graphs(2, 1)) == 2 + 1 + HELD_OUT
+    transformers = 1
+    assert len(calibration_graphs(2, 1)) == 2 + transformers + 1 + HELD_OUT
