@@ -10,6 +10,7 @@ from automcu.boards.progress import Progress, keep_silent
 from automcu.boards.project import LabelledSet, load_golden, load_project
 from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
 from automcu.boards.xtensa.emulation import run_project
+from automcu.boards.xtensa.whole_image import answers_of_whole_image, espressif_qemu
 from automcu.devices.profile import Device
 from automcu.toolchains.records import Build
 
@@ -25,6 +26,8 @@ def bench_emulated(
 ) -> Measurement:
     """The measurement of a network's code in QEMU, alone: no flashing, no serial line, no clock.
 
+    Where Espressif's QEMU is on the PATH, the golden outputs are those of the whole image that
+    boots there, and come over its serial line; cycles are those of the code alone all the same.
     Stack is what the network touches; the firmware around it takes some more. A latency is that at
     the profile's clock.
 
@@ -43,6 +46,11 @@ def bench_emulated(
     run = run_project(project, streamed, _TIMEOUT_S)
     progress("running in QEMU", 1, 1)
     outputs, rest = np.split(run.outputs, [len(golden.inputs)])
+    qemu = espressif_qemu()
+    if qemu:
+        progress("booting the whole image", 0, 1)
+        outputs = answers_of_whole_image(compiled.image, device, golden.inputs, qemu)
+        progress("booting the whole image", 1, 1)
     labels = golden.labels if test_set is None else test_set.labels
     classes = (outputs if test_set is None else rest).argmax(axis=1)
     milliseconds = 1e3 * run.cycles / device.clock_hz
