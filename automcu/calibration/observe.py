@@ -1,5 +1,6 @@
 """Reading costs from boards and linked firmwares: what the cost models are fitted to."""
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -175,7 +176,7 @@ def _observed(linked: _Linked, cycles: list[int], source: Source) -> Observed:
 
 def _owner(symbol: str, functions: Mapping[str, Kernel]) -> str | None:
     """The kernel that a function belongs to: itself, or the longest name that it continues."""
-    name = symbol.partition(".")[0]  # compilers append .constprop.0 and the like
+    name = re.split(r"[.$]", symbol)[0]  # compilers append .constprop.0 or $constprop$0
     matches = [f for f in functions if name == f or name.startswith(f"{f}_")]
     return max(matches, key=len, default=None)
 
