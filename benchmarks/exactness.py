@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from automcu.boards.bench import VIRTUAL, bench_project
+from automcu.boards.xtensa import can_emulate
 from automcu.compiler import compile_graph, write_project
 from automcu.cost import Estimate, check, estimate
 from automcu.cost.architecture_graph import architecture_graph
@@ -74,11 +75,14 @@ def main() -> int:
 
 
 def boards_with_figures() -> list[Device]:
-    """The boards whose profiles have latency figures for the compiler that is here."""
+    """The boards whose profiles have latency figures for the compiler that is here.
+
+    An ESP32-S3 is among them where a compiler and an emulator for it are.
+    """
     return [
         device
         for device in all_devices().values()
-        if device.core.startswith("cortex")
+        if (device.core != "xtensa-lx7" or can_emulate())
         and any(one.compiler == find_compiler(device.core).kind for one in device.latency)
     ]
 
