@@ -25,11 +25,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from automcu.cost import Survey, survey
-from automcu.devices import Device, all_devices, find_device
+from automcu.devices import Device, find_device
 from automcu.errors import AutomcuError, WrongInputError
 from automcu.space import Skeleton, accuracy_prior
-from automcu.toolchains import find_compiler
 from benchmarks.accuracies import benchmark_table
+from benchmarks.exactness import boards_with_figures
 
 AUTOMCU_PERCENT = {"CIFAR-10": 87.62, "CIFAR-100": 58.70}
 _TIER = "AutoMCU's strict tier"
@@ -129,12 +129,7 @@ def boards(names: list[str] | None, quick: bool) -> dict[str, Device]:
         return chosen
     if names:
         return chosen | {device.id: device for device in map(find_device, names)}
-    return chosen | {
-        device.id: device
-        for device in all_devices().values()
-        if device.core.startswith("cortex")
-        and any(one.compiler == find_compiler(device.core).kind for one in device.latency)
-    }
+    return chosen | {device.id: device for device in boards_with_figures()}
 
 
 def main() -> int:

@@ -52,7 +52,7 @@ def test_a_report_is_made_again_from_the_records(
         *("arena_bytes", "latency_ms", "latency_source", "accuracy", "board_inputs"),
         "board_mismatches",
     } <= told.keys()
-    assert set(told["candidates"]) == {"space", "feasible", "trained"}
+    assert {"space", "feasible", "trained"} <= told["candidates"].keys()
     assert set(told["accuracy"]) == {"float", "host", "board"}
     assert told["latency_source"] == "modelled"
     assert told["board_mismatches"] == 0
