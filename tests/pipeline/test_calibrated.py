@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from automcu.cli import app
 from automcu.errors import AutomcuError, UnsupportedModelError, WrongInputError
 from automcu.pipeline import calibrate_model_file, import_model_file
+from automcu.resources import resource_folder
 
 Export = Callable[..., Path]
 
@@ -124,10 +125,14 @@ def test_check_answers_for_a_float_model(export: Export) -> None:
 
 
 def test_a_device_without_figures_gets_its_project_and_what_is_known(
-    export: Export, tmp_path: Path
+    export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shipped = (resource_folder("hw_profiles") / "nucleo-f411re.toml").read_text()
+    own = shipped.partition("[[latency]]")[0].replace('"nucleo-f411re"', '"unmeasured"')
+    (tmp_path / "unmeasured.toml").write_text(own.replace("aliases = [", "aliases = [] # ["))
+    monkeypatch.setenv("AUTOMCU_PROFILES", str(tmp_path))
     out = tmp_path / "out"
-    arguments = ["compile", str(export()), "--device", "nrf5340", "--calibrate", "digits"]
+    arguments = ["compile", str(export()), "--device", "unmeasured", "--calibrate", "digits"]
     answer = CliRunner().invoke(app, [*arguments, "--out", str(out), "--json"])
     assert answer.exit_code == 0, answer.output
     document = json.loads(answer.stdout)
