@@ -57,7 +57,9 @@ def run_shown(run: "Run", folder: "RunFolder") -> "RenderableType":
 
     from automcu.report import summary
 
+    note = run.findings.estimate.clock_note
     return Group(
         summary(run.findings),
+        *([note] if note else []),
         f"Report: {folder.report}   C project: {folder.project}   Every record: {folder.run}",
     )

@@ -81,15 +81,30 @@ def ternary_lanes(operator: Operator, graph: Graph) -> Kernel:
         scratch_bytes=patch_offset + (PIXELS * depth if settings["gathers"] else 0),
         overwrites=(1,) if residual else (),
         work={
-            "ternary_lanes/tables": blocks * groups,
-            "ternary_lanes/lookups": blocks * groups * channels,
-            "ternary_lanes/sums": blocks * channels * (whole + bool(rest)),
-            "ternary_lanes/passes": blocks * (whole + bool(rest)),
-            "ternary_lanes/moves": blocks * channels * (whole // SECTION + 1) if wide else 0,
+            **lookup_work("ternary_lanes", blocks, groups, channels, whole if wide else None),
             "outputs": blocks * PIXELS * channels,
             **gathering(settings, blocks * PIXELS),
         },
     )
+
+
+def lookup_work(
+    unit: str, blocks: int, groups: int, channels: int, whole_when_wide: int | None
+) -> dict[str, int]:
+    """What look-up in tables takes, for the latency model; `unit` names whose figures count.
+
+    `blocks` of pixels are looked up together, with `groups` of five weights for each channel. Sums
+    that outgrow 16 bits are moved away after each section of the whole passes, if there are any.
+    """
+    passes = blocks * -(-groups // PASS)
+    sections = 0 if whole_when_wide is None else whole_when_wide // SECTION + 1
+    return {
+        f"{unit}/tables": blocks * groups,
+        f"{unit}/lookups": blocks * groups * channels,
+        f"{unit}/sums": passes * channels,
+        f"{unit}/passes": passes,
+        f"{unit}/moves": blocks * channels * sections,
+    }
 
 
 def lane_functions(kernels: tuple[Kernel, ...]) -> dict[str, object]:

@@ -16,7 +16,7 @@ from automcu.compiler.kernels.portable_ternary import (
     ternary_function_name,
     ternary_settings,
 )
-from automcu.compiler.kernels.ternary_lanes import MOST_GROUPS, PIXELS, SECTION
+from automcu.compiler.kernels.ternary_lanes import MOST_GROUPS, PIXELS, SECTION, lookup_work
 from automcu.compiler.kernels.ternary_packing import PASS, SUMS, WEIGHTS_PER_BYTE
 from automcu.compiler.operators import Convolution
 from automcu.compiler.operators.clamp import NO_CLAMP
@@ -71,11 +71,7 @@ def armv7e_m_ternary(operator: Operator, graph: Graph) -> tuple[Kernel, ...]:
         scratch_bytes=patch_offset + (PIXELS * depth if settings["gathers"] else 0),
         overwrites=(1,) if residual else (),
         work={
-            "ternary_by4/tables": blocks * groups,
-            "ternary_by4/lookups": blocks * groups * channels,
-            "ternary_by4/sums": blocks * channels * (whole + bool(rest)),
-            "ternary_by4/passes": blocks * (whole + bool(rest)),
-            "ternary_by4/moves": blocks * channels * (whole // SECTION + 1) if wide else 0,
+            **lookup_work("ternary_by4", blocks, groups, channels, whole if wide else None),
             "outputs": blocks * PIXELS * channels,
             **gathering(settings, blocks * PIXELS),
         },
