@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from automcu.compiler import Graph, compile_graph, run_all_tensors
 from automcu.compiler.operators.table import DEFINITIONS
 from automcu.devices import Device
+from benchmarks.graph_generator import CONVOLUTIONAL_STEPS
 from tests.compiler.plain_arithmetic import run_plainly
 from tests.compiler.random_graphs import graphs
 
@@ -17,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs/integer-semantics.md"
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-@given(graph=graphs(most_steps=4))
+@given(graph=graphs(most_steps=4, kinds=CONVOLUTIONAL_STEPS))
 def test_an_implementation_from_the_page_alone_computes_the_reference(
     graph: Graph, portable_device: Device
 ) -> None:
