@@ -34,6 +34,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from automcu.brief import Limits
 from automcu.cost import survey
 from automcu.devices import find_device
 from automcu.errors import AutomcuError, WrongInputError
@@ -150,7 +151,7 @@ def _feasible(
     found = survey(
         find_device(limit.device),
         Skeleton(classes=classes),
-        max_latency_ms=limit.max_latency_ms,
+        Limits(latency_ms=limit.max_latency_ms),
         prior=unknown_accuracies(),
     )
     return sorted(cell.index for cell in found.feasible_cells)

@@ -28,6 +28,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from automcu.brief import Limits
 from automcu.cost import Survey, survey
 from automcu.devices import find_device
 from automcu.errors import AutomcuError, WrongInputError
@@ -158,7 +159,7 @@ def one_run(fault: str, found: Survey, seed: int) -> tuple[bool, int]:
 
 
 def measure(runs: int) -> list[Row]:
-    found = survey(find_device("stm32f407g-disc1"), _SKELETON, max_latency_ms=_LIMIT_MS)
+    found = survey(find_device("stm32f407g-disc1"), _SKELETON, Limits(latency_ms=_LIMIT_MS))
     lost: Counter[str] = Counter()
     turns: Counter[str] = Counter()
     count: Counter[str] = Counter()

@@ -1,7 +1,7 @@
 """What was understood, in rows for people."""
 
+from automcu.brief.brief import Brief
 from automcu.brief.draft import Draft
-from automcu.brief.record import Brief
 
 _NOT_SAID = "–"
 
@@ -15,6 +15,12 @@ def describe(brief: Draft | Brief) -> tuple[tuple[str, str], ...]:
         (
             "latency",
             f"at most {brief.max_latency_ms:g} ms" if brief.max_latency_ms else _NOT_SAID,
+        ),
+        (
+            "energy",
+            f"at most {brief.max_energy_mj:.4g} mJ per inference (modelled)"
+            if brief.max_energy_mj
+            else _NOT_SAID,
         ),
         ("RAM", _at_most(brief.max_ram_bytes)),
         ("flash", _at_most(brief.max_flash_bytes)),

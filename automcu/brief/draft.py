@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from automcu.brief.record import Brief
+from automcu.brief.brief import Brief
 from automcu.errors import WrongInputError
 from automcu.records import Record
 
@@ -20,6 +20,7 @@ class Draft(Record):
     dataset: str | None = None
     family: Literal["cnn", "vit", "auto"] | None = None
     max_latency_ms: float | None = None
+    max_energy_mj: float | None = None
     max_ram_bytes: int | None = None
     max_flash_bytes: int | None = None
     min_accuracy: float | None = None

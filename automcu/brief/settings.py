@@ -1,5 +1,6 @@
 """The same brief without prose: the keys of a TOML file, which the flags share."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -14,6 +15,7 @@ KEYS = (
     "data",
     "family",
     "max_latency_ms",
+    "max_energy",
     "max_ram",
     "max_flash",
     "min_accuracy",
@@ -52,6 +54,7 @@ def draft_from_settings(
     data: str | None = None,
     family: str | None = None,
     max_latency_ms: float | None = None,
+    max_energy: str | float | None = None,
     max_ram: str | int | None = None,
     max_flash: str | int | None = None,
     min_accuracy: str | float | None = None,
@@ -63,6 +66,7 @@ def draft_from_settings(
         data: a data set's name or path.
         family: "cnn", "vit" or "auto".
         max_latency_ms: milliseconds.
+        max_energy: millijoule of an inference, or an amount with a unit.
         max_ram: bytes, or an amount with a unit.
         max_flash: bytes, or an amount with a unit.
         min_accuracy: a fraction of 1, or a percentage.
@@ -77,6 +81,7 @@ def draft_from_settings(
         dataset=None if data is None else _text("data", data),
         family=cast(Literal["cnn", "vit", "auto"] | None, family),
         max_latency_ms=None if max_latency_ms is None else _milliseconds(max_latency_ms),
+        max_energy_mj=None if max_energy is None else _millijoule(max_energy),
         max_ram_bytes=None if max_ram is None else _bytes("max_ram", max_ram),
         max_flash_bytes=None if max_flash is None else _bytes("max_flash", max_flash),
         min_accuracy=None if min_accuracy is None else _fraction(min_accuracy),
@@ -93,6 +98,21 @@ def _milliseconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
         raise WrongInputError(f"max_latency_ms is {value!r}. Give milliseconds above 0, as in 20.")
     return float(value)
+
+
+_MILLIJOULE = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(mJ|uJ|µJ|μJ|J)\s*")
+_UNIT_MILLIJOULE = {"mJ": 1.0, "uJ": 1e-3, "µJ": 1e-3, "μJ": 1e-3, "J": 1e3}
+
+
+def _millijoule(value: object) -> float:
+    found = 0.0
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        found = float(value)
+    elif isinstance(value, str) and (match := _MILLIJOULE.fullmatch(value)):
+        found = float(match[1]) * _UNIT_MILLIJOULE[match[2]]
+    if not 0.0 < found < 1e9:
+        raise WrongInputError(f'max_energy is {value!r}. Give energy of an inference, as "2 mJ".')
+    return found
 
 
 def _bytes(name: str, value: object) -> int:

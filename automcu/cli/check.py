@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
-from automcu.cli.limits import Limits, read_limits
+from automcu.cli.limits import read_limits
 from automcu.cli.options import (
     AccuracyData,
     CalibrationData,
@@ -15,6 +15,7 @@ from automcu.cli.options import (
     Classes,
     DeviceId,
     InputChannels,
+    MaxEnergy,
     MaxFlash,
     MaxLatency,
     MaxRam,
@@ -24,6 +25,7 @@ from automcu.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from automcu.brief import Limits
     from automcu.compiler import Graph
     from automcu.cost import ByRows, Estimate, Remedy
     from automcu.devices import Device
@@ -47,6 +49,7 @@ def check(
     input_channels: InputChannels = 3,
     classes: Classes = 10,
     max_latency_ms: MaxLatency = None,
+    max_energy: MaxEnergy = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     calibrate: CalibrationData = None,
@@ -75,14 +78,14 @@ def check(
             classes=classes,
         )
         board = find_device(device)
-        limits = read_limits(max_latency_ms, max_ram, max_flash)
+        limits = read_limits(max_latency_ms, max_energy, max_ram, max_flash)
         with TemporaryDirectory(prefix="automcu-") as folder:
             quantised = Path(folder, "quantised.onnx")
             file, calibrated = quantised_first(Path(model), calibrate, quantised)
             source = model if calibrate is None else str(file)
             judged, narrowing = _judged(source, skeleton, board, weights, limits, data)
-        needed, rows = _cost(judged, board, limits["max_ram_bytes"])
-        verdict = compare(needed, board, **limits)
+        needed, rows = _cost(judged, board, limits.ram_bytes)
+        verdict = compare(needed, board, limits)
         if verdict.fits:
             answer = verdict_answer(verdict)
         else:
@@ -101,7 +104,7 @@ def _judged(
     skeleton: "Skeleton",
     device: "Device",
     weights: str,
-    limits: Limits,
+    limits: "Limits",
     data: str | None,
 ) -> "tuple[Network | Graph, Narrowing | None]":
     """The cell in its skeleton, or the file's network with the weights that are asked for."""
@@ -127,7 +130,7 @@ def _judged(
         return Architecture(cell=cell, skeleton=ternary), None
     from automcu.pipeline import narrow_model_file
 
-    return narrow_model_file(Path(model), device, weights, limits["max_flash_bytes"], data)
+    return narrow_model_file(Path(model), device, weights, limits.flash_bytes, data)
 
 
 def _cost(
@@ -143,18 +146,20 @@ def _cost(
     return estimate_program(program, device), by_rows(program, judged, device)
 
 
-def _remedies(judged: "Network | Graph", device: "Device", limits: Limits) -> "tuple[Remedy, ...]":
+def _remedies(
+    judged: "Network | Graph", device: "Device", limits: "Limits"
+) -> "tuple[Remedy, ...]":
     from automcu.cost import architecture_remedies, bits_remedies, board_remedies, estimate
     from automcu.devices import all_devices
     from automcu.space import Architecture, TransformerShape
 
     boards = all_devices().values()
     if isinstance(judged, Architecture):
-        return architecture_remedies(judged, device, boards, **limits)
+        return architecture_remedies(judged, device, boards, limits)
     if isinstance(judged, TransformerShape):
-        return board_remedies(lambda board: estimate(judged, board), device, boards, **limits)
-    ram = limits["max_ram_bytes"]
+        return board_remedies(lambda board: estimate(judged, board), device, boards, limits)
+    ram = limits.ram_bytes
     return (
-        *bits_remedies(judged, lambda graph: _cost(graph, device, ram)[0], device, **limits),
-        *board_remedies(lambda board: _cost(judged, board, ram)[0], device, boards, **limits),
+        *bits_remedies(judged, lambda graph: _cost(graph, device, ram)[0], device, limits),
+        *board_remedies(lambda board: _cost(judged, board, ram)[0], device, boards, limits),
     )

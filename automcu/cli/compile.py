@@ -1,14 +1,26 @@
 """`automcu compile`: a quantised model to a C project."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
 from automcu.cli.calibrated_answer import quantised_first, with_calibrated
 from automcu.cli.limits import read_limits
-from automcu.cli.options import AccuracyData, CalibrationData, DeviceId, MaxFlash, MaxRam, Weights
+from automcu.cli.options import (
+    AccuracyData,
+    CalibrationData,
+    DeviceId,
+    MaxEnergy,
+    MaxFlash,
+    MaxLatency,
+    MaxRam,
+    Weights,
+)
+
+if TYPE_CHECKING:
+    from automcu.brief import Limits
 
 QUANTISED_MODEL = "model.int8.onnx"
 
@@ -25,6 +37,8 @@ def compile(
     calibrate: CalibrationData = None,
     weights: Weights = "8",
     data: AccuracyData = None,
+    max_latency_ms: MaxLatency = None,
+    max_energy: MaxEnergy = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     json: Json = False,
@@ -34,7 +48,8 @@ def compile(
 
     def command() -> Answer:
         file, calibrated = quantised_first(model, calibrate, out / QUANTISED_MODEL)
-        answer = _compile(file, device, out, weights, data, max_ram, max_flash)
+        limits = read_limits(max_latency_ms, max_energy, max_ram, max_flash)
+        answer = _compile(file, device, out, weights, data, limits)
         return with_calibrated(answer, calibrated)
 
     respond(command, json, debug)
@@ -46,8 +61,7 @@ def _compile(
     out: Path,
     weights: str,
     data: str | None,
-    max_ram: str | None,
-    max_flash: str | None,
+    limits: "Limits",
 ) -> Answer:
     from dataclasses import replace
 
@@ -63,10 +77,8 @@ def _compile(
     from automcu.pipeline import narrow_model_file, write_program
 
     device = find_device(name)
-    limits = read_limits(None, max_ram, max_flash)
-    flash, ram = limits["max_flash_bytes"], limits["max_ram_bytes"]
-    graph, narrowing = narrow_model_file(model, device, weights, flash, data)
-    program = compile_within(graph, device, ram)
+    graph, narrowing = narrow_model_file(model, device, weights, limits.flash_bytes, data)
+    program = compile_within(graph, device, limits.ram_bytes)
     project = write_program(program, device, out)
     try:
         needed = estimate_program(program, device)
@@ -74,7 +86,7 @@ def _compile(
         return with_narrowing(
             answer_without_figures(program, device, project, out, error), narrowing
         )
-    verdict = check(needed, device, max_ram_bytes=ram, max_flash_bytes=flash)
+    verdict = check(needed, device, limits)
     answer = verdict_answer(verdict, {"project": str(out), "model_hash": project.model_hash})
     answer = with_by_rows(
         with_narrowing(answer, narrowing), by_rows(program, graph, device), needed

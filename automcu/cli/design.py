@@ -10,6 +10,7 @@ from automcu.cli.answer import Answer, Debug, Json, respond
 from automcu.cli.options import (
     AccuracyDatasetName,
     AccuracyTablePath,
+    MaxEnergy,
     MaxFlash,
     MaxLatency,
     MaxRam,
@@ -39,6 +40,7 @@ def design(
     ] = None,
     family: Annotated[str | None, typer.Option("--family", metavar="cnn|vit|auto")] = None,
     max_latency_ms: MaxLatency = None,
+    max_energy: MaxEnergy = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     min_accuracy: Annotated[
@@ -113,6 +115,7 @@ def design(
         "data": data,
         "family": family,
         "max_latency_ms": max_latency_ms,
+        "max_energy": max_energy,
         "max_ram": max_ram,
         "max_flash": max_flash,
         "min_accuracy": min_accuracy,

@@ -1,27 +1,30 @@
 """Limits given as flags, read as a brief would read them."""
 
-from typing import TypedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from automcu.brief import Limits
 
 
-class Limits(TypedDict):
-    """Limits beside the device's own; None where there is none. Milliseconds and bytes."""
-
-    max_latency_ms: float | None
-    max_ram_bytes: int | None
-    max_flash_bytes: int | None
-
-
-def read_limits(max_latency_ms: float | None, max_ram: str | None, max_flash: str | None) -> Limits:
+def read_limits(
+    max_latency_ms: float | None,
+    max_energy: str | None,
+    max_ram: str | None,
+    max_flash: str | None,
+) -> "Limits":
     """Read the flags.
 
     Raises:
         WrongInputError: a value is no amount.
     """
-    from automcu.brief import draft_from_settings
+    from automcu.brief import Limits, draft_from_settings
 
-    draft = draft_from_settings(max_latency_ms=max_latency_ms, max_ram=max_ram, max_flash=max_flash)
+    draft = draft_from_settings(
+        max_latency_ms=max_latency_ms, max_energy=max_energy, max_ram=max_ram, max_flash=max_flash
+    )
     return Limits(
-        max_latency_ms=draft.max_latency_ms,
-        max_ram_bytes=draft.max_ram_bytes,
-        max_flash_bytes=draft.max_flash_bytes,
+        latency_ms=draft.max_latency_ms,
+        energy_mj=draft.max_energy_mj,
+        ram_bytes=draft.max_ram_bytes,
+        flash_bytes=draft.max_flash_bytes,
     )

@@ -11,6 +11,12 @@ DeviceId = Annotated[
 MaxLatency = Annotated[
     float | None, typer.Option("--max-latency-ms", metavar="MS", help="Latency limit.")
 ]
+MaxEnergy = Annotated[
+    str | None,
+    typer.Option(
+        "--max-energy", metavar="ENERGY", help='Energy limit of an inference, as in "2 mJ".'
+    ),
+]
 MaxRam = Annotated[
     str | None, typer.Option("--max-ram", metavar="SIZE", help='RAM limit, as in "64 KB".')
 ]

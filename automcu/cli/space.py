@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
-from automcu.cli.limits import Limits, read_limits
+from automcu.cli.limits import read_limits
 from automcu.cli.options import (
     AccuracyDatasetName,
     AccuracyTablePath,
@@ -15,6 +15,7 @@ from automcu.cli.options import (
     Classes,
     DeviceId,
     InputChannels,
+    MaxEnergy,
     MaxFlash,
     MaxLatency,
     MaxRam,
@@ -25,6 +26,7 @@ from automcu.cli.options import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from automcu.brief import Limits
     from automcu.cost.records import Survey, SurveyOverview
     from automcu.space import AccuracyTable, Skeleton
 
@@ -37,6 +39,7 @@ def space(
     input_channels: InputChannels = 3,
     classes: Classes = 10,
     max_latency_ms: MaxLatency = None,
+    max_energy: MaxEnergy = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     accuracy_table: AccuracyTablePath = None,
@@ -76,7 +79,7 @@ def space(
             classes=classes,
             ternary=weights == "ternary",
         )
-        limits = read_limits(max_latency_ms, max_ram, max_flash)
+        limits = read_limits(max_latency_ms, max_energy, max_ram, max_flash)
         prior = named_table(accuracy_table, accuracy_dataset)
         source = EMBEDDED_PRIOR if prior is None else prior.source
         start = time.perf_counter()
@@ -91,7 +94,7 @@ def space(
 
 
 def _survey(
-    name: str, skeleton: "Skeleton", limits: Limits, fresh: bool, prior: "AccuracyTable | None"
+    name: str, skeleton: "Skeleton", limits: "Limits", fresh: bool, prior: "AccuracyTable | None"
 ) -> "Survey":
     """The survey, from the cache unless it has to be fresh."""
     from automcu.cost import cached_survey, survey
@@ -99,12 +102,12 @@ def _survey(
 
     device, folder = find_device(name), _cache()
     if fresh or folder is None:
-        return survey(device, skeleton, **limits, prior=prior)
-    return cached_survey(device, skeleton, folder, **limits, prior=prior)
+        return survey(device, skeleton, limits, prior=prior)
+    return cached_survey(device, skeleton, folder, limits, prior=prior)
 
 
 def _overview(
-    name: str, skeleton: "Skeleton", limits: Limits, prior: "AccuracyTable | None"
+    name: str, skeleton: "Skeleton", limits: "Limits", prior: "AccuracyTable | None"
 ) -> "SurveyOverview":
     """What the table shows: from the cache it takes a third of a second, imports included."""
     from automcu.cost import cached_overview
@@ -113,7 +116,7 @@ def _overview(
     folder = _cache()
     if folder is None:
         return _survey(name, skeleton, limits, True, prior)
-    return cached_overview(find_device(name), skeleton, folder, **limits, prior=prior)
+    return cached_overview(find_device(name), skeleton, folder, limits, prior=prior)
 
 
 def _cache() -> Path | None:
@@ -127,7 +130,7 @@ def _cache() -> Path | None:
 
 def _write_files(
     found: "Survey",
-    limits: Limits,
+    limits: "Limits",
     source: str,
     csv: Path | None,
     parquet: Path | None,
@@ -140,7 +143,7 @@ def _write_files(
     if parquet:
         write_parquet(found, parquet)
     if plot:
-        write_plot(found, plot, limits["max_latency_ms"], source)
+        write_plot(found, plot, limits.latency_ms, source)
 
 
 def _answer(found: "SurveyOverview", seconds: float, source: str) -> Answer:

@@ -54,6 +54,8 @@ def _sentence(limit: Limit, needed: Estimate) -> str:
     if limit.limit == "latency":
         took = modelled_milliseconds(limit.needed, needed.latency_percent)
         amounts = f"{took} are needed, {limit.available:.3g} allowed"
+    elif limit.limit == "energy":
+        amounts = f"{limit.needed:.3g} mJ are needed (modelled), {limit.available:.3g} allowed"
     else:
         amounts = f"{limit.needed:,.0f} bytes are needed, {limit.available:,.0f} allowed"
     remedy = f" Try {limit.help}." if limit.help else ""

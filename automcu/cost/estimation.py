@@ -57,7 +57,6 @@ def estimate_program(program: Program, device: Device) -> Estimate:
     code = program_code_bytes(program, device, compiler) + runtime.flash_bytes
     cycles = sum(layer.cycles for layer in layers)
     milliseconds = 1e3 * cycles / device.clock_hz
-    watt = device.power.active_milliampere * 1e-3 * device.power.supply_volt
     return Estimate(
         device=device.id,
         flash_bytes=program.weight_bytes + code,
@@ -72,7 +71,7 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         stack_bytes=DEFAULT_STACK_BYTES,
         cycles=cycles,
         latency_ms=milliseconds,
-        energy_millijoule=milliseconds * watt,
+        energy_millijoule=device.energy_millijoule(milliseconds),
         macs=program.macs,
         layers=layers,
         latency_percent=figures.network_percent if fitted else None,

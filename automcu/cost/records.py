@@ -70,7 +70,7 @@ class ByRows(Record):
 class Limit(Record):
     """A limit that is broken: how much is needed and available, where, and what would help."""
 
-    limit: Literal["flash", "ram", "latency"]
+    limit: Literal["flash", "ram", "latency", "energy"]
     needed: float
     available: float
     layer: str | None = None
@@ -98,6 +98,7 @@ class Remedy(Record):
     ram_bytes: int
     latency_ms: float
     latency_percent: float | None = None
+    energy_millijoule: float | None = None
 
 
 class FeasibleCell(Record):

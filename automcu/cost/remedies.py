@@ -6,6 +6,7 @@ resolution, the depth, the bits of the weights, or the board.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from automcu.brief import NO_LIMITS, Limits
 from automcu.compiler import Graph, compile_graph
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.estimation import estimate, estimate_program
@@ -30,15 +31,13 @@ def architecture_remedies(
     architecture: Architecture,
     device: Device,
     boards: Iterable[Device],
-    max_latency_ms: float | None = None,
-    max_ram_bytes: int | None = None,
-    max_flash_bytes: int | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> tuple[Remedy, ...]:
     """Return what would make the cell fit: at most one of each kind of change, and two boards.
 
     Fewer bits are those of the network once it is trained: `automcu compile --weights`.
     """
-    judge = _judge(max_latency_ms, max_ram_bytes, max_flash_bytes)
+    judge = _judge(limits)
     found = []
     for steps in _smaller_skeletons(architecture.skeleton):
         for change, skeleton in steps:
@@ -52,17 +51,13 @@ def architecture_remedies(
         graph,
         lambda narrow: estimate_program(compile_graph(narrow, device), device),
         device,
-        max_latency_ms,
-        max_ram_bytes,
-        max_flash_bytes,
+        limits,
     )
     others = board_remedies(
         lambda board: estimate(architecture, board),
         device,
         boards,
-        max_latency_ms,
-        max_ram_bytes,
-        max_flash_bytes,
+        limits,
     )
     return (*found, *bits, *others)
 
@@ -71,15 +66,13 @@ def bits_remedies(
     graph: Graph,
     estimate_of: Callable[[Graph], Estimate],
     device: Device,
-    max_latency_ms: float | None = None,
-    max_ram_bytes: int | None = None,
-    max_flash_bytes: int | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> tuple[Remedy, ...]:
     """Return the most bits of weights with which the network keeps the limits, if fewer help.
 
     They do where flash is the limit that is broken; what they cost in accuracy is not known here.
     """
-    judge = _judge(max_latency_ms, max_ram_bytes, max_flash_bytes)
+    judge = _judge(limits)
     if {limit.limit for limit in judge(estimate_of(graph), device).limits} != {"flash"}:
         return ()
     for bits in widths_below(graph):
@@ -93,12 +86,10 @@ def board_remedies(
     estimate_on: Callable[[Device], Estimate],
     device: Device,
     boards: Iterable[Device],
-    max_latency_ms: float | None = None,
-    max_ram_bytes: int | None = None,
-    max_flash_bytes: int | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> tuple[Remedy, ...]:
     """Return the smallest other boards with figures on which the same network keeps the limits."""
-    judge = _judge(max_latency_ms, max_ram_bytes, max_flash_bytes)
+    judge = _judge(limits)
     candidates = [one for one in boards if one.latency and one.id != device.id]
     candidates.sort(key=lambda one: (one.ram_bytes + one.flash_bytes, one.id))
     found: list[Remedy] = []
@@ -122,11 +113,9 @@ def with_remedies(verdict: Verdict, remedies: Sequence[Remedy]) -> Verdict:
     return verdict.model_copy(update={"limits": limits})
 
 
-def _judge(
-    max_latency_ms: float | None, max_ram_bytes: int | None, max_flash_bytes: int | None
-) -> Judge:
+def _judge(limits: Limits) -> Judge:
     def judge(needed: Estimate, board: Device) -> Verdict:
-        return check(needed, board, max_latency_ms, max_ram_bytes, max_flash_bytes)
+        return check(needed, board, limits)
 
     return judge
 
@@ -167,6 +156,7 @@ def _remedy(change: str, verdict: Verdict) -> Remedy:
         ram_bytes=needed.ram_bytes,
         latency_ms=needed.latency_ms,
         latency_percent=needed.latency_percent,
+        energy_millijoule=needed.energy_millijoule,
     )
 
 
@@ -182,5 +172,7 @@ def _figure(limit: Limit, remedy: Remedy) -> str:
     if limit.limit == "latency":
         bar = "" if remedy.latency_percent is None else f" ± {remedy.latency_percent:.1f} %"
         return f"{remedy.latency_ms:.3g} ms{bar}"
+    if limit.limit == "energy":
+        return f"{remedy.energy_millijoule:.3g} mJ"
     size = remedy.flash_bytes if limit.limit == "flash" else remedy.ram_bytes
     return f"{size / 1024:.1f} KB"

@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from automcu.brief import NO_LIMITS, Limits
 from automcu.compiler import compile_graph
 from automcu.cost.architecture_graph import LAST_NORMALISATION, architecture_graph
 from automcu.cost.cell_structure import cell_structures
@@ -50,9 +51,7 @@ class SpaceCosts:
 def survey(
     device: Device,
     skeleton: Skeleton,
-    max_latency_ms: float | None = None,
-    max_ram_bytes: int | None = None,
-    max_flash_bytes: int | None = None,
+    limits: Limits = NO_LIMITS,
     prior: AccuracyTable | None = None,
 ) -> Survey:
     """Judge every cell of the space in `skeleton`; `prior` defaults to the embedded table.
@@ -65,10 +64,12 @@ def survey(
     prior = accuracy_prior() if prior is None else prior
     costs = space_costs(device, skeleton)
     broken = {
-        "flash": costs.flash_bytes > min(device.flash_bytes, max_flash_bytes or np.inf),
-        "ram": (costs.ram_bytes > min(device.ram_bytes, max_ram_bytes or np.inf))
+        "flash": costs.flash_bytes > min(device.flash_bytes, limits.flash_bytes or np.inf),
+        "ram": (costs.ram_bytes > min(device.ram_bytes, limits.ram_bytes or np.inf))
         | (costs.arena_bytes > device.region_for("arena").size),
-        "latency": costs.latency_ms > (np.inf if max_latency_ms is None else max_latency_ms),
+        "latency": costs.latency_ms > (np.inf if limits.latency_ms is None else limits.latency_ms),
+        "energy": costs.latency_ms * device.power.watt
+        > (np.inf if limits.energy_mj is None else limits.energy_mj),
     }
     fits = ~np.any(list(broken.values()), axis=0)
     connected = _connected_cells()
@@ -94,9 +95,7 @@ def survey(
         smallest=check(
             estimate_program(lightest, device),
             device,
-            max_latency_ms,
-            max_ram_bytes,
-            max_flash_bytes,
+            limits,
         ),
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
+from automcu.brief import NO_LIMITS, Limits
 from automcu.cost.records import Survey, SurveyOverview
 from automcu.devices.profile import Device
 from automcu.kept import keep, read_kept
@@ -37,9 +38,7 @@ def cached_survey(
     device: Device,
     skeleton: Skeleton,
     folder: Path,
-    max_latency_ms: float | None = None,
-    max_ram_bytes: int | None = None,
-    max_flash_bytes: int | None = None,
+    limits: Limits = NO_LIMITS,
     prior: "AccuracyTable | None" = None,
 ) -> Survey:
     """Return `survey` of the same arguments, from `folder` where it is there and undamaged.
@@ -48,14 +47,13 @@ def cached_survey(
         WrongInputError: there are no latency figures or code sizes for the device.
         ToolError: the embedded accuracy table is missing.
     """
-    limits = (max_latency_ms, max_ram_bytes, max_flash_bytes)
     path = folder / f"{_key(device, skeleton, limits, prior)}.survey"
     kept = _read(path, Survey)
     if kept is not None:
         return kept
     from automcu.cost.space_survey import survey  # and with it the compiler: slow to import
 
-    found = survey(device, skeleton, *limits, prior=prior)
+    found = survey(device, skeleton, limits, prior=prior)
     keep(path, found.model_dump_json().encode())
     overview = found.model_dump_json(include=set(SurveyOverview.model_fields))
     keep(path.with_suffix(_OVERVIEW), overview.encode())
@@ -66,9 +64,7 @@ def cached_overview(
     device: Device,
     skeleton: Skeleton,
     folder: Path,
-    max_latency_ms: float | None = None,
-    max_ram_bytes: int | None = None,
-    max_flash_bytes: int | None = None,
+    limits: Limits = NO_LIMITS,
     prior: "AccuracyTable | None" = None,
 ) -> SurveyOverview:
     """Return the same without the thousands of cells that fit, which take longest to read.
@@ -77,16 +73,15 @@ def cached_overview(
         WrongInputError: there are no latency figures or code sizes for the device.
         ToolError: the embedded accuracy table is missing.
     """
-    limits = (max_latency_ms, max_ram_bytes, max_flash_bytes)
     path = folder / f"{_key(device, skeleton, limits, prior)}{_OVERVIEW}"
     kept = _read(path, SurveyOverview)
-    return kept or cached_survey(device, skeleton, folder, *limits, prior=prior)
+    return kept or cached_survey(device, skeleton, folder, limits, prior=prior)
 
 
 def _key(
     device: Device,
     skeleton: Skeleton,
-    limits: tuple[float | None, ...],
+    limits: Limits,
     prior: "AccuracyTable | None",
 ) -> str:
     asked = {
@@ -94,7 +89,7 @@ def _key(
         "compiler": find_compiler(device.core).kind,
         "device": device.model_dump(mode="json"),
         "skeleton": skeleton.model_dump(),
-        "limits": limits,
+        "limits": limits.model_dump(),
         "prior": hashlib.sha256(prior.accuracies.tobytes()).hexdigest()
         if prior is not None
         else None,

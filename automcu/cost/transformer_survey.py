@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from automcu.brief import NO_LIMITS, Limits
 from automcu.cost.estimation import estimate
 from automcu.cost.records import Estimate, Verdict
 from automcu.cost.verdict import check
@@ -47,9 +48,7 @@ class TransformerSurvey(Record):
 def survey_transformers(
     device: Device,
     shapes: Sequence[TransformerShape],
-    max_latency_ms: float | None = None,
-    max_ram_bytes: int | None = None,
-    max_flash_bytes: int | None = None,
+    limits: Limits = NO_LIMITS,
     told: Told | None = None,
 ) -> TransformerSurvey:
     """Judge `shapes`, of which those that differ in depth only stand together, by ascending depth.
@@ -64,7 +63,7 @@ def survey_transformers(
     for _, group in groupby(shapes, key=_without_depth):
         series = list(group)
         for position, shape in enumerate(series):
-            verdict = _verdict(shape, device, max_latency_ms, max_ram_bytes, max_flash_bytes)
+            verdict = _verdict(shape, device, limits)
             if verdict is None:
                 excluded["arithmetic"] += len(series) - position
                 break
@@ -87,18 +86,12 @@ def survey_transformers(
     )
 
 
-def _verdict(
-    shape: TransformerShape,
-    device: Device,
-    max_latency_ms: float | None,
-    max_ram_bytes: int | None,
-    max_flash_bytes: int | None,
-) -> Verdict | None:
+def _verdict(shape: TransformerShape, device: Device, limits: Limits) -> Verdict | None:
     try:
         needed = estimate(shape, device)
     except UnsupportedModelError:
         return None
-    return check(needed, device, max_latency_ms, max_ram_bytes, max_flash_bytes)
+    return check(needed, device, limits)
 
 
 def _feasible(shape: TransformerShape, needed: Estimate) -> FeasibleTransformer:

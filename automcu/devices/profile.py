@@ -111,6 +111,11 @@ class Power(Record):
     active_milliampere: float
     supply_volt: float
 
+    @property
+    def watt(self) -> float:
+        """Power while computing."""
+        return self.active_milliampere * 1e-3 * self.supply_volt
+
 
 class Device(Record):
     """A board that automcu can plan for; see docs/profiles.md for the meaning of every key."""
@@ -132,6 +137,10 @@ class Device(Record):
     power: Power
     latency: tuple[Latency, ...] = ()
     sources: dict[str, str]
+
+    def energy_millijoule(self, milliseconds: float) -> float:
+        """Energy of that much computing in millijoule; modelled, without peripherals and sleep."""
+        return milliseconds * self.power.watt
 
     @property
     def flash_bytes(self) -> int:

@@ -28,7 +28,7 @@ def open_council(job: Job, plan: Plan) -> "Council | None":
 
     return Council(
         opened.model,
-        FeasibleSpace(_surveys(job, plan), job.brief.max_latency_ms),
+        FeasibleSpace(_surveys(job, plan), job.milliseconds_allowed),
         job.settings.seed,
         tell=lambda reason: _turn_lost(job, reason),
         turns=opened.turns,

@@ -85,7 +85,7 @@ def _deploy_best(
     ranking = best_first(candidates)
     for candidate in ranking:
         run = _deploy(job, plan, candidates, candidate, dataset)
-        broken = broken_limits(job.brief, run.build, run.measurement)
+        broken = broken_limits(job.brief, job.device, run.build, run.measurement)
         if not broken:
             return run
         job.folder.log("limit broken", rank=candidate.proposal.rank, limits=broken)

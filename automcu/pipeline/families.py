@@ -36,7 +36,7 @@ def plan_families(job: Job, dataset: Dataset, plan_cells: Callable[[], Planned])
     survey = _survey(job, dataset)
     transformers = plan_transformers(
         survey,
-        latency_limit_ms=job.brief.max_latency_ms,
+        latency_limit_ms=job.milliseconds_allowed,
         budget=job.settings.budget,
         seed=job.settings.seed,
     )
@@ -150,9 +150,7 @@ def _survey(job: Job, dataset: Dataset) -> TransformerSurvey:
     return survey_transformers(
         job.device,
         shapes,
-        max_latency_ms=job.brief.max_latency_ms,
-        max_ram_bytes=job.brief.max_ram_bytes,
-        max_flash_bytes=job.brief.max_flash_bytes,
+        job.brief.limits,
         told=tell,
     )
 

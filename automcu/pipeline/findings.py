@@ -46,7 +46,10 @@ def gather_findings(
         arena=tuple(
             ArenaTensor.model_validate(span.model_dump()) for span in deployment.project.arena
         ),
-        missed=(*broken_limits(brief, build, measurement), *_missed_goals(brief, measurement)),
+        missed=(
+            *broken_limits(brief, device, build, measurement),
+            *_missed_goals(brief, measurement),
+        ),
         seconds=seconds,
     )
 
@@ -60,12 +63,17 @@ def with_proposals(findings: Findings, counts: Counts, used: AgentsUsed | None) 
     return findings.model_copy(update={"gates": counts.model_dump(), "agents": agents})
 
 
-def broken_limits(brief: Brief, build: Build, measurement: Measurement) -> tuple[str, ...]:
+def broken_limits(
+    brief: Brief, device: Device, build: Build, measurement: Measurement
+) -> tuple[str, ...]:
     """Return a sentence for each limit of the brief that the firmware does not keep to."""
     latency = measurement.latency_ms.median
     broken = []
     if brief.max_latency_ms is not None and latency > brief.max_latency_ms:
         broken.append(f"Latency is {latency:.3g} ms, {brief.max_latency_ms:g} are allowed.")
+    energy = device.energy_millijoule(latency)
+    if brief.max_energy_mj is not None and energy > brief.max_energy_mj:
+        broken.append(f"Energy is {energy:.3g} mJ (modelled), {brief.max_energy_mj:g} are allowed.")
     if brief.max_ram_bytes is not None and build.ram_bytes > brief.max_ram_bytes:
         broken.append(f"RAM is {build.ram_bytes:,} bytes, {brief.max_ram_bytes:,} are allowed.")
     if brief.max_flash_bytes is not None and build.flash_bytes > brief.max_flash_bytes:

@@ -23,6 +23,11 @@ class Job:
     device: Device
     progress: Progress
 
+    @property
+    def milliseconds_allowed(self) -> float | None:
+        """The longest inference that keeps the brief's latency and energy."""
+        return self.brief.limits.milliseconds_allowed(self.device.power.watt)
+
 
 def start_job(path: Path, brief: Brief, settings: Settings | None, progress: Progress) -> Job:
     """Begin a new run in an empty or missing folder.

@@ -34,13 +34,7 @@ _PROXY_BATCH = 32
 
 def judge(job: Job, network: Network) -> Verdict:
     """Say whether a network keeps to the board and to the brief."""
-    return check(
-        estimate(network, job.device),
-        job.device,
-        max_latency_ms=job.brief.max_latency_ms,
-        max_ram_bytes=job.brief.max_ram_bytes,
-        max_flash_bytes=job.brief.max_flash_bytes,
-    )
+    return check(estimate(network, job.device), job.device, job.brief.limits)
 
 
 def make_plan(job: Job, dataset: Dataset) -> Plan:
@@ -75,21 +69,14 @@ def _plan_cells(job: Job, dataset: Dataset) -> Planned:
         prior,
         probe=lambda cell, skeleton: judge(job, Architecture(cell=str(cell), skeleton=skeleton)),
         survey=_told(lambda skeleton: _survey(job, skeleton, table), job.progress),
-        latency_limit_ms=job.brief.max_latency_ms,
+        latency_limit_ms=job.milliseconds_allowed,
         budget=settings.budget,
         seed=settings.seed,
     )
 
 
 def _survey(job: Job, skeleton: Skeleton, prior: AccuracyTable) -> Survey:
-    return survey(
-        job.device,
-        skeleton,
-        max_latency_ms=job.brief.max_latency_ms,
-        max_ram_bytes=job.brief.max_ram_bytes,
-        max_flash_bytes=job.brief.max_flash_bytes,
-        prior=prior,
-    )
+    return survey(job.device, skeleton, job.brief.limits, prior=prior)
 
 
 def _told(

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from automcu.brief import Brief
 from automcu.cost.records import Survey
 from automcu.errors import WrongInputError
 from automcu.pipeline.families import AnyProposal
@@ -33,12 +34,17 @@ def open_study(job: Job) -> Study:
 
 def study_name(job: Job) -> str:
     """Name the study after what it is for: runs of the same brief, and no others, share it."""
-    brief = job.brief.model_dump_json(exclude={"text"})
+    brief = job.brief.model_dump_json(exclude=_not_asked(job.brief))
     shared = f"{brief} {job.settings.training_seconds} {job.device.model_dump_json()}"
     if job.settings.weights != "8":
         shared += job.settings.weights
     digest = hashlib.sha256(shared.encode()).hexdigest()[:8]
     return f"{Path(job.brief.dataset).stem}-{job.device.id}-{digest}"
+
+
+def _not_asked(brief: Brief) -> set[str]:
+    """Return what does not change the question; what older briefs lack counts only where it is."""
+    return {"text", *(() if brief.max_energy_mj else ("max_energy_mj",))}
 
 
 def next_in_run(
@@ -61,7 +67,7 @@ def next_in_run(
             lambda skeleton: _survey(job, plan, skeleton),
             seen,
             rank=rank,
-            latency_limit_ms=job.brief.max_latency_ms,
+            latency_limit_ms=job.milliseconds_allowed,
         )
 
     # What was claimed and not finished has its own number, by which it is found above.

@@ -178,6 +178,11 @@ def miss(limit: Limit) -> str:
             f"the latency limit by {over:.3g} ms (it takes {limit.needed:.3g} ms, "
             f"allowed are {limit.available:.3g})"
         )
+    if limit.limit == "energy":
+        return (
+            f"the energy limit by {over:.3g} mJ (it takes {limit.needed:.3g} mJ, modelled; "
+            f"allowed are {limit.available:.3g})"
+        )
     return (
         f"the {limit.limit} limit by {over:,.0f} bytes (it needs {limit.needed:,.0f}, "
         f"allowed are {limit.available:,.0f})"

@@ -13,6 +13,7 @@ from automcu.report.wording import (
     frame_name,
     kilobytes,
     latency_word,
+    millijoule,
     milliseconds,
     network_name,
     percent,
@@ -114,6 +115,13 @@ def result_rows(findings: Findings) -> tuple[tuple[str, str, str, str], ...]:
             latency_limit,
             f"{latency_word(findings)}; {measurement.cycles:,} cycles at "
             f"{device.clock_hz / 1e6:g} MHz",
+        ),
+        (
+            "energy of an inference",
+            millijoule(device.energy_millijoule(measurement.latency_ms.median)),
+            f"≤ {millijoule(brief.max_energy_mj)}" if brief.max_energy_mj else "–",
+            f"modelled: latency at the profile's {device.power.active_milliampere:g} mA "
+            f"and {device.power.supply_volt:g} V",
         ),
         (
             "flash",

@@ -21,6 +21,11 @@ def kilobytes(size: int) -> str:
     return f"{size / 1024:,.1f} KB"
 
 
+def millijoule(value: float) -> str:
+    """Write an energy with three significant digits."""
+    return f"{value:.3g} mJ"
+
+
 def milliseconds(value: float) -> str:
     """Write a latency with three significant digits."""
     return f"{value:,.3g} ms" if value < 100 else f"{value:,.0f} ms"

@@ -1,5 +1,6 @@
 import pytest
 
+from automcu.brief import Limits
 from automcu.cost import survey
 from automcu.devices import find_device
 from benchmarks import planner_faults
@@ -8,7 +9,7 @@ from benchmarks.planner_faults import _SKELETON, FAULTS, one_run
 
 @pytest.mark.parametrize("fault", ["hostile", "cut off", "killed worker"])
 def test_a_run_with_this_fault_is_not_lost(fault: str) -> None:
-    found = survey(find_device("stm32f407g-disc1"), _SKELETON, max_latency_ms=20.0)
+    found = survey(find_device("stm32f407g-disc1"), _SKELETON, Limits(latency_ms=20.0))
     lost, turns = one_run(fault, found, seed=FAULTS.index(fault))
     assert not lost
     assert turns > 0
@@ -17,6 +18,6 @@ def test_a_run_with_this_fault_is_not_lost(fault: str) -> None:
 def test_a_run_that_cannot_choose_three_networks_counts_as_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = survey(find_device("stm32f407g-disc1"), _SKELETON, max_latency_ms=20.0)
+    found = survey(find_device("stm32f407g-disc1"), _SKELETON, Limits(latency_ms=20.0))
     monkeypatch.setattr(planner_faults, "next_proposal", lambda *args, **more: None)
     assert one_run("dead server", found, seed=0) == (True, 1)

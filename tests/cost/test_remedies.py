@@ -2,6 +2,7 @@
 
 import pytest
 
+from automcu.brief import Limits
 from automcu.compiler import compile_graph
 from automcu.compiler.narrow_weights import narrow_weights
 from automcu.compiler.passes import optimise
@@ -30,7 +31,7 @@ def device() -> Device:
 def test_each_change_fits_and_is_the_smallest_of_its_kind(device: Device) -> None:
     now = estimate(BIG, device)
     limit = now.latency_ms * 0.8
-    remedies = architecture_remedies(BIG, device, [], max_latency_ms=limit)
+    remedies = architecture_remedies(BIG, device, [], Limits(latency_ms=limit))
     changes = {one.change: one for one in remedies}
     assert list(changes) == ["stem of 6 channels", "resolution 8", "1 cell a stage"]
     assert all(one.latency_ms <= limit for one in remedies)
@@ -59,8 +60,8 @@ def test_another_board_that_fits_is_named(device: Device) -> None:
 def test_the_help_of_a_limit_has_the_figures_of_that_limit(device: Device) -> None:
     now = estimate(BIG, device)
     limit = now.latency_ms / 2
-    remedies = architecture_remedies(BIG, device, [], max_latency_ms=limit)
-    verdict = with_remedies(check(now, device, max_latency_ms=limit), remedies)
+    remedies = architecture_remedies(BIG, device, [], Limits(latency_ms=limit))
+    verdict = with_remedies(check(now, device, Limits(latency_ms=limit)), remedies)
     (broken,) = verdict.limits
     assert broken.help is not None
     first = remedies[0]
@@ -74,8 +75,8 @@ def test_the_help_of_a_limit_has_the_figures_of_that_limit(device: Device) -> No
 def test_where_nothing_fits_the_help_says_so(device: Device) -> None:
     now = estimate(BIG, device)
     limit = 1e-6
-    remedies = architecture_remedies(BIG, device, [], max_latency_ms=limit)
-    verdict = with_remedies(check(now, device, max_latency_ms=limit), remedies)
+    remedies = architecture_remedies(BIG, device, [], Limits(latency_ms=limit))
+    verdict = with_remedies(check(now, device, Limits(latency_ms=limit)), remedies)
     assert remedies == ()
     assert "no single smaller step" in (verdict.limits[0].help or "")
 
@@ -86,7 +87,7 @@ def test_fewer_bits_are_the_most_that_keep_the_flash_limit(device: Device, bits:
     narrowed = compile_graph(narrow_weights(weights, bits), device)
     limit = estimate_program(narrowed, device).flash_bytes
     remedies = {
-        one.change: one for one in architecture_remedies(BIG, device, [], None, None, limit)
+        one.change: one for one in architecture_remedies(BIG, device, [], Limits(flash_bytes=limit))
     }
     (change,) = [change for change in remedies if change.startswith("weights")]
     assert change == f"weights of {bits} bits"
@@ -96,12 +97,13 @@ def test_fewer_bits_are_the_most_that_keep_the_flash_limit(device: Device, bits:
 def test_fewer_bits_do_not_help_where_flash_is_not_what_is_short(device: Device) -> None:
     now = estimate(BIG, device)
     for limits in (
-        {"max_latency_ms": now.latency_ms / 2},
-        {"max_ram_bytes": now.ram_bytes - 1},
-        {"max_flash_bytes": now.flash_bytes - 1, "max_latency_ms": now.latency_ms / 2},
+        {"latency_ms": now.latency_ms / 2},
+        {"ram_bytes": now.ram_bytes - 1},
+        {"flash_bytes": now.flash_bytes - 1, "latency_ms": now.latency_ms / 2},
+        {"energy_mj": now.energy_millijoule / 2},
         {},
     ):
-        remedies = architecture_remedies(BIG, device, [], **limits)  # type: ignore[arg-type]
+        remedies = architecture_remedies(BIG, device, [], Limits.model_validate(limits))
         assert not [one for one in remedies if one.change.startswith("weights")]
 
 
@@ -112,7 +114,7 @@ def test_weights_that_are_narrow_already_only_get_narrower(device: Device) -> No
         graph,
         lambda one: estimate_program(compile_graph(one, device), device),
         device,
-        max_flash_bytes=needed.flash_bytes - 1,
+        Limits(flash_bytes=needed.flash_bytes - 1),
     )
     assert found.change == "weights of 3 bits"
     assert found.flash_bytes < needed.flash_bytes

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from automcu.brief import Limits
 from automcu.cost import Survey, check, estimate, survey
 from automcu.cost.cell_structure import (
     OVERWRITES,
@@ -53,25 +54,36 @@ def test_without_limits_every_connected_cell_of_a_small_skeleton_fits(everything
     assert everything.smallest.fits
 
 
-@pytest.mark.parametrize("limit", ["max_latency_ms", "max_ram_bytes", "max_flash_bytes"])
+@pytest.mark.parametrize("limit", ["latency_ms", "ram_bytes", "flash_bytes"])
 def test_one_limit_splits_the_connected_cells_in_two(
     limit: str, everything: Survey, device: Device
 ) -> None:
-    field = limit.removeprefix("max_")
-    costs = sorted(getattr(cell, field) for cell in everything.feasible_cells)
+    costs = sorted(getattr(cell, limit) for cell in everything.feasible_cells)
     median = costs[len(costs) // 2]
-    found = survey(device, SKELETON, **{limit: median})
-    within = [cell for cell in everything.feasible_cells if getattr(cell, field) <= median]
+    found = survey(device, SKELETON, Limits.model_validate({limit: median}))
+    within = [cell for cell in everything.feasible_cells if getattr(cell, limit) <= median]
     assert found.feasible == len(within)
-    assert found.excluded == {field.split("_")[0]: connected() - len(within)}
+    assert found.excluded == {limit.split("_")[0]: connected() - len(within)}
     assert found.feasible + found.disconnected + sum(found.excluded.values()) == CELLS
     assert {cell.index for cell in found.feasible_cells} == {cell.index for cell in within}
+
+
+def test_a_limit_on_energy_leaves_the_cells_that_the_same_limit_on_time_leaves(
+    everything: Survey, device: Device
+) -> None:
+    milliseconds = sorted(cell.latency_ms for cell in everything.feasible_cells)
+    limit = milliseconds[len(milliseconds) // 2] * (1 + 1e-9)
+    by_energy = survey(device, SKELETON, Limits(energy_mj=limit * device.power.watt))
+    by_time = survey(device, SKELETON, Limits(latency_ms=limit))
+    assert by_energy.feasible_cells == by_time.feasible_cells
+    assert list(by_energy.excluded) == ["energy"]
+    assert by_energy.excluded["energy"] == by_time.excluded["latency"]
 
 
 def test_a_cell_that_breaks_two_limits_is_counted_for_both(
     everything: Survey, device: Device
 ) -> None:
-    found = survey(device, SKELETON, max_latency_ms=1e-6, max_flash_bytes=1)
+    found = survey(device, SKELETON, Limits(latency_ms=1e-6, flash_bytes=1))
     assert found.feasible == 0
     assert found.excluded == {"latency": connected(), "flash": connected()}
     assert [limit.limit for limit in found.smallest.limits] == ["flash", "latency"]

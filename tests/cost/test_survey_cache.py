@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from automcu.brief import Limits
 from automcu.cost import SurveyOverview, cached_overview, cached_survey, survey
 from automcu.devices import Device, find_device
 from automcu.space import Skeleton, accuracy_prior, unknown_accuracies
@@ -22,9 +23,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[Skeleton]:
     """The skeletons that were surveyed rather than read."""
     asked: list[Skeleton] = []
 
-    def counting(device: Device, skeleton: Skeleton, *limits: float | None, **prior: object):  # type: ignore[no-untyped-def]
+    def counting(device: Device, skeleton: Skeleton, limits: Limits, **prior: object):  # type: ignore[no-untyped-def]
         asked.append(skeleton)
-        return survey(device, skeleton, *limits, **prior)  # type: ignore[arg-type]
+        return survey(device, skeleton, limits, **prior)  # type: ignore[arg-type]
 
     monkeypatch.setattr(survey_module, "survey", counting)
     return asked
@@ -33,8 +34,8 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[Skeleton]:
 def test_the_second_answer_is_the_first_without_computing(
     device: Device, computed: list[Skeleton], tmp_path: Path
 ) -> None:
-    first = cached_survey(device, TINY, tmp_path, max_latency_ms=5)
-    assert cached_survey(device, TINY, tmp_path, max_latency_ms=5) == first
+    first = cached_survey(device, TINY, tmp_path, Limits(latency_ms=5))
+    assert cached_survey(device, TINY, tmp_path, Limits(latency_ms=5)) == first
     assert len(computed) == 1
 
 
@@ -42,7 +43,7 @@ def test_another_limit_or_profile_is_another_question(
     device: Device, computed: list[Skeleton], tmp_path: Path
 ) -> None:
     cached_survey(device, TINY, tmp_path)
-    cached_survey(device, TINY, tmp_path, max_latency_ms=5)
+    cached_survey(device, TINY, tmp_path, Limits(latency_ms=5))
     slower = device.model_copy(update={"clock_hz": device.clock_hz // 2})
     found = cached_survey(slower, TINY, tmp_path)
     assert len(computed) == 3
@@ -94,9 +95,9 @@ def test_another_accuracy_table_is_another_question(
 def test_an_overview_is_the_survey_without_its_cells(
     device: Device, computed: list[Skeleton], tmp_path: Path
 ) -> None:
-    first = cached_overview(device, TINY, tmp_path, max_latency_ms=5)
-    again = cached_overview(device, TINY, tmp_path, max_latency_ms=5)
-    whole = cached_survey(device, TINY, tmp_path, max_latency_ms=5)
+    first = cached_overview(device, TINY, tmp_path, Limits(latency_ms=5))
+    again = cached_overview(device, TINY, tmp_path, Limits(latency_ms=5))
+    whole = cached_survey(device, TINY, tmp_path, Limits(latency_ms=5))
     assert len(computed) == 1
     assert type(again) is SurveyOverview
     for found in (first, again):

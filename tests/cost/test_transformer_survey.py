@@ -1,5 +1,6 @@
 """The survey of transformers says of each what compiling it alone says."""
 
+from automcu.brief import Limits
 from automcu.cost import check, estimate, survey_transformers
 from automcu.devices import find_device
 from automcu.space import transformer_shapes
@@ -9,12 +10,12 @@ SHAPES = transformer_shapes([8], 1, 10)
 
 
 def test_what_it_leaves_out_does_not_fit_and_what_it_keeps_does() -> None:
-    found = survey_transformers(DEVICE, SHAPES, max_latency_ms=15.0, max_flash_bytes=60_000)
+    found = survey_transformers(DEVICE, SHAPES, Limits(latency_ms=15.0, flash_bytes=60_000))
     feasible = {one.shape: one for one in found.feasible}
     assert 0 < len(feasible) < found.shapes == len(SHAPES)
     for shape in SHAPES[::17]:
         needed = estimate(shape, DEVICE)
-        verdict = check(needed, DEVICE, max_latency_ms=15.0, max_flash_bytes=60_000)
+        verdict = check(needed, DEVICE, Limits(latency_ms=15.0, flash_bytes=60_000))
         assert verdict.fits == (shape in feasible)
         if shape in feasible:
             assert feasible[shape].latency_ms == needed.latency_ms

@@ -2,6 +2,7 @@
 
 import pytest
 
+from automcu.brief import Limits
 from automcu.cost import Estimate, LayerCost, check
 from automcu.devices import Device, find_device
 
@@ -56,7 +57,7 @@ def test_what_is_within_all_limits_fits(estimate: Estimate, device: Device) -> N
 
 def test_a_limit_that_is_met_exactly_is_kept(estimate: Estimate, device: Device) -> None:
     verdict = check(
-        estimate, device, max_latency_ms=20.0, max_ram_bytes=50_000, max_flash_bytes=100_000
+        estimate, device, Limits(latency_ms=20.0, ram_bytes=50_000, flash_bytes=100_000)
     )
     assert verdict.fits
 
@@ -64,9 +65,10 @@ def test_a_limit_that_is_met_exactly_is_kept(estimate: Estimate, device: Device)
 @pytest.mark.parametrize(
     ("limits", "name", "needed", "where"),
     [
-        ({"max_flash_bytes": 99_999}, "flash", 100_000, "heavy"),
-        ({"max_ram_bytes": 49_999}, "ram", 50_000, "wide"),
-        ({"max_latency_ms": 19.99}, "latency", 20.0, "slow"),
+        ({"flash_bytes": 99_999}, "flash", 100_000, "heavy"),
+        ({"ram_bytes": 49_999}, "ram", 50_000, "wide"),
+        ({"latency_ms": 19.99}, "latency", 20.0, "slow"),
+        ({"energy_mj": 2.59}, "energy", 2.6, "slow"),
     ],
 )
 def test_the_limit_that_breaks_is_named_with_the_layer_that_weighs_most(
@@ -77,7 +79,7 @@ def test_the_limit_that_breaks_is_named_with_the_layer_that_weighs_most(
     needed: float,
     where: str,
 ) -> None:
-    verdict = check(estimate, device, **limits)  # type: ignore[arg-type]
+    verdict = check(estimate, device, Limits.model_validate(limits))
     assert not verdict.fits
     (limit,) = verdict.limits
     assert (limit.limit, limit.needed, limit.layer) == (name, needed, where)
@@ -87,15 +89,15 @@ def test_the_limit_that_breaks_is_named_with_the_layer_that_weighs_most(
 
 
 def test_every_limit_that_breaks_is_listed(estimate: Estimate, device: Device) -> None:
-    verdict = check(estimate, device, max_latency_ms=1, max_ram_bytes=1, max_flash_bytes=1)
-    assert [limit.limit for limit in verdict.limits] == ["flash", "ram", "latency"]
+    verdict = check(estimate, device, Limits(latency_ms=1, energy_mj=1, ram_bytes=1, flash_bytes=1))
+    assert [limit.limit for limit in verdict.limits] == ["flash", "ram", "latency", "energy"]
 
 
 def test_the_device_limits_where_the_brief_does_not(estimate: Estimate, device: Device) -> None:
     large = estimate.model_copy(
         update={"flash_bytes": device.flash_bytes + 1, "ram_bytes": device.ram_bytes + 1}
     )
-    limits = check(large, device, max_ram_bytes=10**9, max_flash_bytes=10**9).limits
+    limits = check(large, device, Limits(ram_bytes=10**9, flash_bytes=10**9)).limits
     assert [(limit.limit, limit.available) for limit in limits] == [
         ("flash", device.flash_bytes),
         ("ram", device.ram_bytes),

@@ -31,7 +31,7 @@ def _deploy_where(keeps: set[int], monkeypatch: pytest.MonkeyPatch) -> list[int]
         tried.append(candidate.proposal.rank)
         return SimpleNamespace(build=None, measurement=candidate.proposal.rank)
 
-    def broken(brief: Any, build: Any, measurement: int) -> tuple[str, ...]:
+    def broken(brief: Any, device: Any, build: Any, measurement: int) -> tuple[str, ...]:
         return () if measurement in keeps else ("Latency is 21 ms, 20 are allowed.",)
 
     monkeypatch.setattr(stages, "_deploy", deploy)

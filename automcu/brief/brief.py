@@ -1,0 +1,56 @@
+"""What the user wants, as a frozen record, and the limits in it."""
+
+from typing import Literal
+
+from automcu.records import Record
+
+
+class Limits(Record):
+    """What one inference and its firmware may need at most; None where there is no limit.
+
+    Milliseconds, millijoule and bytes. A device's own memory is a limit beside these.
+    """
+
+    latency_ms: float | None = None
+    energy_mj: float | None = None
+    ram_bytes: int | None = None
+    flash_bytes: int | None = None
+
+    def milliseconds_allowed(self, watt: float) -> float | None:
+        """Return the longest inference that keeps latency and energy, at a power of `watt`.
+
+        Modelled energy is latency times power, so that each limit of it is one of latency.
+        """
+        by_energy = None if self.energy_mj is None else self.energy_mj / watt
+        return min((one for one in (self.latency_ms, by_energy) if one is not None), default=None)
+
+
+NO_LIMITS = Limits()
+
+
+class Brief(Record):
+    """A task, a board and limits. Limits that the user did not give are None.
+
+    Latency is in milliseconds, energy in millijoule per inference, memory in bytes, accuracy a
+    fraction of 1.
+    """
+
+    text: str
+    device: str
+    dataset: str
+    family: Literal["cnn", "vit", "auto"] = "cnn"
+    max_latency_ms: float | None = None
+    max_energy_mj: float | None = None
+    max_ram_bytes: int | None = None
+    max_flash_bytes: int | None = None
+    min_accuracy: float | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """The limits on what an inference and its firmware need."""
+        return Limits(
+            latency_ms=self.max_latency_ms,
+            energy_mj=self.max_energy_mj,
+            ram_bytes=self.max_ram_bytes,
+            flash_bytes=self.max_flash_bytes,
+        )
