@@ -50,6 +50,7 @@ MODEL_INLINE int16_t *pad_row(int16_t *widened, int32_t length, int16_t padding)
 /* The pixels of a row, 16 bits a value; channels in fours go word by word, paired by SXTB16. */
 __attribute__((noinline, unused)) static int16_t *widen_pixels(const int8_t *input, int16_t *widened, const ring_shape *shape)
 {
+    MODEL_WRITES_MEMORY;
     if (shape->channels % 4 == 0) {
         uint32_t *pairs = (uint32_t *)(void *)widened;
         int32_t words = shape->pixels * shape->channels / 4;
@@ -91,6 +92,7 @@ __attribute__((noinline, unused)) static int16_t *widen_pixels(const int8_t *inp
 __attribute__((noinline, unused)) static void advance_ring(const int8_t *input, int32_t out_row, int16_t *ring,
                                                            const int16_t **rows, int32_t padding, const ring_shape *shape)
 {
+    MODEL_WRITES_MEMORY;
     const int32_t first = out_row * shape->stride;
     const int32_t end = first + shape->ring_rows;
     int32_t row = out_row > 0 && shape->stride < shape->ring_rows ? end - shape->stride : first;
