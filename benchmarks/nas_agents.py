@@ -60,7 +60,7 @@ class AgentsSearch:
                 Observation(skeleton=Skeleton(), cell_index=index, accuracy_percent=accuracy)
                 for index, accuracy in trained.items()
             ]
-            chosen, _ = council.choose(seen, len(trained) + 1, oracle.left)
+            chosen, _ = council.choose(seen, len(trained) + 1, oracle.left, may_stop=False)
             self.proposed += chosen is not None
             self.lost += chosen is None
             index = chosen.cell_index if chosen else next_cell(pool, trained, seed)

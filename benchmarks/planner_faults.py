@@ -4,14 +4,18 @@
 
 Each run has agents and a study, plans for the STM32F407 discovery board and has to choose three
 networks and tell what came of them. What goes wrong is taken in turn: answers that are no JSON,
-of another shape, or hostile; a server that refuses, is overloaded, breaks off, is too slow, or is
-not there; and a worker that is killed (SIGKILL) while it trains and is then started again. A run
-is lost if it raises, or chooses fewer than three networks, one that does not fit, or one twice.
+of another shape, or hostile; a server that counts no tokens, or garbles their count or its choices;
+one that sends no completion at all, or one without end; that refuses, is overloaded, breaks off, is
+too slow, or is not there; a model that wants the same poor cell again and again and then to stop;
+and a worker that is killed (SIGKILL) while it trains and is then started again. A run is lost if it
+raises, or chooses fewer than three networks, one that does not fit, or one twice, or if its first
+network is not the offline planner's.
 Networks are not trained: the accuracy is a number made up from the cell's index.
 `benchmarks/planner_faults.csv` holds the rows of 200 runs.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -48,7 +52,37 @@ _BAD_ANSWERS = {
     "absurdly long": "9" * 500_000,
 }
 _STATUSES = {"refused": 401, "overloaded": 429, "broken": 500}
-FAULTS = (*_BAD_ANSWERS, *_STATUSES, "cut off", "too slow", "dead server", "killed worker")
+_POOR = json.dumps(
+    {
+        "proposals": [
+            {"skeleton": 1, "cell": ["none", "none", "none", "skip_connect"] + 2 * ["none"]}
+        ]
+    }
+)
+_USAGES: dict[str, object] = {
+    "no usage": None,
+    "usage without counts": {"prompt_tokens": None},
+    "usage in words": {"prompt_tokens": "few", "completion_tokens": [3]},
+    "negative usage": {"prompt_tokens": -7, "completion_tokens": -1},
+    "huge usage": {"prompt_tokens": 1e300, "completion_tokens": 10**400},
+}
+_CHOICES: dict[str, object] = {
+    "no choices": None,
+    "empty choices": [],
+    "a refusal": [{"message": {"role": "assistant", "content": None, "refusal": "I cannot."}}],
+    "content as numbers": [{"message": {"role": "assistant", "content": [1, 2]}}],
+    "lone surrogates": [{"message": {"role": "assistant", "content": '{"stop": "\ud800"}'}}],
+}
+_BODIES = {
+    "HTML": b"<html>502 Bad Gateway</html>",
+    "an error with status 200": b'{"error": {"message": "no"}}',
+    "invalid UTF-8": b'{"choices": "\xff\xfe"}',
+    "nested without end": b"[" * 200_000,
+}
+FAULTS = (
+    *(*_BAD_ANSWERS, *_USAGES, *_CHOICES, *_BODIES, *_STATUSES),
+    *("an answer without end", "cut off", "too slow", "dead server", "weak model", "killed worker"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,8 +102,7 @@ class Server:
     def __init__(self, fault: str) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                _fail(self, fault)
+                _fail(self, fault, self.rfile.read(int(self.headers["Content-Length"])))
 
             def log_message(self, format: str, *args: object) -> None:
                 """Stay silent."""
@@ -84,17 +117,36 @@ class Server:
         self._server.server_close()
 
 
-def _fail(handler: BaseHTTPRequestHandler, fault: str) -> None:
+def _fail(handler: BaseHTTPRequestHandler, fault: str, asked: bytes) -> None:
     if fault == "too slow":
         time.sleep(2 * _TIME_OUT_S)
         return
-    message = {"role": "assistant", "content": _BAD_ANSWERS.get(fault, "{}")}
-    body = json.dumps({"choices": [{"index": 0, "message": message}]}).encode()
+    body = _BODIES.get(fault) or _completion(fault, asked)
     handler.send_response(_STATUSES.get(fault, 200))
     handler.send_header("Content-Type", "application/json")
+    if fault == "an answer without end":
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(1000):
+                handler.wfile.write(b" " * 1_000_000)
+        return
     handler.send_header("Content-Length", str(len(body) + (500 if fault == "cut off" else 0)))
     handler.end_headers()
     handler.wfile.write(body)
+
+
+def _completion(fault: str, asked: bytes) -> bytes:
+    """A completion; but for its fault it is that of a model that answers in the right form."""
+    good = '{"stop": true}' if b"# Critic" in asked else _POOR
+    is_good = fault in _USAGES or fault == "weak model"
+    content = good if is_good else _BAD_ANSWERS.get(fault, "{}")
+    completion = {
+        "choices": _CHOICES.get(
+            fault, [{"index": 0, "message": {"role": "assistant", "content": content}}]
+        ),
+        "usage": _USAGES.get(fault),
+    }
+    return json.dumps(completion).encode()
 
 
 def carry_out(folder: Path, url: str, found: Survey, seed: int, killed_at: int = 0) -> int:
@@ -106,12 +158,17 @@ def carry_out(folder: Path, url: str, found: Survey, seed: int, killed_at: int =
     space = FeasibleSpace([found], _LIMIT_MS)
     council = Council(LanguageModel(options, folder), space, seed)
     study = Study(f"sqlite:///{folder / 'study.db'}", "faults", "run")
-    proposals = plan({_SKELETON: found}, latency_limit_ms=_LIMIT_MS, budget=_NETWORKS, seed=seed)
-    planned = Plan.model_construct(seed=seed, proposals=proposals)
+    proposals = _plan(found, seed)
+    planned = Plan.model_construct(seed=seed, budget=_NETWORKS, proposals=proposals)
     for rank in range(len(study.finished()) + 1, _NETWORKS + 1):
 
         def choose(seen: Sequence[Observation], rank: int = rank) -> Proposal | None:
-            chosen, _ = council.choose(seen, rank, _NETWORKS - rank + 1)
+            chosen = None
+            if study.claimed():
+                may_stop = len(study.finished()) >= planned.fewest_trained
+                chosen, enough = council.choose(seen, rank, _NETWORKS - rank + 1, may_stop)
+                if enough:
+                    return None
             return chosen or next_proposal(
                 planned, lambda _: found, seen, rank=rank, latency_limit_ms=_LIMIT_MS
             )
@@ -125,11 +182,17 @@ def carry_out(folder: Path, url: str, found: Survey, seed: int, killed_at: int =
     return council.turns.lost
 
 
-def is_whole(folder: Path, found: Survey) -> bool:
-    """Whether the run has trained three networks that fit, all of them different."""
+def is_whole(folder: Path, found: Survey, seed: int) -> bool:
+    """Whether a run trained three different networks that fit, the offline planner's first."""
     claims = Study(f"sqlite:///{folder / 'study.db'}", "faults", "run").finished()
-    chosen = {claim.proposal.cell_index for claim in claims}
-    return len(chosen) == _NETWORKS and chosen <= {cell.index for cell in found.feasible_cells}
+    chosen = [claim.proposal.cell_index for claim in claims]
+    first = _plan(found, seed)[0].cell_index
+    fit = {cell.index for cell in found.feasible_cells}
+    return len(set(chosen)) == _NETWORKS and set(chosen) <= fit and chosen[0] == first
+
+
+def _plan(found: Survey, seed: int) -> tuple[Proposal, ...]:
+    return plan({_SKELETON: found}, latency_limit_ms=_LIMIT_MS, budget=_NETWORKS, seed=seed)
 
 
 def one_run(fault: str, found: Survey, seed: int) -> tuple[bool, int]:
@@ -149,7 +212,7 @@ def one_run(fault: str, found: Survey, seed: int) -> tuple[bool, int]:
                 if worker.exitcode != -signal.SIGKILL:
                     raise RuntimeError(f"the worker ended with {worker.exitcode}")
             turns = carry_out(folder, url, found, seed)
-            return not is_whole(folder, found), turns
+            return not is_whole(folder, found, seed), turns
     except Exception as error:  # whatever it is, the run is lost
         print(f"{fault}: {type(error).__name__}: {error}", file=sys.stderr)
         return True, 0
@@ -197,7 +260,7 @@ def main() -> int:
     else:
         for row in rows:
             print(
-                f"{row.fault:16}{row.runs:4} runs{row.lost:4} lost{row.turns_lost:5} turns lost"
+                f"{row.fault:26}{row.runs:4} runs{row.lost:4} lost{row.turns_lost:5} turns lost"
                 f"{row.seconds_per_run:8.2f} s a run"
             )
         print(f"{sum(row.lost for row in rows)} of {sum(row.runs for row in rows)} runs lost")

@@ -50,16 +50,26 @@ def _not_asked(brief: Brief) -> set[str]:
 def next_in_run(
     job: Job, plan: Plan, study: Study, rank: int, council: "Council | None" = None
 ) -> Proposal | None:
-    """Return the run's proposal of this number: the saved one, or one that is chosen now."""
+    """Return the run's proposal of this number: the saved one, or one that is chosen now.
+
+    The first one is the offline planner's, whoever chooses the others: a model that chooses badly
+    then costs time, but the run has the network that it would have begun with anyway.
+    """
     known = study.claim_of(rank)
     if known:
         return known.proposal
 
     def choose(seen: Sequence[Observation]) -> Proposal | None:
-        if council:
-            chosen, enough = council.choose(seen, rank, job.settings.budget - rank + 1)
+        if council and study.claimed():
+            trained = len(study.finished())
+            chosen, enough = council.choose(
+                seen,
+                rank,
+                job.settings.budget - rank + 1,
+                may_stop=trained >= plan.fewest_trained,
+            )
             if enough:
-                job.folder.log("critic says it is enough", trained=len(seen))
+                job.folder.log("critic says it is enough", trained=trained)
             if chosen or enough:
                 return chosen
         return next_proposal(

@@ -46,6 +46,7 @@ def read_with_agent(
     opened = open_model(settings, folder)
     if opened is None:
         return draft
+    opened.model.tell = say
     reading = read_with_model(opened.model, draft, boards)
     save_used(folder, opened.model, opened.turns)
     if reading is None:

@@ -4,6 +4,8 @@ from automcu.planner.transformers import TransformerPlan
 from automcu.records import Record
 from automcu.space import Architecture, Skeleton
 
+_FEWEST_TRAINED = 3
+
 
 class Proposal(Record):
     """An architecture worth training, with what is known of it before training.
@@ -61,3 +63,11 @@ class Plan(Record):
     proposals: tuple[Proposal, ...]
     transformers: TransformerPlan | None = None
     seconds: float
+
+    @property
+    def fewest_trained(self) -> int:
+        """How many networks a run trains before agents may end it, whatever they think.
+
+        Half of the budget, and no fewer than three; all of a smaller budget.
+        """
+        return min(self.budget, max(_FEWEST_TRAINED, -(-self.budget // 2)))

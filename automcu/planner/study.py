@@ -119,6 +119,10 @@ class Study:
         """Return what this run has trained so far, in its order."""
         return tuple(_claimed(trial) for trial in self._own(TrialState.COMPLETE))
 
+    def claimed(self) -> int:
+        """Return how many networks this run has trained or is training."""
+        return sum(len(self._own(state)) for state in (TrialState.RUNNING, TrialState.COMPLETE))
+
     def claim_of(self, rank: int) -> Claim | None:
         """Return what this run claimed as its proposal of this number, whatever came of it."""
         own = [claim for state in TrialState for claim in map(_claimed, self._own(state))]

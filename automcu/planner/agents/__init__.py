@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         ReporterView,
         Usage,
     )
-    from automcu.planner.agents.reporter import report_in_words
+    from automcu.planner.agents.reporter import plain_paragraph, report_in_words
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -30,7 +30,7 @@ else:
             "language_model": ("LanguageModel",),
             "local_server": ("LocalServer", "start_local_server"),
             "records": ("KEY_VARIABLES", "AgentTurns", "ModelSettings", "ReporterView", "Usage"),
-            "reporter": ("report_in_words",),
+            "reporter": ("plain_paragraph", "report_in_words"),
         },
     )
 
@@ -46,6 +46,7 @@ __all__ = [
     "ReporterView",
     "Usage",
     "instructions",
+    "plain_paragraph",
     "read_with_model",
     "report_in_words",
     "start_local_server",

@@ -24,7 +24,6 @@ from automcu.resources import resource_folder
 # Rounds of questions before the Architect has to propose.
 _ROUNDS = 3
 _CRITIC_SPEAKS_AFTER = 2
-_FEWEST_TRAINED_BEFORE_STOP = 3
 
 
 @dataclass
@@ -42,12 +41,14 @@ class Council:
     server: object = None
 
     def choose(
-        self, seen: Sequence[Observation], rank: int, budget_left: int
+        self, seen: Sequence[Observation], rank: int, budget_left: int, may_stop: bool
     ) -> tuple[Proposal | None, bool]:
-        """Return the Architect's next network, and whether the Critic says that it is enough."""
+        """Return the Architect's next network, and whether the Critic says that it is enough.
+
+        The Critic is only heard on that where the run `may_stop`.
+        """
         advice = self._advice(seen, budget_left)
-        trained = sum(one.accuracy_percent is not None for one in seen)
-        if advice and advice.stop and trained >= _FEWEST_TRAINED_BEFORE_STOP:
+        if advice and advice.stop and may_stop:
             return None, True
         for choice in self._choices(seen, advice, rank):
             proposal = self.space.proposal(choice, seen, rank)

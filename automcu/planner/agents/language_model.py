@@ -9,13 +9,22 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from openai import APIStatusError, BadRequestError, OpenAI, OpenAIError, UnprocessableEntityError
+from openai import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    BadRequestError,
+    OpenAI,
+    UnprocessableEntityError,
+)
 from pydantic import ValidationError
 
+from automcu.planner.agents.bounded_client import bounded_client
 from automcu.planner.agents.disguise import Disguise
 from automcu.planner.agents.records import KEY_VARIABLES, ModelSettings, Usage
 from automcu.planner.agents.strict_schema import strict_schema
@@ -25,9 +34,15 @@ Answer = TypeVar("Answer", bound=Record)
 
 _NO_KEY = "none"  # what servers on one's own machine expect
 _LONGEST_ANSWER = 20_000  # characters; a whole answer of any agent has a few hundred
-_CHARACTERS_PER_TOKEN = 4  # where a server does not count
-# What the client raises, and what comes of JSON that is no completion.
-_UNUSABLE = (OpenAIError, OSError, ValueError, TypeError, AttributeError, LookupError)
+# Where a server does not count. English and JSON have three to four bytes a token, so that this
+# counts more tokens than there are.
+_BYTES_PER_TOKEN = 2
+# What servers add to a prompt: their template, and the schema once more.
+_ADDED_TOKENS = 2_000
+_NOT_COUNTED = (
+    "The language model's server does not say how many tokens it used. They are estimated, rather "
+    "too many than too few: one for every two bytes."
+)
 # From the strictest to the one that every server has; each is left for the next when refused.
 _FORMATS = ("strict", "json_schema", "json_object", "text")
 _WITHOUT_SCHEMA = ("json_object", "text")
@@ -38,17 +53,26 @@ class _Reply:
     text: str
     input_tokens: int
     output_tokens: int
+    estimated: bool
 
 
 class _NoReplyError(Exception):
-    """The server gave none; the message says why, without the key."""
+    """The server gave none; the message says why, without the key.
+
+    `read` says whether it may have read the prompt all the same, and charge for it.
+    """
+
+    def __init__(self, reason: str, read: bool = False) -> None:
+        super().__init__(reason)
+        self.read = read
 
 
 @dataclass
 class LanguageModel:
     """A model on a server, its budget, and the transcripts of who asked it what.
 
-    With a `disguise` the model sees operations under other names.
+    With a `disguise` the model sees operations under other names. `tell` is called once with a
+    sentence when the server does not count its tokens.
     """
 
     settings: ModelSettings
@@ -56,6 +80,7 @@ class LanguageModel:
     usage: dict[str, Usage] = field(default_factory=dict)
     problem: str | None = None
     disguise: Disguise | None = None
+    tell: Callable[[str], None] = lambda sentence: None
     _format: int = 0
 
     def __post_init__(self) -> None:
@@ -65,6 +90,7 @@ class LanguageModel:
             base_url=self.settings.base_url,
             timeout=self.settings.timeout_s,
             max_retries=self.settings.attempts - 1,
+            http_client=bounded_client(self.settings.timeout_s),
         )
 
     @property
@@ -103,7 +129,7 @@ class LanguageModel:
             try:
                 meant = self.disguise.reveal(text) if self.disguise else text
                 answer = wanted.model_validate_json(_json_within(meant))
-            except ValidationError as error:
+            except ValueError as error:  # no such record, or characters that no text can have
                 self.problem = f"the answer was no {wanted.__name__}"
                 messages = [*messages[:2], *_sent_back(text, error)]
             else:
@@ -124,10 +150,16 @@ class LanguageModel:
             reply = self._reply(messages, schema)
         except _NoReplyError as error:
             entry["problem"] = str(error)
+            if error.read:
+                self._add(agent, input_tokens=_estimated(_request_bytes(messages, schema)))
+                self._note_estimate(agent)
             raise
         else:
             self._add(agent, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
             entry |= {"answer": reply.text, "tokens": [reply.input_tokens, reply.output_tokens]}
+            if reply.estimated:
+                self._note_estimate(agent)
+                entry["tokens_estimated"] = True
             return reply.text
         finally:
             self._add(agent, seconds=time.monotonic() - started)
@@ -139,6 +171,12 @@ class LanguageModel:
         grown = {name: getattr(before, name) + by for name, by in more.items()}
         self.usage[agent] = before.model_copy(update=grown)
 
+    def _note_estimate(self, agent: str) -> None:
+        """Count a request whose tokens are estimated; the first one of a run is told."""
+        if not any(one.estimated for one in self.usage.values()):
+            self.tell(_NOT_COUNTED)
+        self._add(agent, estimated=1)
+
     def _reply(self, messages: list[dict[str, str]], schema: dict[str, Any]) -> _Reply:
         """Return the reply, asking for JSON as strictly as the server can."""
         while True:
@@ -148,8 +186,10 @@ class LanguageModel:
                 if self._format == len(_FORMATS) - 1:
                     raise _NoReplyError(self._reason(error)) from None
                 self._format += 1
-            except _UNUSABLE as error:
-                raise _NoReplyError(self._reason(error)) from None
+            except _NoReplyError:
+                raise
+            except Exception as error:  # whatever a server makes of a client, it costs a turn
+                raise _NoReplyError(self._reason(error), _was_read(error)) from None
 
     def _within_time(self, messages: list[dict[str, str]], schema: dict[str, Any]) -> _Reply:
         """Give up on a server that drips: the client's own time-out counts anew with each byte."""
@@ -165,7 +205,7 @@ class LanguageModel:
         thread.start()
         thread.join(self.settings.timeout_s * self.settings.attempts + 10.0)
         if not outcome:
-            raise _NoReplyError("the server did not finish its answer in time")
+            raise _NoReplyError("the server did not finish its answer in time", read=True)
         if isinstance(outcome[0], Exception):
             raise outcome[0] from None
         return outcome[0]
@@ -179,15 +219,17 @@ class LanguageModel:
             max_completion_tokens=self.settings.max_answer_tokens,
             **_response_format(kind, schema),
         )
-        text = response.choices[0].message.content or ""
+        text = _text(response.choices[0].message.content)
         if len(text) > _LONGEST_ANSWER:
             raise ValueError(f"the answer has {len(text):,} characters")
-        counted = response.usage
-        asked = sum(len(message["content"]) for message in messages)
+        usage, asked, written = response.usage, _request_bytes(messages, schema), _bytes(text)
+        received = _counted(usage, "prompt_tokens", asked + _ADDED_TOKENS)
+        wrote = _counted(usage, "completion_tokens", written + self.settings.max_answer_tokens)
         return _Reply(
             text.replace(self._key, "[key]") if self._key != _NO_KEY else text,
-            counted.prompt_tokens if counted else asked // _CHARACTERS_PER_TOKEN,
-            counted.completion_tokens if counted else len(text) // _CHARACTERS_PER_TOKEN,
+            _estimated(asked) if received is None else received,
+            _estimated(written) if wrote is None else wrote,
+            estimated=received is None or wrote is None,
         )
 
     def _reason(self, error: Exception) -> str:
@@ -195,6 +237,49 @@ class LanguageModel:
         if isinstance(error, APIStatusError):
             return f"the server answered with status {error.status_code}"
         return f"the server gave no usable answer ({type(error).__name__})"
+
+
+def _was_read(error: Exception) -> bool:
+    """Say whether the server may have read a prompt before this happened."""
+    refused = isinstance(error, APIStatusError | APIConnectionError)
+    return not refused or isinstance(error, APITimeoutError)
+
+
+def _text(content: object) -> str:
+    """Return an answer's text; some servers send it in parts.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if content is None:
+        return ""
+    parts = content if isinstance(content, list) else [content]
+    texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
+    known = [text for text in texts if isinstance(text, str)]
+    if len(known) != len(texts):
+        raise TypeError("the answer's content is no text")
+    return "".join(known)
+
+
+def _counted(usage: object, name: str, most: int) -> int | None:
+    """Return a server's count of tokens; None where it gives none, or one that cannot be true."""
+    given = usage.get(name) if isinstance(usage, dict) else getattr(usage, name, None)
+    if isinstance(given, bool) or not isinstance(given, int | float) or given != given:
+        return None
+    return int(given) if 0 < given <= most else None
+
+
+def _estimated(size: int) -> int:
+    """Return how many tokens so many bytes have at most, as a rule."""
+    return -(-size // _BYTES_PER_TOKEN)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", errors="surrogatepass"))
+
+
+def _request_bytes(messages: list[dict[str, str]], schema: dict[str, Any]) -> int:
+    return sum(_bytes(message["content"]) for message in messages) + _bytes(json.dumps(schema))
 
 
 def _response_format(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -213,11 +298,14 @@ def _with_schema(messages: list[dict[str, str]], schema: dict[str, Any]) -> list
     return [{"role": "system", "content": first}, *messages[1:]]
 
 
-def _sent_back(text: str, error: ValidationError) -> list[dict[str, str]]:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the answer"
-    told = f"That is not what was asked for: {where}: {first['msg']}. Answer again, with JSON only."
-    return [{"role": "assistant", "content": text[:1000]}, {"role": "user", "content": told[:500]}]
+def _sent_back(text: str, error: ValueError) -> list[dict[str, str]]:
+    where, what = "the answer", "it is no JSON"
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        where, what = ".".join(str(part) for part in first["loc"]) or where, first["msg"]
+    told = f"That is not what was asked for: {where}: {what}. Answer again, with JSON only."
+    said = text[:1000].encode("utf-8", errors="replace").decode()
+    return [{"role": "assistant", "content": said}, {"role": "user", "content": told[:500]}]
 
 
 def _json_within(text: str) -> str:

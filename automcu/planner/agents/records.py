@@ -138,13 +138,18 @@ class ModelSettings(Record):
 
 
 class Usage(Record):
-    """What one agent has used so far."""
+    """What one agent has used so far.
+
+    `estimated` counts the requests whose tokens the server did not say, or not credibly: they are
+    estimated from the text, rather too many than too few.
+    """
 
     requests: int = 0
     answers: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     seconds: float = 0.0
+    estimated: int = 0
 
 
 class AgentTurns(Record):
@@ -160,13 +165,17 @@ class AgentTurns(Record):
 
 
 class ReporterView(Record):
-    """All that the Reporter sees: the figures of a finished run."""
+    """All that the Reporter sees: the figures of a finished run.
+
+    `executed` says in words what computed the answers that the accuracy is of.
+    """
 
     device: str
     networks_judged: int
     networks_that_fit: int
     networks_trained: int
-    accuracy_percent_on_board: float
+    accuracy_percent: float
+    executed: str
     latency_ms: float
     latency_source: str
     flash_bytes: int

@@ -51,30 +51,57 @@ def serve() -> Iterator[Callable[[Script], LocalServer]]:
         server.stop()
 
 
+COUNTED = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+
+
+def _raw(
+    handler: BaseHTTPRequestHandler,
+    body: bytes,
+    status: int = 200,
+    kind: str = "application/json",
+    encoding: str = "identity",
+) -> None:
+    handler.send_response(status)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("Content-Encoding", encoding)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def _complete(handler: BaseHTTPRequestHandler, content: Any, usage: Any = COUNTED) -> None:
+    message = {"role": "assistant", "content": content}
+    completion = {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "test",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+        "usage": usage,
+    }
+    _raw(handler, json.dumps(completion).encode())
+
+
+@pytest.fixture
+def raw() -> Callable[..., None]:
+    """Return a function that sends a body as it is."""
+    return _raw
+
+
+@pytest.fixture
+def complete() -> Callable[..., None]:
+    """Return a function that sends a completion with any content and usage."""
+    return _complete
+
+
 @pytest.fixture
 def say() -> Callable[..., None]:
     """Return a function that sends a completion with this text, or another status."""
 
     def send(handler: BaseHTTPRequestHandler, text: str, status: int = 200) -> None:
-        completion = {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "test",
-            "choices": [
-                {
-                    "index": 0,
-                    "finish_reason": "stop",
-                    "message": {"role": "assistant", "content": text},
-                }
-            ],
-            "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
-        }
-        body = json.dumps(completion if status == 200 else {"error": {"message": text}}).encode()
-        handler.send_response(status)
-        handler.send_header("Content-Type", "application/json")
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
+        if status == 200:
+            _complete(handler, text)
+        else:
+            _raw(handler, json.dumps({"error": {"message": text}}).encode(), status)
 
     return send

@@ -66,7 +66,7 @@ def test_what_fits_is_proposed_as_it_was_asked_for(
 ) -> None:
     server = serve(lambda handler, body, count: say(handler, proposing(CELLS[7], 2)))
     council = council_of(server.url, space, tmp_path)
-    proposal, enough = council.choose([], rank=4, budget_left=3)
+    proposal, enough = council.choose([], rank=4, budget_left=3, may_stop=False)
     assert proposal and not enough
     assert (proposal.cell_index, proposal.rank) == (CELLS[7], 4)
     assert proposal.architecture.skeleton == SKELETONS[1]
@@ -79,7 +79,7 @@ def test_what_does_not_fit_becomes_the_nearest_that_does(
     misfit = next(index for index in range(1, 15625) if index not in CELLS)
     server = serve(lambda handler, body, count: say(handler, proposing(misfit)))
     council = council_of(server.url, space, tmp_path)
-    proposal, _ = council.choose([], 1, 3)
+    proposal, _ = council.choose([], 1, 3, may_stop=False)
     assert proposal and proposal.cell_index in CELLS
 
     def edits(index: int) -> int:
@@ -123,7 +123,7 @@ def test_a_question_is_answered_in_the_next_prompt(
     server = serve(
         lambda handler, body, count: say(handler, QUESTION if count == 1 else proposing(CELLS[3]))
     )
-    proposal, _ = council_of(server.url, space, tmp_path).choose([], 1, 3)
+    proposal, _ = council_of(server.url, space, tmp_path).choose([], 1, 3, may_stop=False)
     assert proposal and proposal.cell_index == CELLS[3]
     views = [json.loads(request["messages"][1]["content"]) for request in server.requests]
     assert views[0]["findings"] == []
@@ -144,7 +144,7 @@ def test_no_prompt_holds_what_another_agent_thought(
     server = serve(script)
     council = council_of(server.url, space, tmp_path)
     for trained in range(2, 6):
-        council.choose(seen_of(trained), trained, 3)
+        council.choose(seen_of(trained), trained, 3, may_stop=True)
     assert {role_of(request) for request in server.requests} == {"critic", "architect"}
     prompts = json.dumps([request["messages"] for request in server.requests])
     assert THOUGHT not in prompts
@@ -163,7 +163,7 @@ def test_prompts_do_not_grow_with_the_number_of_turns(
     sizes = []
     for trained in (10, 40, 160):
         before = len(server.requests)
-        council.choose(seen_of(trained), trained, 3)
+        council.choose(seen_of(trained), trained, 3, may_stop=True)
         sizes.append(
             [sum(len(m["content"]) for m in one["messages"]) for one in server.requests[before:]]
         )
@@ -172,15 +172,15 @@ def test_prompts_do_not_grow_with_the_number_of_turns(
         assert last <= first * 1.05
 
 
-def test_the_critic_can_stop_a_run_but_not_before_three_were_trained(
+def test_the_critic_can_stop_a_run_only_where_the_plan_lets_it(
     serve: Any, say: Callable[..., None], space: FeasibleSpace, tmp_path: Path
 ) -> None:
     def script(handler: Any, body: dict[str, Any], count: int) -> None:
         say(handler, '{"stop": true}' if role_of(body) == "critic" else proposing(CELLS[99]))
 
     council = council_of(serve(script).url, space, tmp_path)
-    assert council.choose(seen_of(2), 3, 5)[0] is not None
-    assert council.choose(seen_of(3), 4, 5) == (None, True)
+    assert council.choose(seen_of(9), 10, 5, may_stop=False)[0] is not None
+    assert council.choose(seen_of(3), 4, 5, may_stop=True) == (None, True)
 
 
 def test_an_architect_that_only_asks_loses_its_turn_and_the_reason_is_told(
@@ -190,7 +190,7 @@ def test_an_architect_that_only_asks_loses_its_turn_and_the_reason_is_told(
     council = council_of(server.url, space, tmp_path)
     told: list[str] = []
     council.tell = told.append
-    assert council.choose([], 1, 3) == (None, False)
+    assert council.choose([], 1, 3, may_stop=False) == (None, False)
     assert len(server.requests) == 3
     assert council.turns.lost == 1
     assert told == ["the Architect proposed nothing"]

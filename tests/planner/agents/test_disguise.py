@@ -41,7 +41,7 @@ def test_a_model_in_the_dark_sees_no_operation_by_its_name_and_is_understood(
     server = serve(script)
     council = council_of(server.url, space, tmp_path)
     council.model.disguise = disguise
-    proposal, _ = council.choose(seen_of(3), 4, 3)
+    proposal, _ = council.choose(seen_of(3), 4, 3, may_stop=True)
     assert proposal and proposal.cell_index == CELLS[7]
     assert len(server.requests) == 3  # the Critic, a wrong answer, and a right one
     sent = json.dumps(server.requests)

@@ -1,5 +1,8 @@
+import contextlib
+import gzip
 import json
 import logging
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -150,6 +153,175 @@ def test_what_is_no_completion_costs_the_turn(serve: Any, tmp_path: Path, body: 
         handler.wfile.write(body)
 
     assert _ask(_model(serve(script).url, tmp_path, attempts=1)) is None
+
+
+USAGES: list[object] = [
+    None,
+    {},
+    {"prompt_tokens": None, "completion_tokens": None},
+    {"prompt_tokens": "many", "completion_tokens": [1]},
+    {"prompt_tokens": -5, "completion_tokens": -1},
+    {"prompt_tokens": 1e300, "completion_tokens": 10**400},
+    {"prompt_tokens": True, "completion_tokens": {}},
+    "none",
+    [],
+]
+
+
+@pytest.mark.parametrize("usage", USAGES, ids=str)
+def test_tokens_that_a_server_does_not_count_are_estimated_and_that_is_told_once(
+    serve: Any, complete: Callable[..., None], tmp_path: Path, usage: object
+) -> None:
+    server = serve(lambda handler, body, count: complete(handler, GOOD, usage=usage))
+    model = _model(server.url, tmp_path, attempts=1)
+    told: list[str] = []
+    model.tell = told.append
+    assert _ask(model) and _ask(model)
+    used = model.usage["critic"]
+    assert used.estimated == 2
+    assert len(VIEW.model_dump_json()) < used.input_tokens < 10_000
+    assert used.output_tokens == 2 * -(-len(GOOD) // 2)
+    assert len(told) == 1 and "estimated" in told[0]
+    assert '"tokens_estimated": true' in (tmp_path / "critic.jsonl").read_text()
+
+
+def test_a_fraction_of_a_token_counts_as_a_credible_count(
+    serve: Any, complete: Callable[..., None], tmp_path: Path
+) -> None:
+    usage = {"prompt_tokens": 90.0, "completion_tokens": 12.5}
+    model = _model(
+        serve(lambda handler, body, count: complete(handler, GOOD, usage=usage)).url, tmp_path
+    )
+    assert _ask(model)
+    assert (model.usage["critic"].input_tokens, model.usage["critic"].estimated) == (90, 0)
+
+
+def test_uncounted_tokens_end_the_asking_too(
+    serve: Any, complete: Callable[..., None], tmp_path: Path
+) -> None:
+    server = serve(lambda handler, body, count: complete(handler, GOOD, usage=None))
+    model = _model(server.url, tmp_path, max_cost=0.001, input_price=1.0, output_price=1.0)
+    for _ in range(20):
+        _ask(model)
+    assert model.problem == "the budget for the language model is used up"
+    assert len(server.requests) < 10
+
+
+def test_a_prompt_that_was_read_in_vain_is_paid_for(serve: Any, tmp_path: Path) -> None:
+    model = _model(
+        serve(lambda handler, body, count: time.sleep(2)).url, tmp_path, timeout_s=0.3, attempts=1
+    )
+    assert _ask(model) is None
+    assert model.usage["critic"].input_tokens > 100
+    nobody = _model("http://127.0.0.1:9/v1", tmp_path, attempts=1)
+    assert _ask(nobody) is None
+    assert nobody.usage["critic"].input_tokens == 0
+
+
+def test_an_answer_in_parts_is_put_together(
+    serve: Any, complete: Callable[..., None], tmp_path: Path
+) -> None:
+    parts = [{"type": "text", "text": GOOD[:20]}, {"type": "text", "text": GOOD[20:]}]
+    model = _model(serve(lambda h, body, count: complete(h, parts)).url, tmp_path, attempts=1)
+    assert _ask(model) == CriticAnswer(more=("nor_conv_3x3",), skeleton=2)
+
+
+CHOICES: list[object] = [
+    None,
+    [],
+    {},
+    "none",
+    [None],
+    [{}],
+    [{"message": None}],
+    [{"message": {"role": "assistant", "content": None, "refusal": "I cannot."}}],
+    [{"message": {"role": "assistant", "content": 7}}],
+    [{"message": {"role": "assistant", "content": [{"type": "image"}]}}],
+    [{"message": {"role": "assistant", "content": {"deep": 1}}}],
+    [{"finish_reason": "length", "message": {"role": "assistant", "content": GOOD[:30]}}],
+    [{"message": {"role": "assistant", "content": '{"more": ["\ud800"]}'}}],
+    [{"message": {"role": "assistant", "content": "\ud800\udfff\x00\x1b[2J"}}],
+]
+
+
+@pytest.mark.parametrize("choices", CHOICES, ids=lambda one: ascii(one)[:60])
+def test_garbled_choices_cost_the_turn(
+    serve: Any, raw: Callable[..., None], tmp_path: Path, choices: object
+) -> None:
+    body = json.dumps({"id": 7, "model": ["x"], "choices": choices, "usage": "?"}).encode()
+    model = _model(serve(lambda h, request, count: raw(h, body)).url, tmp_path, attempts=1)
+    assert _ask(model) is None
+    assert model.problem
+
+
+BODIES = {
+    "HTML": (b"<html><body>502 Bad Gateway</body></html>", "text/html"),
+    "an error with status 200": (b'{"error": {"message": "no"}}', "application/json"),
+    "invalid UTF-8": (b'{"choices": [{"message": {"content": "\xff\xfe"}}]}', "application/json"),
+    "JSON as plain text": (b"{}", "text/plain"),
+    "nested without end": (b"[" * 200_000, "application/json"),
+    "an event stream": (b"data: {}\n\ndata: [DONE]\n\n", "text/event-stream"),
+    "nothing": (b"", "application/json"),
+    "numbers without end": (b'{"choices": ' + b"9" * 5_000 + b"}", "application/json"),
+}
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_that_is_no_completion_costs_the_turn(
+    serve: Any, raw: Callable[..., None], tmp_path: Path, name: str, status: int
+) -> None:
+    body, kind = BODIES[name]
+    server = serve(lambda h, request, count: raw(h, body, kind=kind, status=status))
+    model = _model(server.url, tmp_path, attempts=1)
+    assert _ask(model) is None
+    assert model.problem
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_without_end_is_not_read_to_its_end(
+    serve: Any, tmp_path: Path, status: int
+) -> None:
+    sent = []
+
+    def script(handler: Any, request: dict[str, Any], count: int) -> None:
+        handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            while len(sent) < 1000:
+                handler.wfile.write(b" " * 1_000_000)
+                sent.append(1)
+
+    assert _ask(_model(serve(script).url, tmp_path, attempts=1)) is None
+    assert len(sent) < 100
+
+
+def test_a_compressed_answer_cannot_unpack_to_any_size(
+    serve: Any, raw: Callable[..., None], tmp_path: Path
+) -> None:
+    body = gzip.compress(b" " * 100_000_000)
+    server = serve(lambda h, request, count: raw(h, body, encoding="gzip"))
+    assert _ask(_model(server.url, tmp_path, attempts=1)) is None
+
+
+def test_a_server_that_drips_is_left_alone_after_its_time(serve: Any, tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def script(handler: Any, request: dict[str, Any], count: int) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                handler.wfile.write(b" ")
+                time.sleep(0.1)
+        ended.set()
+
+    started = time.monotonic()
+    assert _ask(_model(serve(script).url, tmp_path, timeout_s=0.5, attempts=1)) is None
+    assert time.monotonic() - started < 3.0
+    assert ended.wait(3.0)
 
 
 def test_no_server_at_all_costs_the_turn(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_real_small_model_proposes_only_what_fits_or_loses_its_turn(tmp_path: 
     )
     space = FeasibleSpace([survey_of(SKELETONS[0])], 20.0)
     council = Council(LanguageModel(options, tmp_path), space, seed=0, server=server)
-    proposal, enough = council.choose(seen_of(1), rank=2, budget_left=2)
+    proposal, enough = council.choose(seen_of(1), rank=2, budget_left=2, may_stop=False)
     assert not enough
     usage = council.model.usage["architect"]
     assert usage.input_tokens > 100 and usage.output_tokens > 0

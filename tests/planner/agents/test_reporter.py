@@ -6,14 +6,19 @@ from typing import Any
 import pytest
 
 from automcu.planner.agents import LanguageModel, ModelSettings, ReporterView, report_in_words
-from automcu.planner.agents.reporter import figures_of_its_own
+from automcu.planner.agents.reporter import (
+    claim_of_measuring,
+    figures_of_its_own,
+    plain_paragraph,
+)
 
 VIEW = ReporterView(
     device="stm32f407g-disc1",
     networks_judged=296875,
     networks_that_fit=45829,
     networks_trained=6,
-    accuracy_percent_on_board=97.77,
+    accuracy_percent=97.77,
+    executed="an emulator of the core ran the whole firmware",
     latency_ms=4.8137,
     latency_source="modelled",
     flash_bytes=51200,
@@ -49,3 +54,70 @@ def test_a_paragraph_is_kept_only_if_every_figure_is_true(
     assert model.problem == "the Reporter made up the figure 99.9"
     assert report_in_words(model, VIEW) is None
     assert model.problem == "the Reporter's paragraph is not about the run"
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "It takes a measured 4.81 ms.",
+        "It takes 4.81 ms (MEASURED).",
+        "Measurements gave 4.81 ms.",
+        "We mea\u00adsured 4.81 ms.",
+        "m e a s u r e d: 4.81 ms",
+        "m-e-a-s-u-r-e-d",
+        "ｍｅａｓｕｒｅｄ at 4.81 ms",
+        "me\u200basured at 4.81 ms",
+        "mеasured at 4.81 ms",  # its second letter is Cyrillic
+        "97.77 % on the board",
+        "97.77 % on\nthe  BOARD",
+        "97.77 % on real hardware",
+        "97.77 % on-device",
+        "verified on silicon",
+        "tested on the device",
+        "runs on a real microcontroller in 4.81 ms",
+        "it ran with 97.77 % on the stm32f407g-disc1",
+        "The actual STM32F407 needs 4.81 ms.",
+        "benchmarked at 4.81 ms",
+        "gemessen: 4.81 ms",
+        "4.81 ms auf dem Board",
+        "auf echter Hardware geprüft",
+        "getestet auf dem Gerät",
+        "läuft auf dem stm32f407g-disc1 in 4.81 ms",
+        "измерено 4.81 ms",
+    ],
+)
+def test_what_was_modelled_is_not_said_to_be_measured_in_any_spelling(claim: str) -> None:
+    assert claim_of_measuring(f"{TRUE} {claim}", VIEW)
+    measured = VIEW.model_copy(update={"latency_source": "measured"})
+    assert claim_of_measuring(f"{TRUE} {claim}", measured) is None
+
+
+@pytest.mark.parametrize(
+    "true",
+    [
+        TRUE,
+        "A modelled latency of 4.81 ms on the stm32f407g-disc1, and 97.77 % right.",
+        "97.77 % on a virtual board; a virtual STM32 took 4.81 ms or 4,813.7 µs (modelled).",
+        "The firmware ran on an emulator of the stm32f407g-disc1.",
+        "Modelliert sind 4.81 ms, auf einem virtuellen Board.",
+        plain_paragraph(VIEW),
+    ],
+)
+def test_what_is_true_of_a_model_may_be_said(true: str) -> None:
+    assert claim_of_measuring(true, VIEW) is None
+
+
+def test_a_paragraph_that_claims_too_much_is_refused_with_the_words(
+    serve: Any, say: Callable[..., None], tmp_path: Path
+) -> None:
+    server = serve(lambda handler, *_: say(handler, json.dumps({"paragraph": TRUE + " Measured."})))
+    model = LanguageModel(ModelSettings(model="t", base_url=server.url, attempts=1), tmp_path)
+    assert report_in_words(model, VIEW) is None
+    assert model.problem == "the Reporter says “measured” of what was modelled"
+
+
+def test_the_plain_paragraph_has_no_figure_of_its_own_and_is_about_the_run() -> None:
+    assert figures_of_its_own(plain_paragraph(VIEW), VIEW) == []
+    assert "97.77 %" in plain_paragraph(VIEW) and "4.81 ms (modelled)" in plain_paragraph(VIEW)
+    missed = VIEW.model_copy(update={"every_limit_kept": False})
+    assert plain_paragraph(missed).endswith("Not every limit was kept.")
