@@ -87,6 +87,7 @@ def bench_project(
         test_inputs=0 if test_set is None else len(test_set.inputs),
         firmware_hash=compiled.image_hash,
         board_serial=serial_number_of(url),
+        execution="virtual board" if modelled else "chip",
     )
 
 

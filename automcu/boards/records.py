@@ -56,6 +56,11 @@ class LayerCycles(Record):
     estimated: int | None = None
 
 
+Execution = Literal["chip", "virtual board", "network in QEMU", "image in QEMU"]
+"""What executed the code: silicon; an emulator of the core, on the whole firmware; QEMU, on the
+network's code alone; or Espressif's QEMU, on the whole flash image, of which only bytes count."""
+
+
 class Measurement(Record):
     """One bench of one firmware on one board.
 
@@ -64,6 +69,7 @@ class Measurement(Record):
     output bytes differed from the integer reference; `accuracy` is that on `test_inputs` inputs of
     a test set, or on the golden inputs when there was none; None where those have no labels.
     `firmware_hash` is the beginning of the image's SHA-256, `board_serial` the USB serial number.
+    `execution` says what the golden inputs were run by; None in records that are older than that.
     """
 
     board: str
@@ -83,3 +89,13 @@ class Measurement(Record):
     test_inputs: int = 0
     firmware_hash: str = ""
     board_serial: str | None = None
+    execution: Execution | None = None
+
+    @property
+    def executed_by(self) -> Execution:
+        """What executed the code, also where an older record does not say so."""
+        if self.execution:
+            return self.execution
+        if self.latency_source == "measured":
+            return "chip"
+        return "network in QEMU" if self.device.startswith("esp32") else "virtual board"

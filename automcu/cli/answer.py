@@ -1,7 +1,5 @@
 """One way for every command to answer: a table or one JSON document, and an exit code."""
 
-import json
-import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from automcu.cli.console import plain_console, say, say_json
 from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD, AutomcuError
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 # What a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
 EXIT_INTERRUPTED = 130
-_WIDTH_WITHOUT_TERMINAL = 110
 
 
 @dataclass(frozen=True)
@@ -59,30 +57,21 @@ def respond(command: Callable[[], Answer], as_json: bool, debug: bool, on_stop: 
         text = f"Unexpected {type(error).__name__}: {error}. Run again with --debug and report it."
         _fail(text, EXIT_TOOL_OR_BOARD, as_json)
     if as_json:
-        sys.stdout.write(json.dumps(answer.document, indent=2) + "\n")
+        say_json(answer.document, indent=2)
     else:
-        _print(answer.shown)
+        plain_console().print(answer.shown)
     if answer.problem:
-        print(answer.problem, file=sys.stderr)
+        say(answer.problem, error=True)
     raise typer.Exit(answer.exit_code)
-
-
-def _print(shown: "RenderableType") -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH_WITHOUT_TERMINAL)
-    console.print(shown)
 
 
 def _show_traceback(debug: bool) -> None:
     if debug:
-        traceback.print_exc()
+        say(traceback.format_exc(), error=True)
 
 
 def _fail(message: str, exit_code: int, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps({"error": message, "exit_code": exit_code}) + "\n")
-    print(message, file=sys.stderr)
+        say_json({"error": message, "exit_code": exit_code})
+    say(message, error=True)
     raise typer.Exit(exit_code)

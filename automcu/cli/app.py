@@ -21,9 +21,11 @@ from automcu.cli import (
     space,
     studies,
 )
+from automcu.cli.console import PlainGroup
 
 app = typer.Typer(
     name="automcu",
+    cls=PlainGroup,
     help="From one sentence to a neural network that fits a microcontroller, its firmware, "
     "and its latency on the board.",
     no_args_is_help=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
+from automcu.cli.console import say, say_json
 
 if TYPE_CHECKING:
     from automcu.devices import Device
@@ -58,18 +59,15 @@ def _run(names: list[str], first_port: int, as_json: bool) -> Answer:
 
 
 def _announce(known: "list[Device]", urls: list[str], as_json: bool) -> None:
-    import json
-    import sys
-
     if as_json:
         started = [
             {"device": device.id, "url": url} for device, url in zip(known, urls, strict=True)
         ]
-        print(json.dumps({"boards": started}), flush=True)
+        say_json({"boards": started})
         return
     for device, url in zip(known, urls, strict=True):
-        print(f"virtual {device.name}: {url}", flush=True)
-    print("Ctrl-C ends.", file=sys.stderr, flush=True)
+        say(f"virtual {device.name}: {url}")
+    say("Ctrl-C ends.", error=True)
 
 
 def _wait(urls: list[str]) -> None:

@@ -23,7 +23,6 @@ def boards(
 
 def _boards(ask: bool) -> Answer:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     from automcu.boards import find_boards
@@ -40,7 +39,7 @@ def _boards(ask: bool) -> Answer:
     for heading in ("port", "USB id", "board", "known by"):
         table.add_column(heading, overflow="fold")
     for board in found:
-        table.add_row(board.url, board.usb_id or "virtual", _names(board), escape(_evidence(board)))
+        table.add_row(board.url, board.usb_id or "virtual", _names(board), _evidence(board))
     return Answer(document, table)
 
 

@@ -1,12 +1,12 @@
 """`automcu design`: from a sentence to a network that was run on the board."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
+from automcu.cli.console import plain_console, say
 from automcu.cli.options import (
     AccuracyDatasetName,
     AccuracyTablePath,
@@ -186,8 +186,6 @@ def _understand(
     Raises:
         WrongInputError: something is missing; the message asks for it.
     """
-    from rich.console import Console
-
     from automcu.brief import complete, describe, nearest_boards, override, read_brief_file
     from automcu.report import understood_table
 
@@ -201,12 +199,12 @@ def _understand(
         from automcu.pipeline import read_with_agent
 
         draft = read_with_agent(draft, settings, run, boards, _say)
-    Console(stderr=True).print(understood_table(describe(draft)))
+    plain_console(stderr=True).print(understood_table(describe(draft)))
     return complete(draft, nearest_boards(draft.unknown_boards, boards))
 
 
 def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+    say(sentence, error=True)
 
 
 def _boards() -> dict[str, tuple[str, ...]]:

@@ -17,8 +17,8 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
 
 
 def _doctor() -> Answer:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD
 
@@ -27,7 +27,8 @@ def _doctor() -> Answer:
     for _ in range(3):
         table.add_column()
     for name, well, text in findings:
-        table.add_row("[green]ok[/]" if well else "[red]missing[/]", name, escape(text))
+        state = Text("ok", style="green") if well else Text("missing", style="red")
+        table.add_row(state, name, text)
     healthy = all(well for _, well, _ in findings)
     document = {
         "healthy": healthy,

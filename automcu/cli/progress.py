@@ -1,11 +1,11 @@
 """Progress on stderr: one line per stage, with the time left where a stage knows it."""
 
-import sys
 import time
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from automcu.cli.console import plain_console, say
+from automcu.plain_text import one_line
 from automcu.report.wording import duration
 
 
@@ -16,12 +16,12 @@ class TerminalProgress:
     """
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = plain_console(stderr=True)
         self._bars = Progress(
             SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -42,12 +42,12 @@ class TerminalProgress:
     def begin(self, stage: str) -> None:
         """Close the running stage and open a new one."""
         self._end_stage(done=True)
-        self._stage, self._note, self._started = stage, "", time.monotonic()
-        self._task = self._bars.add_task(stage, total=1.0, note="")
+        self._stage, self._note, self._started = one_line(stage), "", time.monotonic()
+        self._task = self._bars.add_task(self._stage, total=1.0, note="")
 
     def update(self, fraction: float, note: str = "", seconds_left: float | None = None) -> None:
         """Move the bar; without an own figure the time left follows from the speed so far."""
-        self._note = note
+        self._note = note = one_line(note)
         elapsed = time.monotonic() - self._started
         if seconds_left is None and 0.0 < fraction < 1.0:
             seconds_left = elapsed * (1.0 - fraction) / fraction
@@ -66,7 +66,7 @@ class TerminalProgress:
         if self._console.is_terminal:
             self._bars.print(sentence)
         else:
-            print(sentence, file=sys.stderr, flush=True)
+            say(sentence, error=True)
 
     def _end_stage(self, done: bool) -> None:
         if self._task is None:
@@ -77,5 +77,5 @@ class TerminalProgress:
             self._bars.update(self._task, completed=1.0, note=note)
         if not self._console.is_terminal:
             state = "" if done else " (stopped)"
-            print(f"{self._stage}{state}: {note}", file=sys.stderr, flush=True)
+            say(f"{self._stage}{state}: {note}", error=True)
         self._task = None

@@ -6,8 +6,10 @@ from automcu.cost.records import Survey
 from automcu.pipeline.job import Job
 from automcu.pipeline.language_models import open_model, save_used
 from automcu.pipeline.records import Run
+from automcu.plain_text import printable
 from automcu.planner import Plan
 from automcu.records import write_atomically
+from automcu.report.wording import executed_by
 
 if TYPE_CHECKING:
     from automcu.planner.agents import Council
@@ -23,6 +25,7 @@ def open_council(job: Job, plan: Plan) -> "Council | None":
     opened = open_model(job.settings, job.folder)
     if opened is None:
         return None
+    opened.model.tell = job.progress.say
     # The client takes most of a second to import, which other runs need not wait for.
     from automcu.planner.agents import Council, FeasibleSpace
 
@@ -41,29 +44,29 @@ def tell_in_words(job: Job, plan: Plan, run: Run) -> None:
     council = open_council(job, plan)
     if council is None:
         return
-    from automcu.planner.agents import ReporterView, report_in_words
+    from automcu.planner.agents import ReporterView, plain_paragraph, report_in_words
 
-    words = report_in_words(
-        council.model,
-        ReporterView(
-            device=run.device.id,
-            networks_judged=plan.space,
-            networks_that_fit=plan.feasible,
-            networks_trained=len(run.candidates),
-            accuracy_percent_on_board=round(100 * run.findings.accuracy.board, 2),
-            latency_ms=round(run.measurement.latency_ms.median, 3),
-            latency_source=run.measurement.latency_source,
-            flash_bytes=run.build.flash_bytes,
-            ram_bytes=run.build.ram_bytes,
-            every_limit_kept=not run.findings.missed,
-        ),
+    view = ReporterView(
+        device=run.device.id,
+        networks_judged=plan.space,
+        networks_that_fit=plan.feasible,
+        networks_trained=len(run.candidates),
+        accuracy_percent=round(100 * run.findings.accuracy.board, 2),
+        executed=executed_by(run.measurement),
+        latency_ms=round(run.measurement.latency_ms.median, 3),
+        latency_source=run.measurement.latency_source,
+        flash_bytes=run.build.flash_bytes,
+        ram_bytes=run.build.ram_bytes,
+        every_limit_kept=not run.findings.missed,
     )
+    words = report_in_words(council.model, view)
     save_used(job.folder, council.model, council.turns)
     if words is None:
-        job.folder.log("no summary", reason=council.model.problem)
-    else:
-        write_atomically(job.folder.summary, f"{words}\n".encode())
-        job.progress.say(words)
+        job.folder.log("plain summary", reason=council.model.problem)
+        job.progress.say(f"The run in words is not the Reporter's: {council.model.problem}.")
+    told = printable(words or plain_paragraph(view))
+    write_atomically(job.folder.summary, f"{told}\n".encode())
+    job.progress.say(told)
 
 
 def _turn_lost(job: Job, reason: str) -> None:

@@ -1,11 +1,14 @@
 """The report as one self-contained HTML file: no script, no network, prints well."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from automcu.brief import describe
+from automcu.plain_text import printable
 from automcu.records import write_atomically
 from automcu.report import plots, wording
 from automcu.report.record import Findings
@@ -31,6 +34,7 @@ def render_html(findings: Findings) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_printable,
     )
     environment.filters.update(
         kilobytes=wording.kilobytes,
@@ -40,13 +44,16 @@ def render_html(findings: Findings) -> str:
         duration=wording.duration,
         network_name=wording.network_name,
         frame_name=wording.frame_name,
+        stage_name=partial(wording.stage_name, findings=findings),
     )
     return environment.get_template("report.html.jinja").render(
         findings=findings,
         understood=describe(findings.brief),
         results=result_rows(findings),
         latency_word=wording.latency_word(findings),
-        board_name=wording.board_name(findings),
+        what_ran=wording.what_ran(findings),
+        where_it_ran=wording.where_it_ran(findings.measurement),
+        how_known=wording.how_known(findings),
         flash=_bar(
             findings.build.flash_bytes, findings.brief.max_flash_bytes, findings.device.flash_bytes
         ),
@@ -56,6 +63,11 @@ def render_html(findings: Findings) -> str:
         layers=plots.latency_per_layer(findings),
         memory=plots.memory_plan(findings),
     )
+
+
+def _printable(value: Any) -> Any:
+    """Write out what a page cannot show; pictures are markup and have done so themselves."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _bar(used: float, asked: float | None, available: float | None) -> dict[str, Any]:

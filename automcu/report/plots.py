@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from automcu.plain_text import one_line
 from automcu.report.record import Findings
 from automcu.report.wording import kilobytes, latency_word
 
@@ -24,6 +25,7 @@ _CATEGORIES = (
 )
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a name may hold dollar signs
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.edgecolor": _MUTED,
@@ -106,7 +108,7 @@ def latency_per_layer(findings: Findings) -> str:
                 markeredgewidth=2,
                 label="estimate before training (modelled)",
             )
-        axes.set_yticks(positions, [name for name, _ in rows], fontsize=8)
+        axes.set_yticks(positions, [one_line(name) for name, _ in rows], fontsize=8)
         axes.invert_yaxis()
         axes.set_xlabel(f"ms{others}")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
@@ -183,7 +185,7 @@ def _label_tensors(axes: Axes, findings: Findings) -> None:
         axes.text(
             (tensor.first_step + tensor.last_step) / 2,
             tensor.offset + tensor.bytes / 2,
-            tensor.tensor,
+            one_line(tensor.tensor),
             color="white",
             ha="center",
             va="center",

@@ -81,7 +81,10 @@ class ArenaTensor(Record):
 
 
 class AgentFinding(Record):
-    """What one language-model agent used in a run; answers are requests with a usable reply."""
+    """What one language-model agent used in a run; answers are requests with a usable reply.
+
+    Of `estimated` requests the server did not say how many tokens they took.
+    """
 
     agent: str
     requests: int
@@ -89,6 +92,7 @@ class AgentFinding(Record):
     input_tokens: int
     output_tokens: int
     seconds: float
+    estimated: int = 0
 
 
 class Findings(Record):

@@ -10,6 +10,7 @@ from automcu.report.record import CandidateFinding, Findings
 from automcu.report.wording import (
     board_name,
     error_bar,
+    executed_by,
     frame_name,
     kilobytes,
     latency_word,
@@ -17,6 +18,7 @@ from automcu.report.wording import (
     milliseconds,
     network_name,
     percent,
+    where_it_ran,
 )
 
 
@@ -91,10 +93,10 @@ def result_rows(findings: Findings) -> tuple[tuple[str, str, str, str], ...]:
     agreement = accuracy.board_inputs - accuracy.board_mismatches
     return (
         (
-            "accuracy, int8 on the board",
+            f"accuracy, int8 {where_it_ran(measurement)}",
             percent(accuracy.board),
             goal,
-            f"{accuracy.board_inputs:,} test inputs run there; "
+            f"{accuracy.board_inputs:,} test inputs: {executed_by(measurement)}; "
             f"{agreement:,} answers equal the integer reference, bit by bit",
         ),
         (

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from automcu.space import Architecture, Cell, Network, Skeleton, TransformerShape
 
 if TYPE_CHECKING:
+    from automcu.boards.records import Execution, Measurement
     from automcu.report.record import Findings
 
 _SHORT_OPERATIONS = {
@@ -85,14 +86,116 @@ def cell_name(cell: str) -> str:
     return " ".join(_SHORT_OPERATIONS[op] for op in Cell.parse(cell).without_dead_edges().edges)
 
 
+_WHERE: "dict[Execution, str]" = {
+    "chip": "on the board",
+    "virtual board": "on the virtual board",
+    "network in QEMU": "in QEMU",
+    "image in QEMU": "in QEMU",
+}
+_EXECUTED_BY: "dict[Execution, str]" = {
+    "chip": "the chip ran the whole firmware",
+    "virtual board": "an emulator of the core ran the whole firmware",
+    "network in QEMU": "QEMU ran the network's code alone",
+    "image in QEMU": "Espressif's QEMU booted the whole flash image",
+}
+_ONLY_THE_NETWORK = (
+    "The instructions are those of the firmware, at other addresses, on QEMU's lx106 core; high "
+    "products and divisions, which that core lacks, are emulated"
+)
+
+
+def where_it_ran(measurement: "Measurement") -> str:
+    """Say in a few words where the network ran: "on the board", "in QEMU"."""
+    return _WHERE[measurement.executed_by]
+
+
+def executed_by(measurement: "Measurement") -> str:
+    """Say what computed the answers."""
+    return _EXECUTED_BY[measurement.executed_by]
+
+
 def board_name(findings: "Findings") -> str:
     """Say which board it was, and whether it was one."""
-    board, name = findings.measurement.board, findings.device.name
-    return f"a virtual {name}" if board == "virtual" else f"the {name} at {board}"
+    measurement, name = findings.measurement, findings.device.name
+    if measurement.executed_by == "chip":
+        return f"the {name} at {measurement.board}"
+    if measurement.executed_by == "virtual board":
+        return f"a virtual {name}"
+    return f"no {name}, but QEMU"
+
+
+def what_ran(findings: "Findings") -> str:
+    """Say in sentences what executed, and what did not."""
+    name = findings.device.name
+    match findings.measurement.executed_by:
+        case "chip":
+            return f"The firmware ran on {board_name(findings)}."
+        case "virtual board":
+            return (
+                f"The firmware's machine code ran on a virtual {name}: core, memory and serial "
+                "line are emulated, and no silicon was used."
+            )
+        case "network in QEMU":
+            return (
+                f"Only the network's code ran, in QEMU. {_ONLY_THE_NETWORK}. Start-up, clock, "
+                f"caches and serial line of the {name} were not run, and no silicon was used."
+            )
+        case _:
+            return (
+                "The whole flash image booted in Espressif's QEMU and answered over its serial "
+                f"line. Cycles and stack are those of the network's code alone. "
+                f"{_ONLY_THE_NETWORK}. No silicon was used."
+            )
 
 
 def latency_word(findings: "Findings") -> str:
     """Say how the board's latency came about."""
-    if findings.measurement.latency_source == "measured":
-        return "measured on the board"
-    return "modelled by the virtual board"
+    match findings.measurement.executed_by:
+        case "chip":
+            return "measured on the board"
+        case "virtual board":
+            return "modelled by the virtual board"
+        case _:
+            return "modelled from the instructions that QEMU counted"
+
+
+def how_known(findings: "Findings") -> tuple[tuple[str, str], ...]:
+    """Return for each kind of figure one word on how it is known, and what that means.
+
+    "measured" is said of silicon alone; "emulated" is exact in its bytes, "linked" in its sizes.
+    """
+    accuracy, measurement = findings.accuracy, findings.measurement
+    on_chip = measurement.executed_by == "chip"
+    word = "measured" if on_chip else "emulated"
+    agreement = accuracy.board_inputs - accuracy.board_mismatches
+    if on_chip:
+        latency = "the chip's cycle counter"
+    elif measurement.executed_by == "virtual board":
+        latency = f"the virtual board's timing model of the {findings.device.core}, not silicon"
+    else:
+        latency = (
+            f"instructions that QEMU counted, by timing rules of the {findings.device.core}, at "
+            "the profile's clock; not silicon"
+        )
+    stack = "the running firmware" if measurement.executed_by in _WHOLE else "the network's code"
+    return (
+        (
+            word,
+            f"accuracy: {executed_by(measurement)}; {agreement:,} of {accuracy.board_inputs:,} "
+            "answers equal the integer reference",
+        ),
+        ("linked", "flash and RAM: section sizes of the linked ELF"),
+        (word, f"stack: high-water mark of {stack}, {measurement.stack_bytes:,} bytes"),
+        (measurement.latency_source, f"latency: {latency}"),
+    )
+
+
+_WHOLE = ("chip", "virtual board")
+_RUNNING = "flashing and running on the board"
+
+
+def stage_name(stage: str, findings: "Findings") -> str:
+    """Name a stage of the run; what no board did is not said of one."""
+    if stage != _RUNNING or findings.measurement.executed_by == "chip":
+        return stage
+    return f"running {where_it_ran(findings.measurement)}"

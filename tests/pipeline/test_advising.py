@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_the_architect_chooses_and_resuming_asks_it_nothing_again(
     job = _job(planned, tmp_path, server.url)
     chosen = _run(job)
     used = agents_used(job.folder)
-    assert used and used.turns.proposed == 3 and used.usage["architect"].answers == 3
+    assert used and used.turns.proposed == 2 and used.usage["architect"].answers == 2
     asked = len(server.requests)
     assert _run(job) == chosen
     assert len(server.requests) == asked
@@ -86,9 +87,62 @@ def test_without_its_server_a_run_is_the_offline_run(planned: Path, tmp_path: Pa
     offline = resume_job(Path(shutil.copytree(planned, tmp_path / "offline")), None, None, Silent())
     assert _run(alone) == _run(offline)
     used = agents_used(alone.folder)
-    assert used and used.turns.lost == 3
+    assert used and used.turns.lost == 2
     assert agents_used(offline.folder) is None
     assert "agents lost a turn" in (alone.folder.path / "log.jsonl").read_text()
+
+
+def test_the_first_network_is_the_offline_planners_whatever_a_model_wants(
+    serve: Any, say: Callable[..., None], planned: Path, tmp_path: Path
+) -> None:
+    """The model wants the lightest cell there is, again and again, and then to stop."""
+    poor = ["none", "none", "none", "skip_connect", "none", "none"]
+
+    def script(handler: Any, body: dict[str, Any], count: int) -> None:
+        critic = "# Critic" in body["messages"][0]["content"]
+        choice = {"proposals": [{"skeleton": 1, "cell": poor}]}
+        say(handler, '{"stop": true}' if critic else json.dumps(choice))
+
+    weak = _job(planned, tmp_path / "weak", serve(script).url)
+    offline = resume_job(Path(shutil.copytree(planned, tmp_path / "offline")), None, None, Silent())
+    chosen = _run(weak)
+    assert chosen[0] == _run(offline)[0]
+    assert len(set(chosen)) == 3
+
+
+def test_the_critic_cannot_stop_before_the_plans_minimum_of_the_runs_own_networks(
+    serve: Any, say: Callable[..., None], planned: Path, tmp_path: Path
+) -> None:
+    """What others trained in a shared study is no network of this run."""
+    cell = ["nor_conv_3x3", "none", "none", "skip_connect", "none", "nor_conv_1x1"]
+
+    def script(handler: Any, body: dict[str, Any], count: int) -> None:
+        critic = "# Critic" in body["messages"][0]["content"]
+        choice = {"proposals": [{"skeleton": 1, "cell": cell}]}
+        say(handler, '{"stop": true}' if critic else json.dumps(choice))
+
+    shared = f"sqlite:///{tmp_path}/shared.db"
+    server = serve(script)
+    for name in ("first", "second"):
+        job = _job(planned, tmp_path / name, server.url)
+        job = replace(job, settings=job.settings.model_copy(update={"study": shared, "budget": 7}))
+        plan = Plan.load(job.folder.plan).model_copy(update={"budget": 7})
+        study, council = open_study(job), open_council(job, plan)
+        trained = 0
+        for rank in range(1, 8):
+            proposal = next_in_run(job, plan, study, rank, council)
+            if proposal is None:
+                break
+            tell(job, study, proposal, 90.0)
+            trained += 1
+        assert trained == plan.fewest_trained == 4
+
+
+@pytest.mark.parametrize(
+    ("budget", "fewest"), [(1, 1), (2, 2), (3, 3), (4, 3), (6, 3), (7, 4), (10, 5), (101, 51)]
+)
+def test_a_plans_minimum_is_half_of_the_budget_and_three(budget: int, fewest: int) -> None:
+    assert Plan.model_construct(budget=budget).fewest_trained == fewest
 
 
 def test_neither_key_nor_server_is_told_at_once(
@@ -137,7 +191,7 @@ def test_a_whole_run_with_agents_ends_with_a_summary_and_what_they_used(
         return say(handler, json.dumps({"paragraph": told}))
 
     model = ModelSettings(model="test", base_url=serve(script).url, timeout_s=5.0, attempts=1)
-    settings = Settings(budget=1, training_seconds=1.0, planner="llm", model=model)
+    settings = Settings(budget=2, training_seconds=1.0, planner="llm", model=model)
     run = design(brief, tmp_path / "run", settings)
     assert (tmp_path / "run/summary.txt").read_text().startswith("On stm32f407g-disc1, ")
     assert run.agents and run.agents.turns.proposed == 1
@@ -145,8 +199,8 @@ def test_a_whole_run_with_agents_ends_with_a_summary_and_what_they_used(
         "architect": 1,
         "reporter": 1,
     }
-    assert (run.counts.attempted, run.counts.trained, run.counts.deployed) == (1, 1, 1)
+    assert (run.counts.attempted, run.counts.trained, run.counts.deployed) == (2, 2, 1)
     page = (tmp_path / "run/report.html").read_text()
-    assert "Proposals: 1 attempted, 1 schema valid, 1 shape valid, 1 feasible, 1 trained" in page
+    assert "Proposals: 2 attempted, 2 schema valid, 2 shape valid, 2 feasible, 2 trained" in page
     row = page[page.index(">architect<") :].split("</tr>")[0]
     assert [">1<" in row, ">100<" in row, ">20<" in row] == [True, True, True]

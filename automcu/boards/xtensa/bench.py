@@ -87,4 +87,5 @@ def bench_emulated(
         runs=1,
         test_inputs=0 if test_set is None else len(test_set.inputs),
         firmware_hash=compiled.image_hash,
+        execution="image in QEMU" if qemu else "network in QEMU",
     )
