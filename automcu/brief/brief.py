@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from automcu.records import Record
 
 
@@ -32,7 +34,8 @@ class Brief(Record):
     """A task, a board and limits. Limits that the user did not give are None.
 
     Latency is in milliseconds, energy in millijoule per inference, memory in bytes, accuracy a
-    fraction of 1.
+    fraction of 1. `unused` are word groups of the text that nothing was read from, `notes` says of
+    an entry how it was reckoned.
     """
 
     text: str
@@ -44,6 +47,8 @@ class Brief(Record):
     max_ram_bytes: int | None = None
     max_flash_bytes: int | None = None
     min_accuracy: float | None = None
+    unused: tuple[str, ...] = ()
+    notes: dict[str, str] = Field(default_factory=dict)
 
     @property
     def limits(self) -> Limits:

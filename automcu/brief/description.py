@@ -12,19 +12,12 @@ def describe(brief: Draft | Brief) -> tuple[tuple[str, str], ...]:
         ("board", _board(brief)),
         ("data", brief.dataset or _NOT_SAID),
         ("family", brief.family or _NOT_SAID),
-        (
-            "latency",
-            f"at most {brief.max_latency_ms:g} ms" if brief.max_latency_ms else _NOT_SAID,
-        ),
-        (
-            "energy",
-            f"at most {brief.max_energy_mj:.4g} mJ per inference (modelled)"
-            if brief.max_energy_mj
-            else _NOT_SAID,
-        ),
-        ("RAM", _at_most(brief.max_ram_bytes)),
-        ("flash", _at_most(brief.max_flash_bytes)),
-        ("accuracy", f"at least {brief.min_accuracy:.4g}" if brief.min_accuracy else _NOT_SAID),
+        ("latency", _said(brief, "max_latency_ms", "at most {:.6g} ms")),
+        ("energy", _said(brief, "max_energy_mj", "at most {:.4g} mJ per inference (modelled)")),
+        ("RAM", _at_most(brief, "max_ram_bytes")),
+        ("flash", _at_most(brief, "max_flash_bytes")),
+        ("accuracy", _said(brief, "min_accuracy", "at least {:.4g}")),
+        *(("not used", words) for words in brief.unused),
     )
 
 
@@ -34,5 +27,14 @@ def _board(brief: Draft | Brief) -> str:
     return " or ".join(brief.boards) or _NOT_SAID
 
 
-def _at_most(size: int | None) -> str:
-    return f"at most {size:,} bytes ({size / 1024:g} KB)" if size else _NOT_SAID
+def _said(brief: Draft | Brief, entry: str, wording: str) -> str:
+    value = getattr(brief, entry)
+    if not value:
+        return _NOT_SAID
+    note = brief.notes.get(entry)
+    return wording.format(value) + (f": {note}" if note else "")
+
+
+def _at_most(brief: Draft | Brief, entry: str) -> str:
+    size: int = getattr(brief, entry) or 0
+    return _said(brief, entry, f"at most {size:,} bytes ({size / 1024:g} KB)")

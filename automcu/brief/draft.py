@@ -2,16 +2,31 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from automcu.brief.brief import Brief
 from automcu.errors import WrongInputError
 from automcu.records import Record
+
+
+class Problem(Record):
+    """Words that look like a limit and could not be read as one.
+
+    `message` says why and what to do; an entry in `settled_by` that a file or a flag gives makes
+    the words needless.
+    """
+
+    words: str
+    message: str
+    settled_by: tuple[str, ...] = ()
 
 
 class Draft(Record):
     """Everything a sentence, a file or flags said; None where they said nothing.
 
     `boards` holds the ids of all boards that were named, `unknown_boards` the words that look
-    like a board but name none. Units are those of `Brief`.
+    like a board but name none. `unused` are the word groups of the sentence that nothing was read
+    from, `notes` says of an entry how it was reckoned. Other entries are those of `Brief`.
     """
 
     text: str = ""
@@ -24,21 +39,33 @@ class Draft(Record):
     max_ram_bytes: int | None = None
     max_flash_bytes: int | None = None
     min_accuracy: float | None = None
+    unused: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: dict[str, str] = Field(default_factory=dict)
 
 
 def override(draft: Draft, stronger: Draft) -> Draft:
     """Return `draft` with everything that `stronger` says put in its place.
 
-    A board that `stronger` names settles the question, so unknown words no longer matter.
+    A board that `stronger` names settles the question, so unknown words no longer matter; so does
+    a limit for words that could not be read as one.
     """
     said = {
         name: value
         for name, value in stronger.model_dump().items()
-        if value not in (None, (), [], "")
+        if value not in (None, (), [], "", {})
     }
     if stronger.boards:
         said["unknown_boards"] = ()
-    return Draft.model_validate({**draft.model_dump(), **said})
+    said["problems"] = (
+        tuple(one for one in draft.problems if not said.keys() & set(one.settled_by))
+        + stronger.problems
+    )
+    if stronger.text:  # it read the sentence as well, and knows what is left of it
+        said["unused"] = stronger.unused
+    kept = {entry: note for entry, note in draft.notes.items() if entry not in said}
+    said["notes"] = kept | stronger.notes
+    return draft.model_copy(update=said)
 
 
 def complete(draft: Draft, nearest_boards: tuple[str, ...] = ()) -> Brief:
@@ -49,27 +76,32 @@ def complete(draft: Draft, nearest_boards: tuple[str, ...] = ()) -> Brief:
         nearest_boards: known boards to suggest where the draft names an unknown one.
 
     Raises:
-        WrongInputError: the board or the data is missing or ambiguous; the message asks for it.
+        WrongInputError: the board or the data is missing or ambiguous, or a limit could not be
+            read; the message asks for it.
     """
-    if len(draft.boards) != 1 or draft.dataset is None:
-        raise WrongInputError(_question(draft, nearest_boards))
-    values = draft.model_dump(exclude={"boards", "unknown_boards"}, exclude_none=True)
+    questions = [problem.message for problem in draft.problems]
+    if len(draft.boards) != 1 or draft.unknown_boards or draft.dataset is None:
+        questions.append(_question(draft, nearest_boards))
+    if questions or draft.dataset is None:
+        raise WrongInputError(" ".join(questions))
+    values = draft.model_dump(exclude={"boards", "unknown_boards", "problems"}, exclude_none=True)
     return Brief(device=draft.boards[0], **values)
 
 
 def _question(draft: Draft, nearest_boards: tuple[str, ...]) -> str:
     """Ask for everything that is missing at once, so that one answer is enough."""
     data_hint = "give --data NAME, FOLDER or FILE.npz"
-    if len(draft.boards) == 1:
+    if len(draft.boards) == 1 and not draft.unknown_boards:
         return f"Which data should it learn from? Name them in the sentence or {data_hint}."
-    if draft.boards:
-        problem = f"Which of these boards is meant: {', '.join(draft.boards)}?"
-        hint = "Give one of them with --device"
-    elif draft.unknown_boards:
+    if draft.unknown_boards:
         words = " or ".join(f"'{word}'" for word in draft.unknown_boards)
         near = f" (nearest: {', '.join(nearest_boards)})" if nearest_boards else ""
-        problem = f"No board is known by the name {words}{near}."
+        known = f", but {' and '.join(draft.boards)} is" if draft.boards else ""
+        problem = f"No board is known by the name {words}{near}{known}."
         hint = "Give one that `automcu devices` lists with --device"
+    elif draft.boards:
+        problem = f"Which of these boards is meant: {', '.join(draft.boards)}?"
+        hint = "Give one of them with --device"
     else:
         problem = "Which board should it run on?"
         hint = "Name it in the sentence or give --device ID (`automcu devices` lists them)"

@@ -1,41 +1,164 @@
-"""A sentence read by rules: no model, no network, the same answer every time."""
+"""A sentence read by rules: no model, no network, the same answer every time.
+
+It is read whole. Each character belongs to something that was read, to a problem, to words that
+were not used, or to words that say nothing.
+"""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
-from automcu.brief.board_names import find_boards
-from automcu.brief.dataset_names import find_dataset
-from automcu.brief.draft import Draft
-from automcu.brief.quantities import accuracy, latency_ms, memory_bytes
+from automcu.brief.amounts import tokenise
+from automcu.brief.boards_named import NamedBoards, find_boards
+from automcu.brief.data_named import NamedData, find_data
+from automcu.brief.draft import Draft, Problem
+from automcu.brief.limits import SaidLimit, read_limits_said
+from automcu.brief.vocabulary import DIRECTIONS, FILLER
 
+Span = tuple[int, int]
 _TRANSFORMER = re.compile(r"\b(?:vision[- ])?transformers?\b|\bf?t?er?vits?\b|\bvits?\b", re.I)
 _CONVOLUTIONAL = re.compile(r"\bcnns?\b|\bconv(?:olution(?:al)?)?[- ]?(?:nets?|networks?)\b", re.I)
+_READ = "\ufffc"
+_BREAKS = frozenset(",;:!?()[]{}\n")
 
 
 def read_sentence(text: str, boards: Mapping[str, Iterable[str]]) -> Draft:
     """Read what a sentence says about board, data, limits and goal; never raises.
 
     Args:
-        text: any text, in English.
+        text: any text; English is read best, limits in German and French as well.
         boards: board id → its other names.
     """
-    named = find_boards(text, boards)
-    memory = memory_bytes(text)
-    return Draft(
-        text=text,
-        boards=named.ids,
-        unknown_boards=named.unknown,
-        dataset=find_dataset(text),
-        family=_family(text),
-        max_latency_ms=latency_ms(text),
-        max_ram_bytes=memory.get("ram"),
-        max_flash_bytes=memory.get("flash"),
-        min_accuracy=accuracy(text),
+    data = find_data(text)
+    left = _without(text, data.spans)
+    family, family_spans = _family(left)
+    left = _without(left, family_spans)
+    known = find_boards(left, boards)
+    left = _without(left, (*known.spans, *known.maker_spans))
+    said = read_limits_said(left)
+    others = find_boards(_without(left, said.amount_spans), boards)
+    unknown = _unknown_boards(text, known, others)
+    read = (*data.spans, *family_spans, *known.spans, *known.maker_spans, *said.spans)
+    if unknown:
+        read = (*read, *others.unknown_spans)
+    return Draft.model_validate(
+        {
+            "text": text,
+            "boards": known.ids,
+            "unknown_boards": unknown,
+            "dataset": data.name,
+            "family": family,
+            **_limits(said.limits),
+            "problems": (*said.problems, *_two_data_sets(data)),
+            "unused": _unused(text, read),
+        }
     )
 
 
-def _family(text: str) -> Literal["cnn", "vit"] | None:
-    if _TRANSFORMER.search(text):
-        return "vit"
-    return "cnn" if _CONVOLUTIONAL.search(text) else None
+def _without(text: str, spans: Sequence[Span]) -> str:
+    """Return the text with what was read blotted out; all else keeps its place."""
+    for start, end in spans:
+        text = text[:start] + _READ * (end - start) + text[end:]
+    return text
+
+
+def _family(text: str) -> tuple[Literal["cnn", "vit"] | None, tuple[Span, ...]]:
+    transformers = tuple(match.span() for match in _TRANSFORMER.finditer(text))
+    convolutional = tuple(match.span() for match in _CONVOLUTIONAL.finditer(text))
+    if transformers:
+        return "vit", transformers
+    return ("cnn", convolutional) if convolutional else (None, ())
+
+
+def _unknown_boards(text: str, known: NamedBoards, left: NamedBoards) -> tuple[str, ...]:
+    """Return the words for boards that are not known.
+
+    Words that only look like a board matter where none is known, a maker's name always.
+    """
+    makers = [" ".join(text[start:end].split()) for start, end in known.maker_spans]
+    return tuple(dict.fromkeys([*makers, *(left.unknown_makers if known.ids else left.unknown)]))
+
+
+def _two_data_sets(data: NamedData) -> tuple[Problem, ...]:
+    if not data.others:
+        return ()
+    names = " or ".join(str(name) for name in (data.name, *data.others))
+    return (
+        Problem(
+            words=names,
+            message=f"Which data are meant: {names}? Name one of them, or give --data.",
+            settled_by=("dataset",),
+        ),
+    )
+
+
+def _limits(said: Sequence[SaidLimit]) -> dict[str, Any]:
+    """Return the strictest limit of each kind; where there are several, a note says so."""
+    found: dict[str, Any] = {}
+    notes: dict[str, str] = {}
+    for field in dict.fromkeys(one.field for one in said):
+        same = [one for one in said if one.field == field]
+        strictest = max if field == "min_accuracy" else min
+        one = strictest(same, key=lambda limit: limit.value)
+        found[field] = int(one.value) if field.endswith("_bytes") else one.value
+        more = f"the stricter of {len(same)}" if len({each.value for each in same}) > 1 else None
+        note = "; ".join(part for part in (one.note, more) if part)
+        if note:
+            notes[field] = note
+    return {**found, "notes": notes}
+
+
+def _unused(text: str, read: Sequence[Span]) -> tuple[str, ...]:
+    """Return what is left, in groups of words that stand together and say something."""
+    groups: list[Span] = []
+    end_of_last = None
+    for token in tokenise(text):
+        inside = any(start < token.end and token.start < end for start, end in read)
+        ends = inside or token.text in _BREAKS or _ends_a_sentence(text, token.end, token.text)
+        if ends:
+            end_of_last = None
+            continue
+        if end_of_last is None:
+            groups.append((token.start, token.end))
+        else:
+            groups[-1] = (groups[-1][0], token.end)
+        end_of_last = token.end
+    found = [_trimmed(text[start:end]) for start, end in groups]
+    return tuple(group for group in found if group)
+
+
+def without_words(groups: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
+    """Return word groups without those words, which were read after all."""
+    left = list(groups)
+    for quote in words:
+        pattern = re.compile(re.escape(" ".join(quote.split())), re.IGNORECASE)
+        left = [part for group in left for part in _cut(pattern, quote, group)]
+    return tuple(part for part in map(_trimmed, left) if part)
+
+
+def _cut(pattern: re.Pattern[str], quote: str, group: str) -> list[str]:
+    if group.casefold() in " ".join(quote.split()).casefold():
+        return []
+    return pattern.split(group)
+
+
+def _ends_a_sentence(text: str, end: int, token: str) -> bool:
+    return token == "." and (end == len(text) or text[end].isspace())
+
+
+def _trimmed(group: str) -> str:
+    """Drop words that say nothing from both ends."""
+    tokens = list(tokenise(group))
+    while tokens and _says_nothing(tokens[0].lower):
+        if tuple(token.lower for token in tokens[:2]) in DIRECTIONS:  # "at least one camera"
+            break
+        tokens.pop(0)
+    while tokens and _says_nothing(tokens[-1].lower):
+        tokens.pop()
+    if not tokens:
+        return ""
+    return " ".join(group[tokens[0].start : tokens[-1].end].split())
+
+
+def _says_nothing(word: str) -> bool:
+    return word in FILLER or (not any(char.isalnum() for char in word) and word not in "'\"%$€<>≤≥")

@@ -1,12 +1,11 @@
 """The same brief without prose: the keys of a TOML file, which the flags share."""
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from automcu.brief.amounts import single_amount
 from automcu.brief.draft import Draft
-from automcu.brief.quantities import accuracy, memory_bytes
 from automcu.errors import WrongInputError
 
 KEYS = (
@@ -100,41 +99,39 @@ def _milliseconds(value: object) -> float:
     return float(value)
 
 
-_MILLIJOULE = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(mJ|uJ|µJ|μJ|J)\s*")
-_UNIT_MILLIJOULE = {"mJ": 1.0, "uJ": 1e-3, "µJ": 1e-3, "μJ": 1e-3, "J": 1e3}
-
-
 def _millijoule(value: object) -> float:
     found = 0.0
     if isinstance(value, int | float) and not isinstance(value, bool):
         found = float(value)
-    elif isinstance(value, str) and (match := _MILLIJOULE.fullmatch(value)):
-        found = float(match[1]) * _UNIT_MILLIJOULE[match[2]]
+    elif isinstance(value, str):
+        found = single_amount(value, "energy") or single_amount(value, "count") or 0.0
     if not 0.0 < found < 1e9:
         raise WrongInputError(f'max_energy is {value!r}. Give energy of an inference, as "2 mJ".')
     return found
 
 
 def _bytes(name: str, value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    if isinstance(value, str):
-        amount = f"{value} bytes" if value.strip().isdigit() else value
-        found = memory_bytes(amount).get("ram")
-        if found:
-            return found
-    raise WrongInputError(f'{name} is {value!r}. Give an amount of memory, as in "64 KB".')
+    found = 0.0
+    if isinstance(value, int) and not isinstance(value, bool):
+        found = value
+    elif isinstance(value, str):
+        found = single_amount(value, "memory") or single_amount(value, "count") or 0.0
+    if not 1.0 <= found <= 2.0**40:
+        raise WrongInputError(f'{name} is {value!r}. Give an amount of memory, as in "64 KB".')
+    return int(found)
 
 
 def _fraction(value: object) -> float:
+    found = 0.0
     if isinstance(value, int | float) and not isinstance(value, bool):
         found = value / 100.0 if value > 1 else float(value)
-    else:
-        found = accuracy(f"{value} %" if _is_percentage(value) else f"accuracy {value}") or 0.0
+    elif isinstance(value, str):
+        plain = single_amount(value, "count")
+        percent = single_amount(value, "share")
+        if percent is not None:
+            found = percent / 100.0
+        elif plain is not None:
+            found = plain / 100.0 if plain > 1 else plain
     if not 0.0 < found <= 1.0:
         raise WrongInputError(f'min_accuracy is {value!r}. Give a share of 1 or "97 %".')
     return found
-
-
-def _is_percentage(value: object) -> bool:
-    return isinstance(value, str) and value.strip().isdigit() and int(value) > 1

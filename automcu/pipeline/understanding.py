@@ -8,8 +8,6 @@ from automcu.pipeline.language_models import open_model, save_used
 from automcu.pipeline.records import Settings
 from automcu.pipeline.run_folder import RunFolder, load_if_valid
 
-_LIMITS = ("max_latency_ms", "max_ram_bytes", "max_flash_bytes", "min_accuracy")
-
 
 def read_with_agent(
     draft: Draft,
@@ -59,9 +57,5 @@ def read_with_agent(
 
 
 def _has_gaps(draft: Draft) -> bool:
-    values = draft.model_dump()
-    return (
-        len(draft.boards) != 1
-        or draft.dataset is None
-        or any(values[name] is None for name in _LIMITS)
-    )
+    """Say whether there is something to read: words that are open, or a question without answer."""
+    return len(draft.boards) != 1 or draft.dataset is None or bool(draft.unused or draft.problems)

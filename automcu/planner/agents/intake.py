@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from automcu.brief import BOARD_KINDS, DATASET_NAMES, Draft, find_boards, squash
+from automcu.brief import BOARD_KINDS, DATASET_NAMES, Draft, find_boards, squash, without_words
 from automcu.planner.agents.council import instructions
 from automcu.planner.agents.language_model import LanguageModel
 from automcu.planner.agents.records import Amount, IntakeAnswer, IntakeView, Named
-from automcu.planner.agents.said_amounts import Entry, said_amount
+from automcu.planner.agents.said_amounts import FIELDS, said_amount
 
 _LONGEST_SENTENCE = 2000
 _BOARDS_SHOWN = 200
@@ -63,21 +63,16 @@ def grounded(answer: IntakeAnswer, draft: Draft, boards: Boards) -> Reading:
             take("boards", named, answer.board.quote)
     if answer.data and draft.dataset is None and _names_data(answer, draft.text):
         take("dataset", answer.data.name, answer.data.quote)
-    for entry, field in _FIELDS.items():
+    for entry, field in FIELDS.items():
         amount: Amount | None = getattr(answer, entry)
         if amount and getattr(draft, field) is None and _stands_in(amount.quote, draft.text):
             value = said_amount(entry, amount.amount, amount.unit, amount.quote)
             if value is not None:
                 take(field, int(value) if field.endswith("_bytes") else value, amount.quote)
-    return Reading(Draft.model_validate({"text": draft.text, **found}), tuple(words))
-
-
-_FIELDS: dict[Entry, str] = {
-    "latency": "max_latency_ms",
-    "ram": "max_ram_bytes",
-    "flash": "max_flash_bytes",
-    "accuracy": "min_accuracy",
-}
+    left = without_words(draft.unused, [quote for _, quote in words])
+    return Reading(
+        Draft.model_validate({"text": draft.text, "unused": left, **found}), tuple(words)
+    )
 
 
 def _stands_in(quote: str, sentence: str) -> bool:
@@ -91,7 +86,7 @@ def _names_data(answer: IntakeAnswer, sentence: str) -> bool:
     data = answer.data
     if data is None or data.name not in DATASET_NAMES or not _stands_in(data.quote, sentence):
         return False
-    others = (answer.board, answer.latency, answer.ram, answer.flash, answer.accuracy)
+    others = (answer.board, *(getattr(answer, entry) for entry in FIELDS))
     if any(one and data.quote.casefold() in one.quote.casefold() for one in others):
         return False
     return any(len(word) >= _LEAST_LETTERS for word in re.findall(r"[^\W\d]+", data.quote))

@@ -221,6 +221,7 @@ class IntakeAnswer(Record):
     board: Named | None = None
     data: Named | None = None
     latency: Amount | None = None
+    energy: Amount | None = None
     ram: Amount | None = None
     flash: Amount | None = None
     accuracy: Amount | None = None

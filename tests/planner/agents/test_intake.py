@@ -20,7 +20,7 @@ BOARDS = {
 }
 SENTENCE = (
     "Tell numerals written by hand apart on the blue Discovery with an F407 on it, in a fiftieth "
-    "of a second, and do with sixty-four kilobytes of working memory"
+    "of a second, and sixty-four kilobytes, which is all the memory"
 )
 
 
@@ -35,13 +35,19 @@ def test_a_sentence_that_the_rules_do_not_understand_is_read() -> None:
         "board": {"name": "stm32f407g-disc1", "quote": "the blue Discovery with an F407 on it"},
         "data": {"name": "digits", "quote": "numerals written by hand"},
         "latency": {"amount": 20, "unit": "ms", "quote": "in a fiftieth of a second"},
-        "ram": {"amount": 64, "unit": "KB", "quote": "sixty-four kilobytes of working memory"},
+        "ram": {
+            "amount": 64,
+            "unit": "KB",
+            "quote": "sixty-four kilobytes, which is all the memory",
+        },
     }
     alone = read_sentence(SENTENCE, BOARDS)
+    assert [problem.words for problem in alone.problems] == ["sixty-four kilobytes"]
     assert len(alone.boards) == 2 and alone.max_ram_bytes is None
     draft = understood(SENTENCE, answer)
     assert draft.boards == ("stm32f407g-disc1",)
     assert (draft.dataset, draft.max_latency_ms, draft.max_ram_bytes) == ("digits", 20.0, 65536)
+    assert draft.problems == () and draft.unused == ()
 
 
 def test_what_the_rules_understood_stands() -> None:
@@ -90,7 +96,7 @@ TEXT = st.text(min_size=1, max_size=60)
 AMOUNTS = st.none() | st.fixed_dictionaries(
     {
         "amount": st.floats(allow_nan=False, allow_infinity=False),
-        "unit": st.sampled_from(["ms", "s", "KB", "MB", "percent", "fraction"]),
+        "unit": st.sampled_from(["ms", "s", "mJ", "KB", "MB", "percent", "fraction"]),
         "quote": TEXT,
     }
 )
@@ -102,7 +108,14 @@ NAMED = st.none() | st.fixed_dictionaries(
 @given(
     sentence=st.text(max_size=200),
     answer=st.fixed_dictionaries(
-        {"board": NAMED, "data": NAMED, "latency": AMOUNTS, "ram": AMOUNTS, "accuracy": AMOUNTS}
+        {
+            "board": NAMED,
+            "data": NAMED,
+            "latency": AMOUNTS,
+            "energy": AMOUNTS,
+            "ram": AMOUNTS,
+            "accuracy": AMOUNTS,
+        }
     ),
 )
 def test_every_word_that_something_was_read_from_is_in_the_sentence(

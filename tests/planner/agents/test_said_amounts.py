@@ -2,22 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automcu.planner.agents.said_amounts import Entry, Unit, numbers_in, said_amount
-
-
-@pytest.mark.parametrize(
-    ("words", "numbers"),
-    [
-        ("sixty-four kilobytes", [64]),
-        ("two hundred and fifty milliseconds", [250]),
-        ("a thousand and one", [1001]),
-        ("1,024 bytes or 2.5 KB", [1024, 2.5]),
-        ("a fiftieth of a second", [0.02]),
-        ("nothing", []),
-    ],
-)
-def test_numbers_are_read_in_digits_and_in_words(words: str, numbers: list[float]) -> None:
-    assert sorted(numbers_in(words)) == sorted(numbers)
+from automcu.planner.agents.said_amounts import Entry, Unit, said_amount
 
 
 @pytest.mark.parametrize(
@@ -30,6 +15,9 @@ def test_numbers_are_read_in_digits_and_in_words(words: str, numbers: list[float
         ("latency", 20, "ms", "unter 20 Millisekunden", 20.0),
         ("ram", 64, "KB", "sixty-four kilobytes of working memory", 65536.0),
         ("flash", 1, "MB", "one megabyte of flash", 1048576.0),
+        ("ram", 64, "KB", "sixty-four kilobytes are all the memory there is", 65536.0),
+        ("energy", 0.5, "mJ", "half a millijoule at most", 0.5),
+        ("energy", 500, "uJ", "500 µJ each", 0.5),
         ("accuracy", 97, "percent", "right in ninety-seven percent of cases", 0.97),
         ("accuracy", 3, "percent_error", "three percent errors at most", 0.97),
     ],
@@ -55,6 +43,10 @@ def test_an_amount_that_the_words_say_is_taken(
         ("accuracy", 400, "percent", "400 % accuracy"),
         ("ram", 999999999, "MB", "999999999 MB of RAM"),
         ("latency", 0, "ms", "0 ms"),
+        ("energy", 2, "J", "2 mJ per inference"),  # another unit
+        ("energy", 2, "mJ", "2 mJ per layer"),
+        ("ram", 50, "KB", "at most 50 kilobytes"),  # or flash
+        ("accuracy", 97, "percent", "at most 97 % accuracy"),  # the wrong way round
     ],
 )
 def test_what_the_words_do_not_say_of_that_entry_is_dropped(
@@ -64,13 +56,13 @@ def test_what_the_words_do_not_say_of_that_entry_is_dropped(
 
 
 @given(
-    entry=st.sampled_from(["latency", "ram", "flash", "accuracy"]),
+    entry=st.sampled_from(["latency", "energy", "ram", "flash", "accuracy"]),
     amount=st.floats(allow_nan=False, allow_infinity=False),
-    unit=st.sampled_from(["ms", "us", "s", "per_second", "B", "KB", "MB", "percent", "fraction"]),
-    words=st.text(alphabet=st.characters(exclude_categories=["Nd"])),
+    unit=st.sampled_from(["ms", "us", "s", "per_second", "mJ", "B", "KB", "MB", "percent"]),
+    words=st.text(),
 )
-def test_words_without_a_number_say_no_amount(
+def test_whatever_the_words_are_what_is_taken_is_a_limit(
     entry: Entry, amount: float, unit: Unit, words: str
 ) -> None:
-    if not numbers_in(words):
-        assert said_amount(entry, amount, unit, words) is None
+    found = said_amount(entry, amount, unit, words)
+    assert found is None or found > 0.0

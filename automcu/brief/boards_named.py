@@ -32,18 +32,44 @@ _VENDOR_WORD = re.compile(
 _LETTERS_AND_DIGITS = re.compile(r"(?=.*[a-z])(?=.*\d)[a-z0-9_+-]{4,}")
 _NOT_A_BOARD = re.compile(
     r"int\d+|uint\d+|fp\d+|float\d+|\d+x\d+\w*|cifar\w*|nas\w*bench\w*|resnet\d+|"
-    r"[\d.,]+(?:ms|us|s|k?hz|mhz|fps|[km]?i?b|bits?|nm|v|ma|mw|px)"
+    r"[\d.,]+[a-z%µμ]{1,12}|\d+x[a-z]+|[a-z]{2}\d{4}|[a-z]+-?\d{1,2}|\d+-?[a-z]+|h\.26[45]"
 )
 _NEAREST_SHOWN = 3
 _RESEMBLANCE = 0.5
 
 
+# Boards of other makers whose names are several words; a number in them is no amount.
+_OTHER_MAKERS = re.compile(
+    r"\braspberry(?:\s+pi)?(?:\s+(?:pico|zero|[2-5]))*(?:\s*w\b)?"
+    r"|\brpi\b(?:\s+pico)?|\bpico(?:\s*[2w]\b)*"
+    r"|\barduino(?:\s+(?:nano|uno|mega|due|mkr\w*|portenta|giga|every|zero|micro|r[34]|33|ble|sense|"
+    r"rev\d|iot|h7|rp2040|connect|lite)\b)*"
+    r"|\bteensy(?:\s*\d(?:\.\d)?)?|\bmicro:?bit\b|\bbeaglebone\w*|\bjetson(?:\s+\w+)?"
+    r"|\bcoral(?:\s+micro|\s+dev\s+board)?\b|\b(?:blue|black)\s?pill\b|\bportenta(?:\s+h7)?",
+    re.IGNORECASE,
+)
+# The family's first chip is called like the family, but is another one than those known here.
+_CHIPS_OF_THEIR_OWN = frozenset(("esp32", "nrf", "esp"))
+_STM32_FAMILY = re.compile(r"(?:stm32)?([fghluw]\d)")
+
+Span = tuple[int, int]
+
+
 @dataclass(frozen=True)
 class NamedBoards:
-    """`ids`: boards that a text names; `unknown`: its words that only look like a board."""
+    """What a text says of boards.
+
+    `ids` are the boards that it names, where `spans` are. `unknown` are its words that only look
+    like a board, where `unknown_spans` are; `unknown_makers` those of them that are sure to be
+    one, of which names of several words are where `maker_spans` are.
+    """
 
     ids: tuple[str, ...]
     unknown: tuple[str, ...]
+    spans: tuple[Span, ...] = ()
+    unknown_spans: tuple[Span, ...] = ()
+    unknown_makers: tuple[str, ...] = ()
+    maker_spans: tuple[Span, ...] = ()
 
 
 def squash(name: str) -> str:
@@ -59,19 +85,53 @@ def find_boards(text: str, boards: Mapping[str, Iterable[str]]) -> NamedBoards:
         boards: board id → its other names (aliases, MCU, product name).
     """
     names = {id: {squash(name) for name in (id, *others)} for id, others in boards.items()}
-    words = [match.group().rstrip("-_+") for match in _WORD.finditer(text)]
+    found = list(_WORD.finditer(text))
+    words = [match.group().rstrip("-_+") for match in found]
     mentions: list[frozenset[str]] = []
-    unknown: list[str] = []
+    spans: list[Span] = []
+    unknown: list[tuple[str, Span]] = []
     position = 0
     while position < len(words):
         named, length = _match_at(words, position, names)
+        last = position + length - 1
+        span = found[position].start(), found[last].start() + len(words[last])
         if named:
             mentions.append(named)
+            spans.append(span)
         elif _looks_like_a_board(words[position]):
-            unknown.append(words[position])
+            unknown.append((words[position], span))
         position += length
     ids = tuple(sorted(_agree(mentions)))
-    return NamedBoards(ids=ids, unknown=() if ids else tuple(dict.fromkeys(unknown)))
+    others = _of_other_makers(text, spans)
+    unknown = [one for one in unknown if not any(_overlap(one[1], span) for _, span in others)]
+    makers = [one for one in unknown if _is_a_makers(one[0], ids, names)] + others
+    return NamedBoards(
+        ids=ids,
+        unknown=tuple(dict.fromkeys(word for word, _ in (*unknown, *others))),
+        spans=tuple(spans),
+        unknown_spans=tuple(span for _, span in (*unknown, *others)),
+        unknown_makers=tuple(dict.fromkeys(word for word, _ in makers)),
+        maker_spans=tuple(span for _, span in others),
+    )
+
+
+def _of_other_makers(text: str, known: list[Span]) -> list[tuple[str, Span]]:
+    return [
+        (" ".join(match.group().split()), match.span())
+        for match in _OTHER_MAKERS.finditer(text)
+        if not any(_overlap(match.span(), span) for span in known)
+    ]
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _is_a_makers(word: str, ids: tuple[str, ...], names: Mapping[str, set[str]]) -> bool:
+    """Say whether a word is surely a board, and not the beginning of a name that is known."""
+    plain = squash(word)
+    begins = any(name.startswith(plain) for id in ids for name in names[id])
+    return bool(_VENDOR_WORD.match(word.lower())) and not begins and plain not in BOARD_KINDS
 
 
 def nearest_boards(words: Iterable[str], boards: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
@@ -99,6 +159,8 @@ def _match_at(
         if exact:
             return exact, length
     word = squash(words[position])
+    if word in _CHIPS_OF_THEIR_OWN:
+        return frozenset(), 1
     one_word = frozenset(id for id, known in names.items() if word in known) or frozenset(
         id for id, known in names.items() if _is_part_of(word, known)
     )
@@ -106,6 +168,9 @@ def _match_at(
 
 
 def _is_part_of(word: str, known: set[str]) -> bool:
+    family = _STM32_FAMILY.fullmatch(word)
+    if family:
+        return any(name.startswith(f"stm32{family[1]}") for name in known)
     if not _LETTERS_AND_DIGITS.fullmatch(word) or len(word) < _SHORTEST_PREFIX:
         return False
     line = _STM32_LINE.fullmatch(word)
@@ -138,6 +203,6 @@ def _agree(mentions: list[frozenset[str]]) -> frozenset[str]:
 
 def _looks_like_a_board(word: str) -> bool:
     lowered = word.lower()
-    if _NOT_A_BOARD.fullmatch(lowered):
-        return False
-    return bool(_VENDOR_WORD.match(lowered) or _LETTERS_AND_DIGITS.fullmatch(lowered))
+    if _VENDOR_WORD.match(lowered):
+        return True
+    return bool(_LETTERS_AND_DIGITS.fullmatch(lowered) and not _NOT_A_BOARD.fullmatch(lowered))

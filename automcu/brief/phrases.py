@@ -1,0 +1,296 @@
+"""A text in phrases: each amount with the words next to it that say what it limits, and which way.
+
+An amount takes the direction ("under") and the subject ("of RAM") that stand next to it with
+nothing but links between; no subject is taken twice.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from automcu.brief.amounts import (
+    INFERENCE_WORDS,
+    Amount,
+    Token,
+    find_amounts,
+    has_decimal_comma,
+    tokenise,
+)
+from automcu.brief.battery import NamedCells, find_cells
+from automcu.brief.units import MS_PER_DAY
+from automcu.brief.vocabulary import (
+    DIRECTIONS,
+    FILLER,
+    LINKS,
+    LONGEST_PHRASE,
+    NEGATIONS,
+    SUBJECTS,
+)
+
+OPPOSITE = {"upper": "lower", "lower": "upper", "good": "bad", "bad": "good"}
+"""Which way a limit goes after "not"."""
+
+_FEW_LINKS = 6
+_AND = frozenset(("and", "und", "et", "/", "&", "+", "or"))
+# Directions that may stand between an amount and its subject: "64 KB max RAM".
+_INSIDE = frozenset(
+    ("max", "maximum", "maximal", "min", "minimum", "limit", "in", "at", "or better", "or more")
+) | {"or less"}
+_SUBJECTS_OF: dict[str, tuple[str, ...]] = {
+    "time": ("latency", "battery", "input", "sampling", "rate"),
+    "memory": ("ram", "flash", "other", "input"),
+    "thousand": ("ram", "flash", "other"),
+    "share": ("accuracy", "error", "ram", "flash", "battery", "other"),
+    "energy": ("energy", "battery", "other", "latency"),
+    "power": ("energy", "battery", "other"),
+    "rate": ("rate", "sampling", "input", "latency"),
+    "frequency": ("sampling", "rate", "other"),
+    "count": ("latency", "energy", "ram", "flash", "accuracy", "error", "rate", "other"),
+}
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A few tokens, `first` up to, not including, `end`, that mean one thing together."""
+
+    kind: Literal["amount", "direction", "subject", "negation", "link", "word", "break"]
+    first: int
+    end: int
+    meaning: str = ""
+    amount: Amount | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """An amount at phrase `at` with what stands next to it: `first` up to, not including, `end`.
+
+    `words` are those of the direction; the subject "both" is RAM and flash together.
+    """
+
+    amount: Amount
+    at: int
+    first: int
+    end: int
+    direction: str | None = None
+    words: str = ""
+    subject: str | None = None
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether words such as "under" or "at least" make it a limit."""
+        return self.direction not in (None, "weak", "about")
+
+
+class PhrasedText:
+    """A text as tokens, battery cells, amounts and phrases."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = tokenise(text)
+        self.cells = find_cells(self.tokens)
+        found = find_amounts(self.tokens, has_decimal_comma(text))
+        self.amounts = _without_cells(found, self.cells)
+        self.phrases = tuple(_phrases(self.tokens, self.amounts))
+        self._claimed: set[int] = set()
+
+    def said(self) -> tuple[Said, ...]:
+        """Return the amounts with their surroundings, in their order."""
+        found = [
+            self._surroundings(at, phrase.amount)
+            for at, phrase in enumerate(self.phrases)
+            if phrase.amount is not None
+        ]
+        return tuple(one for one in found if _is_amount(one))
+
+    def span(self, one: Said) -> tuple[int, int]:
+        """Where an amount and its surroundings stand in the text."""
+        return self.token_span(self.phrases[one.first].first, self.phrases[one.end - 1].end)
+
+    def token_span(self, first: int, end: int) -> tuple[int, int]:
+        """Where tokens stand in the text."""
+        return self.tokens[first].start, self.tokens[end - 1].end
+
+    def words(self, one: Said) -> str:
+        """The words of an amount and its surroundings."""
+        start, end = self.span(one)
+        return " ".join(self.text[start:end].split())
+
+    def between(self, one: Said, other: Said) -> list[str]:
+        """The phrases between two amounts."""
+        return [self._written(phrase) for phrase in self.phrases[one.at + 1 : other.at]]
+
+    def word_behind(self, one: Said) -> str | None:
+        """Return the word that stands right behind, if it says something."""
+        if one.end >= len(self.phrases):
+            return None
+        phrase = self.phrases[one.end]
+        word = self._written(phrase)
+        return word if phrase.kind == "word" and word not in FILLER else None
+
+    def _written(self, phrase: Phrase) -> str:
+        return " ".join(token.lower for token in self.tokens[phrase.first : phrase.end])
+
+    def _surroundings(self, at: int, amount: Amount) -> Said:
+        subject = "error" if amount.of_errors else None
+        said = self._look_left(Said(amount, at, at, at + 1, subject=subject))
+        behind = self._subject_behind(at, amount)
+        if behind is not None and (said.subject is None or not self._belongs_further(behind)):
+            said = self._with_subject_behind(said, behind)
+        elif said.subject is not None:
+            self._claimed.update(range(said.first, at))
+        said = self._direction_behind(said)
+        return replace(said, end=self._per_behind(said.end))
+
+    def _look_left(self, said: Said) -> Said:
+        links = 0
+        for position in range(said.at - 1, -1, -1):
+            phrase = self.phrases[position]
+            if phrase.kind == "direction" and said.direction in (None, "weak", "about"):
+                words = self._written(phrase)
+                said = replace(said, direction=phrase.meaning, words=words, first=position)
+            elif phrase.kind == "direction" and phrase.meaning in ("weak", "about", "upper"):
+                continue
+            elif phrase.kind == "negation" and said.is_strict and said.direction in OPPOSITE:
+                opposite = OPPOSITE[said.direction]
+                said = replace(said, direction=opposite, words="", first=position)
+            elif phrase.kind == "subject" and said.subject is None:
+                if position in self._claimed or not _may_limit(phrase.meaning, said.amount):
+                    return said
+                said = replace(said, subject=phrase.meaning, first=position)
+                if self._another_memory(position, -1, phrase.meaning) is not None:
+                    said = replace(said, subject="both")
+            else:
+                links += 1
+                if phrase.kind != "link" or links > _FEW_LINKS:
+                    return said
+        return said
+
+    def _with_subject_behind(self, said: Said, behind: int) -> Said:
+        subject = self.phrases[behind].meaning
+        self._claimed.add(behind)
+        another = self._another_memory(behind, 1, subject)
+        if another is not None and not self._has_an_amount(another):
+            return replace(said, subject="both", end=another + 1)
+        return replace(said, subject=subject, end=behind + 1)
+
+    def _another_memory(self, at: int, step: int, subject: str) -> int | None:
+        """Return where "and flash" beside "RAM" stands, if it is nobody else's."""
+        joint, other = at + step, at + 2 * step
+        if not (0 <= other < len(self.phrases)) or subject not in ("ram", "flash"):
+            return None
+        phrase = self.phrases[other]
+        memory = phrase.kind == "subject" and phrase.meaning in ("ram", "flash")
+        if not memory or phrase.meaning == subject or other in self._claimed:
+            return None
+        return other if self._written(self.phrases[joint]) in _AND else None
+
+    def _has_an_amount(self, subject: int) -> bool:
+        """Say whether an amount of its own follows: "and flash below 1 MB"."""
+        behind = self._next_significant(subject + 1)
+        return behind is not None and self.phrases[behind].kind == "amount"
+
+    def _subject_behind(self, at: int, amount: Amount) -> int | None:
+        for position in range(at + 1, min(len(self.phrases), at + 1 + _FEW_LINKS)):
+            phrase = self.phrases[position]
+            if phrase.kind == "subject":
+                return position if _may_limit(phrase.meaning, amount) else None
+            inside = phrase.kind == "direction" and self._written(phrase) in _INSIDE
+            if phrase.kind != "link" and not inside:
+                return None
+        return None
+
+    def _belongs_further(self, subject: int) -> bool:
+        """Say whether a subject between two amounts is the second one's: "RAM 64 KB flash 1 MB"."""
+        behind = self._next_significant(subject + 1)
+        amount = self.phrases[behind].amount if behind is not None else None
+        return amount is not None and self._subject_behind(behind or 0, amount) is None
+
+    def _next_significant(self, at: int) -> int | None:
+        for position in range(at, len(self.phrases)):
+            if self.phrases[position].kind not in ("link", "direction"):
+                return position
+        return None
+
+    def _direction_behind(self, said: Said) -> Said:
+        """Take "max" or "or better" behind an amount, unless another amount follows it."""
+        for position in (said.at + 1, said.end):
+            if position > said.end or position >= len(self.phrases) or said.is_strict:
+                continue
+            phrase = self.phrases[position]
+            if phrase.kind != "direction" or phrase.meaning == "weak":
+                continue
+            if not self._has_an_amount(position):
+                said = replace(
+                    said,
+                    direction=phrase.meaning,
+                    words=self._written(phrase),
+                    end=max(said.end, position + 1),
+                )
+        return said
+
+    def _per_behind(self, end: int) -> int:
+        """Take "per inference" behind "1 mJ of energy"."""
+        words = [self._written(phrase) for phrase in self.phrases[end : end + 2]]
+        said = len(words) == 2 and words[0] in ("per", "pro", "par", "each")
+        return end + 2 if said and words[1] in INFERENCE_WORDS else end
+
+
+def _may_limit(subject: str, amount: Amount) -> bool:
+    return subject in _SUBJECTS_OF.get(amount.dimension, ("other", "sampling", "battery"))
+
+
+def _is_amount(one: Said) -> bool:
+    """Say whether it is more than words: "a second network" and "two boards" are not."""
+    amount = one.amount
+    if amount.by_article:
+        long = amount.dimension == "time" and (amount.value or 0.0) >= MS_PER_DAY
+        return long or one.direction is not None or one.subject is not None
+    if amount.in_digits or amount.dimension != "count":
+        return True
+    return one.is_strict or one.subject in ("ram", "flash", "accuracy", "error")
+
+
+def _without_cells(amounts: Sequence[Amount], cells: Sequence[NamedCells]) -> tuple[Amount, ...]:
+    return tuple(
+        one
+        for one in amounts
+        if not any(one.first < cell.end and cell.first < one.end for cell in cells)
+    )
+
+
+def _phrases(tokens: Sequence[Token], amounts: Sequence[Amount]) -> Iterator[Phrase]:
+    starts = {amount.first: amount for amount in amounts}
+    position = 0
+    while position < len(tokens):
+        amount = starts.get(position)
+        phrase = (
+            Phrase("amount", position, amount.end, amount=amount)
+            if amount
+            else _phrase_at(tokens, position, starts)
+        )
+        yield phrase
+        position = phrase.end
+
+
+def _phrase_at(tokens: Sequence[Token], at: int, amounts: dict[int, Amount]) -> Phrase:
+    for length in range(min(LONGEST_PHRASE, len(tokens) - at), 0, -1):
+        if any(inner in amounts for inner in range(at, at + length)):
+            continue
+        words = tuple(token.lower for token in tokens[at : at + length])
+        if words in DIRECTIONS:
+            return Phrase("direction", at, at + length, DIRECTIONS[words])
+        if words in SUBJECTS:
+            return Phrase("subject", at, at + length, SUBJECTS[words])
+    token = tokens[at]
+    if token.lower in NEGATIONS:
+        return Phrase("negation", at, at + 1)
+    if token.lower in LINKS or _is_abbreviation_point(tokens, at):
+        return Phrase("link", at, at + 1)
+    return Phrase("word" if token.kind in ("word", "name") else "break", at, at + 1)
+
+
+def _is_abbreviation_point(tokens: Sequence[Token], at: int) -> bool:
+    """Say whether a point ends "max." or "ca." rather than a sentence."""
+    if tokens[at].text != "." or at == 0 or tokens[at - 1].end != tokens[at].start:
+        return False
+    return tokens[at - 1].lower in ("max", "min", "ca", "approx", "mind")
