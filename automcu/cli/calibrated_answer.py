@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group
+from rich.text import Text
 
 from automcu.cli.answer import Answer
 
@@ -28,14 +29,27 @@ def with_calibrated(answer: Answer, calibrated: "Calibrated | None") -> Answer:
     if calibrated is None:
         return answer
     document = {**answer.document, "calibrated": calibrated.model_dump()}
-    return replace(answer, document=document, shown=Group(answer.shown, _line(calibrated)))
+    shown = Group(answer.shown, *(Text(line) for line in _lines(calibrated)))
+    return replace(answer, document=document, shown=shown)
 
 
-def _line(calibrated: "Calibrated") -> str:
-    same = ""
-    if calibrated.same_class is not None:
-        same = f"the same class in {calibrated.same_class:.1%}, "
-    return (
-        f"Quantised to int8; against the float model on {calibrated.inputs} inputs: {same}"
-        f"typical error {calibrated.typical_error:.2%} of the outputs' range"
+def _lines(calibrated: "Calibrated") -> list[str]:
+    seen = "" if calibrated.unseen else ", which also calibrated it"
+    noise = calibrated.sqnr_db
+    line = (
+        f"Quantised to int8; against the float model on {calibrated.inputs} inputs{seen}: "
+        f"{_agreement(calibrated)}typical error {calibrated.typical_error:.2%} of the outputs' "
+        f"range{'' if noise is None else f', signal to noise {noise:.1f} dB'}"
     )
+    return [line, *calibrated.notes]
+
+
+def _agreement(calibrated: "Calibrated") -> str:
+    """How often both have the same largest output, which is a class where that is known."""
+    if calibrated.same_class is not None:
+        what = "class" if calibrated.are_classes else "largest output"
+        return f"the same {what} in {calibrated.same_class:.1%}, "
+    if calibrated.same_class_positions is not None:
+        what = "class" if calibrated.are_classes else "largest channel"
+        return f"the same {what} in {calibrated.same_class_positions:.1%} of the positions, "
+    return ""

@@ -3,6 +3,7 @@
 from automcu.compiler.compilation import compile_graph
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.importers import import_model, import_onnx, import_tflite
+from automcu.compiler.passes import optimise
 from automcu.compiler.program import Program
 from automcu.compiler.project import Project, quantise_inputs, write_golden, write_project
 from automcu.compiler.reference import run_all_tensors, run_reference
@@ -20,6 +21,7 @@ __all__ = [
     "import_onnx",
     "import_tflite",
     "model_hash",
+    "optimise",
     "quantise_inputs",
     "render_model",
     "run_all_tensors",

@@ -7,10 +7,13 @@ features is (1, 1, n), so that a fully connected layer is a 1x1 convolution of o
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from automcu.compiler.operators import Attributes
 from automcu.compiler.tensor import Quantisation, Shape, Tensor
 
-__all__ = ["Graph", "Operator", "Quantisation", "Shape", "Tensor"]
+__all__ = ["FileLayout", "Graph", "Operator", "Quantisation", "Shape", "Tensor"]
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,35 @@ class Operator:
 
 
 @dataclass(frozen=True)
+class FileLayout:
+    """How a model file lays out one of our tensors: its shape there, batch included.
+
+    `order` are the file's axes as our values run through them, the innermost last.
+    """
+
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+
+    def to_memory(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Values [n, ...] in the file's order as [n, values] in ours."""
+        count = len(values)
+        inner = values.reshape(count, *self.shape)
+        return inner.transpose(0, *(axis + 1 for axis in self.order)).reshape(count, -1)
+
+
+@dataclass(frozen=True)
 class Graph:
-    """Operators in an order in which every input is computed before it is used."""
+    """Operators in an order in which every input is computed before it is used.
+
+    The layouts are those of the file that it was read from, None where there was none.
+    """
 
     tensors: dict[str, Tensor]
     operators: tuple[Operator, ...]
     input: str
     output: str
+    input_layout: FileLayout | None = None
+    output_layout: FileLayout | None = None
 
     def consumers(self, tensor: str) -> tuple[Operator, ...]:
         """Operators that read `tensor`."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.graph import Tensor
+from automcu.compiler.graph import FileLayout, Tensor
 from automcu.compiler.program import Program
 from automcu.compiler.render import model_hash, render_cmake, render_model
 from automcu.compiler.shapes import operator_macs
@@ -14,11 +14,17 @@ from automcu.records import Record, write_atomically
 
 
 class TensorInfo(Record):
-    """Shape (height, width, channels) and quantisation of the network's input or output."""
+    """Shape (height, width, channels) and quantisation of the network's input or output.
+
+    `file_shape` is its shape in the model file, batch included, and `file_order` that shape's axes
+    as the values lie in the network's memory, the innermost last; empty where there is no file.
+    """
 
     shape: tuple[int, int, int]
     scale: float
     zero_point: int
+    file_shape: tuple[int, ...] = ()
+    file_order: tuple[int, ...] = ()
 
 
 class LayerInfo(Record):
@@ -103,8 +109,8 @@ def describe(program: Program, device: str, digest: str, class_names: tuple[str,
     return Project(
         device=device,
         model_hash=digest,
-        input=_tensor_info(graph.tensors[graph.input]),
-        output=_tensor_info(graph.tensors[graph.output]),
+        input=describe_tensor(graph.tensors[graph.input], graph.input_layout),
+        output=describe_tensor(graph.tensors[graph.output], graph.output_layout),
         class_names=class_names,
         layers=tuple(
             LayerInfo(
@@ -140,13 +146,16 @@ def quantise_inputs(inputs: NDArray[np.float32], info: TensorInfo) -> NDArray[np
     return np.asarray(np.clip(integers, -128, 127), np.int8)
 
 
-def _tensor_info(tensor: Tensor) -> TensorInfo:
+def describe_tensor(tensor: Tensor, layout: FileLayout | None = None) -> TensorInfo:
+    """The record of the network's input or output, and of how its file lays it out."""
     if tensor.quantisation is None:
         raise ValueError(f"{tensor.name} is not quantised")
     return TensorInfo(
         shape=tensor.shape,
         scale=tensor.quantisation.scale,
         zero_point=tensor.quantisation.zero_point,
+        file_shape=layout.shape if layout else (),
+        file_order=layout.order if layout else (),
     )
 
 

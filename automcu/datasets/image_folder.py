@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from automcu.datasets.assemble import Labelled, assemble
 from automcu.datasets.image_files import Header, decode, describe_unreadable, read_header
@@ -78,6 +79,28 @@ def _load(request: Request) -> Dataset:
         seed=request.seed,
         notes=notes,
     )
+
+
+def load_pictures(
+    folder: Path, side: int, channels: int
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Return the pictures that lie in a folder without classes, and a note on damaged ones.
+
+    They are uint8 [n, side, side, channels], in the order of their names.
+
+    Raises:
+        WrongInputError: there are none, or many of them are damaged.
+    """
+    files = tuple(
+        file
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    )
+    if not files:
+        raise WrongInputError(f"{folder} holds no images. Put PNG or JPEG files into it.")
+    read, damaged = _decode_all(Listing(files, ("",) * len(files)), side, channels)
+    notes = describe_unreadable([file.name for file in damaged], len(files), str(folder))
+    return read.images, notes
 
 
 def _list_splits(root: Path) -> dict[str, Listing]:

@@ -2,6 +2,8 @@
 
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,32 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     Raises:
         WrongInputError: the file is damaged or truncated, or an array is pickled Python objects.
     """
+    with _explained(path), np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in names}
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise WrongInputError(f"{path} is damaged: {name} is not an array. Save it again.")
+    return arrays
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """Read the one array of a `.npy` file.
+
+    Raises:
+        WrongInputError: as `read_arrays`.
+    """
+    with _explained(path):
+        array = np.load(path, allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise WrongInputError(f"{path} is an archive of arrays. Call it .npz.")
+    return array
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say in a sentence why NumPy could not read a file."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in names}
+        yield
     except OSError as error:
         reason = error.strerror or "it is not a NumPy archive"
         raise WrongInputError(f"{path} cannot be read ({reason}). Save it again.") from error
@@ -47,7 +72,3 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
         raise WrongInputError(
             f"{path} is damaged or incomplete. Copy or save it again with np.savez."
         ) from error
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):
-            raise WrongInputError(f"{path} is damaged: {name} is not an array. Save it again.")
-    return arrays

@@ -1,36 +1,76 @@
 """Post-training quantisation of a float ONNX file that somebody else made."""
 
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
-from onnx import version_converter
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    helper,
+    numpy_helper,
+    version_converter,
+)
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from automcu.compiler.importers.onnx_file import read_model
 from automcu.errors import UnsupportedModelError, WrongInputError
 from automcu.export.float_islands import DEQUANTISE, QUANTISE
-from automcu.export.quantise import CALIBRATION_BATCH, quantised_model
+from automcu.export.insert_quantisation import BYTES, PIXELS, Range, insert_quantisation
 from automcu.export.quiet import quiet_onnxruntime
+from automcu.export.tidy import store_constants
 from automcu.records import write_atomically
 
 _PER_CHANNEL_OPSET = 13
 """Since this version of the operators a scale can be one per channel."""
 
+_HIDDEN = "automcu.hidden"
+"""A domain of operators that onnx's converter leaves alone."""
+
 _TARGET_OPSET = 17
+_FLOAT = "tensor(float)"
+_SCALINGS = {"Div": 255.0, "Mul": 1 / 255}
+"""What brings a byte into [0, 1]."""
 
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A float file: its input's name, its shape without the batch, and the batch if it is fixed."""
+    """A float file, read for a batch of one: its input's name, and shape without the batch."""
 
     path: Path
+    model: ModelProto
     input_name: str
     input_shape: tuple[int, ...]
-    batch: int | None
+
+    @property
+    def ends_in_softmax(self) -> bool:
+        """Whether the output is probabilities."""
+        producers = {name: node for node in self.model.graph.node for name in node.output}
+        node = producers.get(self.model.graph.output[0].name)
+        while node is not None and node.op_type in ("Identity", "Reshape", "Flatten", "Squeeze"):
+            node = producers.get(node.input[0])
+        return node is not None and node.op_type == "Softmax"
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether the model itself brings pixels of 0 to 255 into [0, 1]."""
+        constants = {t.name: numpy_helper.to_array(t) for t in self.model.graph.initializer}
+        for node in self.model.graph.node:
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+            if node.op_type in _SCALINGS and node.input[0] == self.input_name:
+                factor = constants.get(node.input[1])
+                wanted = _SCALINGS[node.op_type]
+                return factor is not None and bool(np.allclose(factor, wanted, rtol=1e-3))
+        return False
 
     def laid_out(self, inputs: NDArray[np.generic]) -> NDArray[np.float32]:
         """Inputs [n, ...] in the layout that the model takes.
@@ -46,12 +86,29 @@ class OwnModel:
             return values
         if len(shape) == 3 and (shape[2], *shape[:2]) == self.input_shape:
             return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
-        if prod(shape) == prod(self.input_shape) and 1 in (len(shape), len(self.input_shape)):
+        if _without_ones(shape)[::-1] == self.input_shape and len(self.input_shape) == 2:
+            return np.ascontiguousarray(
+                values.reshape(-1, *self.input_shape[::-1]).transpose(0, 2, 1)
+            )
+        are_vectors = 1 in (len(shape), len(self.input_shape))
+        only_ones_differ = _without_ones(shape) == _without_ones(self.input_shape)
+        if prod(shape) == prod(self.input_shape) and (are_vectors or only_ones_differ):
             return values.reshape(-1, *self.input_shape)
         raise WrongInputError(
             f"The data holds inputs of {_sizes(shape)}, {self.path} takes "
             f"{_sizes(self.input_shape)}. Give the data that the model was made for."
         )
+
+    def outputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The float model's output [n, ...] for inputs in its layout, computed one by one."""
+        with quiet_onnxruntime():
+            session = _session(self.model, self.path)
+            return np.concatenate(
+                [
+                    session.run(None, {self.input_name: inputs[i : i + 1]})[0]
+                    for i in range(len(inputs))
+                ]
+            ).reshape(len(inputs), -1)
 
 
 def read_own(path: Path) -> OwnModel:
@@ -62,29 +119,38 @@ def read_own(path: Path) -> OwnModel:
         UnsupportedModelError: it is damaged, quantised already, or takes anything but one float
             tensor of fixed size.
     """
-    try:
-        graph = onnx.load(path).graph
-    except OSError as error:
-        raise WrongInputError(f"There is no model file {path}. Give a float .onnx file.") from error
-    except Exception as error:
-        raise UnsupportedModelError(
-            f"{path} is not a readable ONNX file. Give a float .onnx file to --calibrate."
-        ) from error
+    if not path.is_file():
+        raise WrongInputError(f"There is no model file {path}. Give a float .onnx file.")
+    model = read_model(path)
+    graph = model.graph
     if any(node.op_type in (QUANTISE, DEQUANTISE) for node in graph.node):
         raise UnsupportedModelError(f"{path} is quantised already. Leave out --calibrate.")
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [tensor for tensor in graph.input if tensor.name not in constants]
-    if len(inputs) != 1 or inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+    if len(inputs) != 1:
         names = ", ".join(tensor.name for tensor in inputs) or "none"
         raise UnsupportedModelError(
-            f"{path} must take one float tensor; its inputs are: {names}. Export one input only."
+            f"{path} must take one tensor; its inputs are: {names}. Export it with one input."
+        )
+    kind = inputs[0].type.tensor_type.elem_type
+    if kind != TensorProto.FLOAT:
+        raise UnsupportedModelError(
+            f"the input {inputs[0].name} of {path} is of type {_type_name(kind)}. "
+            "Export the model with a float32 input."
         )
     batch, *shape = [size.dim_value for size in inputs[0].type.tensor_type.shape.dim] or [0]
-    if not shape or not all(shape):
+    if not shape or min(shape) < 1:
         raise UnsupportedModelError(
             f"the input {inputs[0].name} of {path} has no fixed size. Export it with fixed sizes."
         )
-    return OwnModel(path, inputs[0].name, tuple(shape), batch or None)
+    if batch > 1:
+        raise UnsupportedModelError(
+            f"{path} takes {batch} inputs at once; a board computes one. "
+            "Export it with a batch size of 1, or an open one."
+        )
+    del graph.input[:]
+    graph.input.append(inputs[0])
+    return OwnModel(path, _for_one_input(model), inputs[0].name, tuple(shape))
 
 
 def quantise_own(
@@ -93,40 +159,204 @@ def quantise_own(
     """Quantise to int8 in QuantizeLinear/DequantizeLinear form.
 
     `inputs` are as the model takes them, some hundred of what it will see; with `pixels` they are
-    images in [0, 1].
+    images in [0, 1], or in 0 to 255 where the model takes bytes.
 
     Raises:
-        UnsupportedModelError: the file cannot be quantised, or an operator has no int8 form.
+        UnsupportedModelError: onnxruntime cannot run the file, or it computes what is not finite.
     """
-    with tempfile.TemporaryDirectory(prefix="automcu-") as folder, quiet_onnxruntime():
+    with quiet_onnxruntime():
+        prepared = _prepared(model)
+        ranges = _ranges(prepared, model, inputs)
+        scale = (BYTES if model.takes_bytes else PIXELS) if pixels else None
+        insert_quantisation(prepared.graph, ranges, scale)
+    write_atomically(quantised_path, prepared.SerializeToString())
+
+
+def _for_one_input(model: ModelProto) -> ModelProto:
+    """The model with a batch of one, so that sizes computed from it are constants."""
+    (value,) = model.graph.input
+    value.type.tensor_type.shape.dim[0].Clear()
+    value.type.tensor_type.shape.dim[0].dim_value = 1
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    del model.graph.value_info[:]
+    return model
+
+
+def _prepared(own: OwnModel) -> ModelProto:
+    """The graph with batch normalisations folded and constants computed, in a recent opset."""
+    model = ModelProto()
+    model.CopyFrom(own.model)
+    with tempfile.TemporaryDirectory(prefix="automcu-") as folder:
         folded = Path(folder, "folded.onnx")
         try:
-            onnx.save(_with_per_channel_scales(onnx.load(model.path)), folded)
+            onnx.save(_in_recent_opset(model), folded)
             quant_pre_process(str(folded), str(folded), skip_symbolic_shape=True)
+            prepared = onnx.load(folded)
         except Exception as error:
             raise UnsupportedModelError(
-                f"{model.path} cannot be prepared for quantisation ({_first_line(error)}). "
-                "Export it again with a newer opset."
+                f"{own.path} cannot be prepared for quantisation: onnxruntime says "
+                f"{_first_line(error)!r}. Export it again, with another opset."
             ) from error
-        batch = model.batch or CALIBRATION_BATCH
-        whole = len(inputs) // batch * batch
-        if not whole:
-            raise WrongInputError(
-                f"{model.path} takes {batch} inputs at once, the data has {len(inputs)}. Give more."
-            )
-        quantised = quantised_model(folded, model.input_name, inputs[:whole], batch, pixels)
-    write_atomically(quantised_path, quantised.SerializeToString())
+    store_constants(prepared.graph)
+    _name_nodes(prepared.graph)
+    _write_plain_products(prepared.graph)
+    return prepared
 
 
-def _with_per_channel_scales(model: onnx.ModelProto) -> onnx.ModelProto:
+def _in_recent_opset(model: ModelProto) -> ModelProto:
+    """The model in a version of the operators in which a scale can be one per channel."""
     version = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if version >= _PER_CHANNEL_OPSET:
         return model
-    return version_converter.convert_version(model, _TARGET_OPSET)
+    upsamples = [node for node in model.graph.node if node.op_type == "Upsample"]
+    for node in upsamples:  # the converter refuses what a later version calls Resize
+        node.domain = _HIDDEN
+    model.opset_import.append(helper.make_opsetid(_HIDDEN, 1))
+    converted = version_converter.convert_version(model, _TARGET_OPSET)
+    for node in converted.graph.node:
+        if node.domain == _HIDDEN:
+            _write_as_resize(node, converted.graph)
+    return converted
+
+
+def _write_as_resize(node: NodeProto, graph: GraphProto) -> None:
+    settings = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    scales = node.input[1] if len(node.input) > 1 else ""
+    if "scales" in settings:
+        scales = _store(graph, f"{node.output[0]}_scales", np.float32(settings["scales"]))
+    resize = helper.make_node(
+        "Resize",
+        [node.input[0], "", scales],
+        node.output,
+        node.name,
+        mode=settings.get("mode", b"nearest"),
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+    node.CopyFrom(resize)
+
+
+def _name_nodes(graph: GraphProto) -> None:
+    for index, node in enumerate(graph.node):
+        node.name = node.name or f"{node.op_type}_{index}"
+
+
+def _write_plain_products(graph: GraphProto) -> None:
+    """Write each Gemm as y = x W + b: alpha and beta in its constants, the bias a vector."""
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    nodes: list[NodeProto] = []
+    for node in graph.node:
+        nodes.extend(_plain_product(node, graph, constants) if node.op_type == "Gemm" else (node,))
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _plain_product(
+    node: NodeProto, graph: GraphProto, constants: dict[str, NDArray[np.generic]]
+) -> Iterator[NodeProto]:
+    settings = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    alpha, beta = float(settings.get("alpha", 1.0)), float(settings.get("beta", 1.0))
+    weights = constants.get(node.input[1])
+    bias = constants.get(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+    if weights is None:
+        yield node
+        return
+    name, names = node.name, list(node.input)
+    columns = weights.shape[0 if settings.get("transB", 0) else 1]
+    if settings.get("transA", 0):
+        names[0] = f"{name}_transposed"
+        yield helper.make_node("Transpose", [node.input[0]], names[:1], f"{name}_transpose")
+    names[1] = _store(
+        graph, f"{name}_scaled_weight", np.asarray(weights, np.float32) * np.float32(alpha)
+    )
+    if bias is not None and bias.size in (1, columns) and bias.shape[-1:] in ((), (1,), (columns,)):
+        vector = np.broadcast_to(bias.reshape(-1), (columns,)) * np.float32(beta)
+        names[2] = _store(graph, f"{name}_scaled_bias", vector)
+    attributes = {"transB": int(settings.get("transB", 0))}
+    addend = names[2] if len(names) > 2 and names[2] == node.input[2] else ""
+    if not addend:
+        yield helper.make_node("Gemm", names, node.output, name, **attributes)
+        return
+    product = f"{name}_product"
+    yield helper.make_node("Gemm", names[:2], [product], name, **attributes)
+    if beta != 1:
+        factor = _store(graph, f"{name}_beta", np.float32(beta))
+        yield helper.make_node("Mul", [addend, factor], [f"{name}_addend"], f"{name}_scale")
+        addend = f"{name}_addend"
+    yield helper.make_node("Add", [product, addend], node.output, f"{name}_add")
+
+
+def _store(graph: GraphProto, name: str, values: NDArray[np.generic] | np.generic) -> str:
+    array = np.ascontiguousarray(np.asarray(values, np.float32))
+    graph.initializer.append(numpy_helper.from_array(array.reshape(np.shape(values)), name))
+    return name
+
+
+def _ranges(model: ModelProto, own: OwnModel, inputs: NDArray[np.float32]) -> dict[str, Range]:
+    """The least and the largest of each float value that depends on the input.
+
+    Raises:
+        UnsupportedModelError: one is not finite.
+    """
+    observed = ModelProto()
+    observed.CopyFrom(model)
+    producers = {name: node for node in model.graph.node for name in node.output}
+    del observed.graph.output[:]
+    names = list(_depending(model.graph, own.input_name))
+    observed.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
+    session = _session(observed, own.path)
+    names = [output.name for output in session.get_outputs() if output.type == _FLOAT]
+    least, largest = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    for index in range(len(inputs)):
+        values = session.run(names, {own.input_name: inputs[index : index + 1]})
+        least = np.minimum(least, [value.min() for value in values])
+        largest = np.maximum(largest, [value.max() for value in values])
+    for name, low, high in zip(names, least, largest, strict=True):
+        if not np.isfinite(low + high):
+            raise UnsupportedModelError(
+                f"layer {producers[name].name} ({producers[name].op_type}) of the float model "
+                "gives values that are not finite on this data. Give data that it was made for."
+            )
+    ranges = dict(zip(names, zip(least.tolist(), largest.tolist(), strict=True), strict=True))
+    return {own.input_name: (float(inputs.min()), float(inputs.max())), **ranges}
+
+
+def _depending(graph: GraphProto, input_name: str) -> Iterable[str]:
+    """The values that are computed from the input, in the order of the graph."""
+    known = {input_name}
+    for node in graph.node:
+        if known.intersection(node.input):
+            for name in node.output:
+                if name:
+                    known.add(name)
+                    yield name
+
+
+def _session(model: ModelProto, path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"{path} cannot be opened by onnxruntime, which says {_first_line(error)!r}. "
+            "Export the network again."
+        ) from error
+
+
+def _type_name(kind: int) -> str:
+    return TensorProto.DataType.Name(kind).lower() if kind in TensorProto.DataType.values() else "?"
 
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:200] or type(error).__name__
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size != 1)
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

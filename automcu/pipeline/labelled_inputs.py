@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler import Graph, run_reference
+from automcu.compiler import Graph, optimise, run_reference
 from automcu.datasets import load_dataset
 from automcu.datasets.npz_archive import array_names, read_arrays
 from automcu.errors import WrongInputError
@@ -26,7 +26,7 @@ class LabelledInputs:
 
     def accuracy(self, graph: Graph) -> float:
         """Share of the test inputs that the integer reference gets right."""
-        answers = run_reference(graph, self.test).argmax(axis=1)
+        answers = run_reference(optimise(graph), self.test).argmax(axis=1)
         return float((answers == self.labels).mean())
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional
 from typer.testing import CliRunner
 
 from automcu.cli import app
+from automcu.compiler import Quantisation
 from automcu.errors import AutomcuError, UnsupportedModelError, WrongInputError
 from automcu.pipeline import calibrate_model_file, import_model_file
 from automcu.resources import resource_folder
@@ -75,6 +77,123 @@ def test_inputs_of_its_own_are_fed_as_they_are(export: Export, tmp_path: Path) -
 def test_any_batch_size_may_be_exported(export: Export, tmp_path: Path) -> None:
     path = export(dynamic_axes={"x": {0: "n"}})
     assert calibrate_model_file(path, "digits", tmp_path / "int8.onnx").same_class is not None
+
+
+class _Wide(nn.Module):
+    """An image in, an image out: eight channels for each pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU6())
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layers(images)
+
+
+class _Gestures(nn.Module):
+    """Four classes from an image whose rows are signals: a 1-D network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv1d(8, 6, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(6, 4, 3)
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layers(images.squeeze(1)).mean(2)
+
+
+class _Same(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(images).flatten(1).reshape(-1, 1, 8, 8)
+
+
+def _noise(path: Path, count: int = 64) -> str:
+    inputs = np.random.default_rng(0).normal(size=(count, 1, 8, 8))
+    np.savez(path, x=inputs.astype(np.float32))
+    return str(path)
+
+
+def test_images_are_compared_pixel_by_pixel(export: Export, tmp_path: Path) -> None:
+    data = _noise(tmp_path / "x.npz")
+    found = calibrate_model_file(export(_Wide()), data, tmp_path / "int8.onnx")
+    assert found.same_class is None
+    assert found.same_class_positions is not None
+    assert found.same_class_positions > 0.97
+    assert not found.are_classes
+    assert found.output_shape == (8, 6, 6)
+    assert found.sqnr_db is not None
+    assert found.sqnr_db > 30
+
+
+def test_sequences_are_fed_in_the_order_that_the_network_has(
+    export: Export, tmp_path: Path
+) -> None:
+    data = _noise(tmp_path / "x.npz")
+    found = calibrate_model_file(export(_Gestures()), data, tmp_path / "int8.onnx")
+    assert found.same_class is not None
+    assert found.same_class > 0.9
+    assert found.sqnr_db is not None
+    assert found.sqnr_db > 25
+
+
+def test_an_output_like_the_input_has_no_classes(export: Export, tmp_path: Path) -> None:
+    data = _noise(tmp_path / "x.npz")
+    found = calibrate_model_file(export(_Same()), data, tmp_path / "int8.onnx")
+    assert found.same_class is found.same_class_positions is None
+    assert found.typical_error < 0.01
+
+
+@pytest.mark.parametrize(("count", "unseen"), [(64, False), (1100, True)])
+def test_inputs_that_calibrated_are_not_called_new(
+    export: Export, tmp_path: Path, count: int, unseen: bool
+) -> None:
+    data = _noise(tmp_path / "x.npz", count)
+    found = calibrate_model_file(export(_Same()), data, tmp_path / "int8.onnx")
+    assert found.unseen is unseen
+    assert found.inputs == min(count, 512)
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (_Gestures(), "the same largest output in"),
+        (nn.Sequential(_Gestures(), nn.Softmax(1)), "the same class in"),
+        (_Wide(), "the same largest channel in"),
+    ],
+)
+def test_only_what_is_known_to_be_a_class_is_called_one(
+    export: Export, tmp_path: Path, network: nn.Module, words: str
+) -> None:
+    data = _noise(tmp_path / "x.npz")
+    arguments = ["check", str(export(network)), "--device", "f407", "--calibrate", data]
+    answer = CliRunner().invoke(app, arguments)
+    said = " ".join(answer.output.split())
+    assert words in said
+    assert "64 inputs, which also calibrated it" in said
+    assert words == "the same class in" or "the same class" not in said
+
+
+def test_a_network_that_takes_bytes_is_fed_bytes(export: Export, tmp_path: Path) -> None:
+    class Bytes(_Own):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images / 255)
+
+    found = calibrate_model_file(export(Bytes()), "digits", tmp_path / "int8.onnx")
+    graph = import_model_file(tmp_path / "int8.onnx")
+    assert graph.tensors[graph.input].quantisation == Quantisation(1.0, -128)
+    assert found.same_class is not None
+    assert found.same_class > 0.97
+
+
+def test_a_folder_of_pictures_without_classes_calibrates(export: Export, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (9, 12, 12))):
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+    found = calibrate_model_file(export(), str(folder), tmp_path / "int8.onnx")
+    assert found.inputs == 9
+    assert not found.are_classes
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,23 @@ def multiply_activations(
     return replace(first, tensor=result)
 
 
+def divide_activations(
+    builder: GraphBuilder, layer: str, first: Activation, second: Activation
+) -> Activation:
+    """The quotient of two functions of one tensor, as in x / (1 + exp(-x)).
+
+    Raises:
+        UnsupportedModelError: they are of two tensors.
+    """
+    combined = _same_root(builder, layer, first, second, lambda a, b: a / b, "divide")
+    if combined is None:
+        raise UnsupportedModelError(
+            f"layer {layer} divides one computed tensor by another, which cannot be compiled. "
+            "Divide by a constant, or multiply."
+        )
+    return combined
+
+
 def _real_values(builder: GraphBuilder, source: Activation, layer: str) -> Reals:
     """What the 256 values of the tensor stand for so far."""
     if source.function is not None:

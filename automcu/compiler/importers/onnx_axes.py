@@ -30,8 +30,8 @@ def input_order(name: str, shape: tuple[int, ...], reading: Reading) -> Order:
     return natural
 
 
-def output_as_input(reading: Reading, order: Order, output: Activation) -> Activation:
-    """The output with its axes ordered as `order`, the input's, where it has as many.
+def output_as_input(reading: Reading, order: Order, output: Activation) -> tuple[Activation, Order]:
+    """The output with its axes ordered as `order`, the input's, where it has as many; their order.
 
     An image that the file itself transposes at its end stays as the file has it.
     """
@@ -45,9 +45,9 @@ def output_as_input(reading: Reading, order: Order, output: Activation) -> Activ
     for accepted in (wanted, natural) if output.step == "transpose" else (wanted,):
         parts = output.view.transposed(accepted).parts
         if output.view.offset == 0 and parts in (((size, 1),), ()):
-            return output
+            return output, accepted
     name = image(reading.builder, output, "output", (wanted[:-2], wanted[-2:-1], wanted[-1:]))
-    return Activation(name, in_order(shape, wanted))
+    return Activation(name, in_order(shape, wanted)), wanted
 
 
 def _first_reader_of_shape(name: str, reading: Reading) -> Node | None:

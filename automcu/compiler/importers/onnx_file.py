@@ -1,6 +1,7 @@
 """Quantised ONNX files: int8 or uint8 activations per tensor, 8-bit weights per output channel."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -8,13 +9,14 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, checker, numpy_helper
+from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
-from automcu.compiler.graph import Graph
+from automcu.compiler.graph import FileLayout, Graph
 from automcu.compiler.importers.builder import MOST_ELEMENTS, GraphBuilder
 from automcu.compiler.importers.constant import Constant
-from automcu.compiler.importers.content import read_content
-from automcu.compiler.importers.onnx_axes import Order, input_order, output_as_input
+from automcu.compiler.importers.content import LARGEST_FILE, read_content
+from automcu.compiler.importers.onnx_axes import input_order, output_as_input
 from automcu.compiler.importers.onnx_operators import (
     OPERATORS,
     Node,
@@ -29,7 +31,7 @@ from automcu.compiler.importers.onnx_operators.operator_format import (
     is_operator_format,
 )
 from automcu.compiler.importers.view import in_order
-from automcu.errors import UnsupportedModelError
+from automcu.errors import UnsupportedModelError, WrongInputError
 
 _MOST_NODES = 20_000
 _DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul")
@@ -55,7 +57,7 @@ def import_onnx(path: Path) -> Graph:
         UnsupportedModelError: it is no ONNX file, is not quantised, or holds an operator that
             cannot be compiled; the message names it.
     """
-    model = _load(path)
+    model = read_model(path)
     builder = GraphBuilder()
     for initializer in model.graph.initializer:
         builder.constants[text(initializer.name)] = Constant(_array(initializer, path))
@@ -71,14 +73,24 @@ def import_onnx(path: Path) -> Graph:
         for name in node.inputs:
             readers.setdefault(name, []).append(node)
     reading = Reading(builder, readers, _opset(model))
-    order = _declare_input(model, reading)
+    given = _declare_input(model, reading)
     for node in nodes:
         _read_node(node, reading)
-    result = builder.activation(output, "output")
-    return builder.graph(output_as_input(reading, order, result))
+    result, order = output_as_input(reading, given.order, builder.activation(output, "output"))
+    return replace(
+        builder.graph(result),
+        input_layout=given,
+        output_layout=FileLayout(result.view.shape, order),
+    )
 
 
-def _load(path: Path) -> onnx.ModelProto:
+def read_model(path: Path) -> onnx.ModelProto:
+    """Parse a file; arrays that it keeps in a file beside it are read too.
+
+    Raises:
+        WrongInputError: the file, or one that it needs, cannot be read.
+        UnsupportedModelError: it is no ONNX file, or holds nothing.
+    """
     content = read_content(path)
     model = onnx.ModelProto()
     try:
@@ -94,14 +106,43 @@ def _load(path: Path) -> onnx.ModelProto:
             f"{path} holds {len(model.graph.node)} nodes, more than any small model. "
             "Use a smaller model."
         )
+    _read_external_data(model, path)
     return model
 
 
+def _read_external_data(model: onnx.ModelProto, path: Path) -> None:
+    """Put the arrays that lie in another file into the model."""
+    read = 0
+    for tensor in filter(uses_external_data, model.graph.initializer):
+        entries = {text(entry.key): text(entry.value) for entry in tensor.external_data}
+        location = entries.get("location", "")
+        if not location or Path(location).is_absolute() or ".." in Path(location).parts:
+            raise UnsupportedModelError(
+                f"{path} keeps {text(tensor.name)} in another file, {location!r}, which is not in "
+                "its own folder. Save it as a single file."
+            )
+        beside = path.parent / location
+        if not beside.is_file():
+            raise WrongInputError(
+                f"{path} keeps its weights in {location}, which is not beside it. Copy "
+                f"{location} into {path.parent} too, or save the model as a single file."
+            )
+        if beside.stat().st_size > LARGEST_FILE:
+            raise WrongInputError(f"{beside} is larger than 64 MB. Give a model for a small board.")
+        try:
+            load_external_data_for_tensor(tensor, str(path.parent))
+        except (ValueError, OSError, TypeError, checker.ValidationError) as error:
+            raise UnsupportedModelError(
+                f"{beside} does not hold {text(tensor.name)} of {path} ({_first_line(error)}). "
+                "Export the model again, with both of its files."
+            ) from error
+        tensor.data_location = TensorProto.DEFAULT
+        del tensor.external_data[:]
+        if (read := read + len(tensor.raw_data)) > LARGEST_FILE:  # tensors may share the bytes
+            raise WrongInputError(f"{path} holds more than 64 MB. Give a model for a small board.")
+
+
 def _array(initializer: onnx.TensorProto, path: Path) -> NDArray[np.generic]:
-    if initializer.data_location == onnx.TensorProto.EXTERNAL:
-        raise UnsupportedModelError(
-            f"{path} keeps {text(initializer.name)} in another file. Save it as a single file."
-        )
     if min(initializer.dims, default=0) >= 0 and prod(initializer.dims) > MOST_ELEMENTS:
         raise UnsupportedModelError(
             f"{path} holds a damaged array {text(initializer.name)}, or one larger than any "
@@ -185,7 +226,7 @@ def _malformed(node: Node, error: Exception) -> UnsupportedModelError:
     )
 
 
-def _declare_input(model: onnx.ModelProto, reading: Reading) -> Order:
+def _declare_input(model: onnx.ModelProto, reading: Reading) -> FileLayout:
     builder = reading.builder
     inputs = [value for value in model.graph.input if text(value.name) not in builder.constants]
     if len(inputs) != 1:
@@ -203,4 +244,8 @@ def _declare_input(model: onnx.ModelProto, reading: Reading) -> Order:
     builder.add_input(name, (lengths[0], lengths[1], lengths[2]), in_order(shape, order), None)
     if kind in (TensorProto.UINT8, TensorProto.INT8):
         reading.integer_inputs[name] = UINT8_OFFSET if kind == TensorProto.UINT8 else 0
-    return order
+    return FileLayout(shape, order)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

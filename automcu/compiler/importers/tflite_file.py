@@ -1,9 +1,10 @@
 """TensorFlow Lite files with int8 (or uint8) activations: full integer quantisation."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
-from automcu.compiler.graph import Graph
+from automcu.compiler.graph import FileLayout, Graph
 from automcu.compiler.importers.arrange import in_file_order
 from automcu.compiler.importers.builder import GraphBuilder
 from automcu.compiler.importers.content import read_content
@@ -130,4 +131,9 @@ def _finished(reading: Reading) -> Graph:
             "the model computes in floating point. Convert it with full integer quantisation "
             "(TFLITE_BUILTINS_INT8, a representative dataset)."
         )
-    return builder.graph(in_file_order(builder, output, "output"))
+    given = reading.model.tensors[reading.model.inputs[0]].shape
+    return replace(
+        builder.graph(in_file_order(builder, output, "output")),
+        input_layout=FileLayout(given, tuple(range(len(given)))),
+        output_layout=FileLayout(output.view.shape, tuple(range(len(output.view.shape)))),
+    )

@@ -8,9 +8,11 @@ from automcu.compiler.importers.onnx_operators import (
     spatial,
     transformer,
 )
+from automcu.compiler.importers.onnx_operators.elementwise import FUNCTION_KINDS
 from automcu.compiler.importers.onnx_operators.node import OPERATORS, Node, Reading, node_of, text
 
 __all__ = [
+    "FUNCTION_KINDS",
     "OPERATORS",
     "Node",
     "Reading",

@@ -14,6 +14,7 @@ from automcu.compiler.importers.elementwise import (
     apply_affine,
     apply_clamp,
     apply_function,
+    divide_activations,
     multiply_activations,
 )
 from automcu.compiler.importers.functions import (
@@ -64,6 +65,7 @@ _FUNCTIONS: dict[str, Callable[[Node, Reals], Reals]] = {
     "Tanh": lambda node, x: np.tanh(x),
     "ThresholdedRelu": lambda node, x: np.where(x > _setting(node, "alpha", 1.0), x, 0),
 }
+FUNCTION_KINDS = frozenset(_FUNCTIONS)
 _TITLES = {"HardSwish": "hard-swish", "HardSigmoid": "hard-sigmoid", "LeakyRelu": "leaky ReLU"}
 
 
@@ -197,9 +199,8 @@ def _arithmetic(node: Node, reading: Reading) -> None:
             builder, layer, reading.activation(node), reading.activation(node, 1)
         )
     elif node.kind == "Div":
-        raise UnsupportedModelError(
-            f"layer {layer} divides one tensor by another, which cannot be compiled. "
-            "Multiply by a constant instead."
+        result = divide_activations(
+            builder, layer, reading.activation(node), reading.activation(node, 1)
         )
     else:
         sign = 1 if node.kind == "Add" else -1
