@@ -38,6 +38,10 @@ class ToolError(AutomcuError):
     exit_code = EXIT_TOOL_OR_BOARD
 
 
+class FirmwareDiffersError(ToolError):
+    """The linked code computes something else than the integer reference, or does not run."""
+
+
 class BoardError(AutomcuError):
     """A board is missing, silent, of the wrong kind, or answered nonsense."""
 

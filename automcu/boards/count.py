@@ -60,7 +60,7 @@ def count_cycles(
     if elf is None:
         _load(memory, device, code_flash(device).address, content)
     else:
-        _load_sections(memory, device, elf)
+        load_sections(memory, device, elf)
     line = RecordingLine()
     machine = Machine(device, memory, line)
     machine.count_from_the_start()
@@ -70,7 +70,7 @@ def count_cycles(
         if entry is None:
             outcome = machine.run(code_flash(device).address)
         else:
-            outcome = machine.call(_address(elf, entry), _stack_top(device), arguments)
+            outcome = machine.call(symbol_address(elf, entry), stack_top(device), arguments)
     finally:
         watchdog.cancel()
     if outcome.ending not in _ORDERLY:
@@ -102,7 +102,7 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _load_sections(memory: BoardMemory, device: Device, elf: ELFFile) -> None:
+def load_sections(memory: BoardMemory, device: Device, elf: ELFFile) -> None:
     """Load initialised data both where it is stored and where start-up code would copy it to.
 
     By section, because some linkers' segments hold file headers as well.
@@ -128,7 +128,12 @@ def _load(memory: BoardMemory, device: Device, address: int, content: bytes) -> 
         )
 
 
-def _address(elf: ELFFile | None, entry: str | int) -> int:
+def symbol_address(elf: ELFFile | None, entry: str | int) -> int:
+    """The address of a symbol, or the address itself.
+
+    Raises:
+        WrongInputError: there is no such symbol.
+    """
     if isinstance(entry, int):
         return entry
     table = elf.get_section_by_name(".symtab") if elf is not None else None
@@ -140,6 +145,7 @@ def _address(elf: ELFFile | None, entry: str | int) -> int:
     return int(symbols[0]["st_value"])
 
 
-def _stack_top(device: Device) -> int:
+def stack_top(device: Device) -> int:
+    """Where a stack of the device's may begin."""
     stack = device.region_for("stack")
     return stack.address + stack.size

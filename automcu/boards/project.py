@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from automcu.errors import WrongInputError
 from automcu.records import Record
 
 ESTIMATE = "estimate.json"
+GOLDEN = "golden.npz"
 _HASH_LETTERS = 16
 
 
@@ -29,11 +32,17 @@ class BuiltProject(Record):
 
 
 class Golden(Record, arbitrary_types_allowed=True):
-    """Inputs with the outputs that the integer reference gives: int8, one row per input."""
+    """Inputs with the outputs that the integer reference gives: int8, one row per input.
+
+    `layer_checksums`, uint32 [some inputs, layers], has the CRC-32 of what each layer puts out for
+    the first inputs. It and `model_hash` are None where whoever wrote the file left them out.
+    """
 
     inputs: NDArray[np.int8]
     outputs: NDArray[np.int8]
     labels: NDArray[np.int64] | None
+    layer_checksums: NDArray[np.uint32] | None = None
+    model_hash: str | None = None
 
 
 class LabelledSet(Record, arbitrary_types_allowed=True):
@@ -41,6 +50,21 @@ class LabelledSet(Record, arbitrary_types_allowed=True):
 
     inputs: NDArray[np.int8]
     labels: NDArray[np.int64]
+
+
+def project_folder(path: Path) -> Path:
+    """Return the C project in `path`: the folder itself, or a run's.
+
+    Raises:
+        WrongInputError: there is none.
+    """
+    for candidate in (path, path / "project"):
+        if (candidate / "project.json").is_file():
+            return candidate
+    raise WrongInputError(
+        f"{path} holds no compiled project: its project.json is missing. "
+        "Make one with automcu compile or automcu design."
+    )
 
 
 def load_project(project: Path) -> BuiltProject:
@@ -68,21 +92,38 @@ def load_project(project: Path) -> BuiltProject:
         ) from error
 
 
+def project_device(project: Path) -> str:
+    """Return the id of the device that a project was compiled for.
+
+    Raises:
+        WrongInputError: the project does not say so.
+    """
+    path = project / "project.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["device"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WrongInputError(
+            f"{path} is damaged ({error!r}). Compile the project again."
+        ) from error
+
+
 def load_golden(project: Path, limit: int | None) -> Golden:
     """Read the first `limit` golden inputs, or all.
 
     Raises:
         WrongInputError: they are missing, damaged, or none.
     """
-    path = project / "golden.npz"
+    path = project / GOLDEN
     try:
         with np.load(path) as arrays:
             golden = Golden(
                 inputs=arrays["inputs"][:limit],
                 outputs=arrays["outputs"][:limit],
                 labels=arrays["labels"][:limit] if "labels" in arrays else None,
+                layer_checksums=arrays.get("layer_checksums"),
+                model_hash=str(arrays["model_hash"]) if "model_hash" in arrays else None,
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise WrongInputError(
             f"{path} cannot be read ({error}). Compile the project again."
         ) from error

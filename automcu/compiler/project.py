@@ -1,6 +1,7 @@
 """The project folder: the model's C, what is known of it, and golden inputs and outputs."""
 
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,12 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import FileLayout, Tensor
 from automcu.compiler.program import Program
+from automcu.compiler.reference import run_all_tensors
 from automcu.compiler.render import model_hash, render_cmake, render_model
 from automcu.compiler.shapes import operator_macs
 from automcu.records import Record, write_atomically
+
+_TRACED_INPUTS = 16  # as many as a build is verified with
 
 
 class TensorInfo(Record):
@@ -28,7 +32,7 @@ class TensorInfo(Record):
 
 
 class LayerInfo(Record):
-    """One layer of the program."""
+    """One layer of the program; `output_offset` is where in the arena its output begins."""
 
     name: str
     op: str
@@ -37,6 +41,7 @@ class LayerInfo(Record):
     macs: int
     weight_bytes: int
     output_shape: tuple[int, int, int]
+    output_offset: int | None = None
 
 
 class ArenaSpan(Record):
@@ -81,9 +86,10 @@ def write_project(
     for name, text in files.items():
         _write_if_changed(folder / "model" / name, text.encode())
     _write_if_changed(folder / "CMakeLists.txt", render_cmake().encode())
+    digest = model_hash(files)
     if golden_inputs is not None:
-        write_golden(program, folder, golden_inputs, golden_labels)
-    project = describe(program, device, model_hash(files), class_names)
+        write_golden(program, folder, golden_inputs, golden_labels, digest)
+    project = describe(program, device, digest, class_names)
     project.save(folder / "project.json")
     return project
 
@@ -93,14 +99,34 @@ def write_golden(
     folder: Path,
     inputs: NDArray[np.int8],
     labels: NDArray[np.int64] | None,
+    digest: str,
 ) -> None:
-    """Write `golden.npz`: inputs, the reference's outputs and, where known, labels."""
-    arrays: dict[str, NDArray[np.generic]] = {"inputs": inputs, "outputs": program.run(inputs)}
+    """Write `golden.npz`: inputs, the reference's outputs and, where known, labels.
+
+    Beside them are the model's hash `digest`, and checksums of every layer's output for the first
+    inputs, so that a build that differs can name the layer.
+    """
+    arrays: dict[str, NDArray[np.generic]] = {
+        "inputs": inputs,
+        "outputs": program.run(inputs),
+        "layer_checksums": _layer_checksums(program, inputs[:_TRACED_INPUTS]),
+        "model_hash": np.array(digest),
+    }
     if labels is not None:
         arrays["labels"] = labels
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
     write_atomically(folder / "golden.npz", content.getvalue())
+
+
+def _layer_checksums(program: Program, inputs: NDArray[np.int8]) -> NDArray[np.uint32]:
+    """The CRC-32 of every layer's output, uint32 [n, layers]."""
+    tensors = run_all_tensors(program.graph, inputs)
+    outputs = [tensors[operator.output] for operator in program.graph.operators]
+    return np.array(
+        [[zlib.crc32(output[row].tobytes()) for output in outputs] for row in range(len(inputs))],
+        np.uint32,
+    )
 
 
 def describe(program: Program, device: str, digest: str, class_names: tuple[str, ...]) -> Project:
@@ -121,6 +147,7 @@ def describe(program: Program, device: str, digest: str, class_names: tuple[str,
                 macs=operator_macs(operator, graph),
                 weight_bytes=program.kernels[operator.name].weight_bytes,
                 output_shape=graph.tensors[operator.output].shape,
+                output_offset=arena.tensor_offsets[operator.output],
             )
             for operator in graph.operators
         ),

@@ -1,5 +1,6 @@
 """The whole road, from a brief to a report, and the parts of it that can be entered alone."""
 
+from automcu.boards.project import project_folder
 from automcu.pipeline.board_test_set import load_test_set
 from automcu.pipeline.calibrated import Calibrated, calibrate_model_file
 from automcu.pipeline.design import design
@@ -7,7 +8,6 @@ from automcu.pipeline.job import Job
 from automcu.pipeline.model_files import (
     compile_model_file,
     import_model_file,
-    project_folder,
     write_program,
 )
 from automcu.pipeline.narrowing import Narrowing, narrow_model_file

@@ -6,18 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from automcu.boards import bench_project
+from automcu.boards.project import GOLDEN
 from automcu.boards.records import Measurement
+from automcu.boards.verification import build_verified
 from automcu.compiler import Project, quantise_inputs
 from automcu.compiler.program import Program
 from automcu.datasets import Dataset, Split, resized
 from automcu.export import onnx_accuracy
 from automcu.pipeline.candidate_files import FLOAT_MODEL, INT8_MODEL
 from automcu.pipeline.job import Job
-from automcu.pipeline.model_files import GOLDEN, compile_model_file, write_program
+from automcu.pipeline.model_files import compile_model_file, write_program
 from automcu.pipeline.records import Deployment, TrainedCandidate
 from automcu.pipeline.run_folder import load_if_valid
 from automcu.space import input_side
-from automcu.toolchains import build_project
 from automcu.toolchains.records import Build
 
 # Enough to tell 97 % from 98 %, and little enough for a slow serial line.
@@ -41,15 +42,25 @@ def compile_candidate(job: Job, candidate: TrainedCandidate, dataset: Dataset) -
 
 
 def build(job: Job) -> Build:
-    """Build the run's project, unless the firmware is there."""
+    """Build and verify the run's project, unless the firmware is there.
+
+    Raises:
+        FirmwareDiffersError: what was linked computes something else than the reference.
+    """
     folder, project = job.folder, job.folder.project
     found = load_if_valid(Build, project / "build/build.json")
-    if found and (project / found.elf).is_file() and (project / found.image).is_file():
+    proven = found and (found.verified or found.not_verified)
+    if found and proven and all((project / one).is_file() for one in (found.elf, found.image)):
         folder.log("firmware reused")
         return found
     with folder.timed("building"):
-        made = build_project(project, job.device)
-    folder.log("built", flash_bytes=made.flash_bytes, ram_bytes=made.ram_bytes)
+        made = build_verified(project, job.device)
+    folder.log(
+        "built",
+        flash_bytes=made.flash_bytes,
+        ram_bytes=made.ram_bytes,
+        verified=made.verified.model_dump() if made.verified else made.not_verified,
+    )
     return made
 
 

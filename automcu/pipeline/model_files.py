@@ -20,7 +20,6 @@ from automcu.datasets import Split
 from automcu.devices.profile import Device
 from automcu.errors import ToolError, WrongInputError
 
-GOLDEN = "golden.npz"
 _RANDOM_INPUTS = 16
 _SEED = 0
 
@@ -70,18 +69,3 @@ def write_program(
     information = write_project(program, device.id, folder, class_names)
     inputs = quantise_inputs(shown.inputs, information.input)
     return write_project(program, device.id, folder, class_names, inputs, shown.labels)
-
-
-def project_folder(path: Path) -> Path:
-    """Return the C project in `path`: the folder itself, or a run's.
-
-    Raises:
-        WrongInputError: there is none.
-    """
-    for candidate in (path, path / "project"):
-        if (candidate / "project.json").is_file():
-            return candidate
-    raise WrongInputError(
-        f"{path} holds no compiled project: its project.json is missing. "
-        "Make one with automcu compile or automcu design."
-    )

@@ -1,11 +1,12 @@
 """Compiling and linking a project folder into a firmware."""
 
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from automcu.devices.profile import Device
-from automcu.errors import DoesNotFitError, ToolError, WrongInputError
+from automcu.errors import AutomcuError, DoesNotFitError, ToolError, WrongInputError
 from automcu.records import write_atomically
 from automcu.toolchains.compiler import Compiler, find_compiler
 from automcu.toolchains.elf import elf_sizes, flash_image
@@ -13,22 +14,36 @@ from automcu.toolchains.esp32_image import esp32_image
 from automcu.toolchains.firmware_files import write_firmware
 from automcu.toolchains.linker_script import ENTRY_POINT
 from automcu.toolchains.process import ToolFailedError, run_tool
-from automcu.toolchains.records import Build
+from automcu.toolchains.records import Build, Unverified, Verification
 
+# Runs the ELF at a path, and raises where it computes anything else than the reference.
+Verify = Callable[[Path], Verification | Unverified]
+
+OBJECTS = "build/objects"
 _WORKERS = 2
 _ELF = "build/firmware.elf"
 _IMAGE = "build/firmware.bin"
 _MAP = "build/firmware.map"
+_RECORD = "build/build.json"
+_LINKED = "build/linked.elf"  # not called firmware before it is verified
 _CODE_SECTION = ".text"
 # GNU ld: region `flash' overflowed by 12 bytes; lld: ... in region 'flash': overflowed by 12 bytes
 _OVERFLOW = re.compile(r"region [`'](\w+)'(?::)? overflowed by (\d+) bytes")
 
 
-def build_project(project: Path, device: Device, compiler: Compiler | None = None) -> Build:
+def build_project(
+    project: Path,
+    device: Device,
+    compiler: Compiler | None = None,
+    verify: Verify | None = None,
+) -> Build:
     """Compile everything in the folder `project` and link it for `device`.
 
     Writes build/firmware.elf, .bin, .map and build.json. The firmware's own files are added
     first if the folder has none. The same input gives the same ELF, wherever the folder lies.
+
+    `verify` is shown the ELF before it gets its name. Where that raises, the ELF stays as
+    build/linked.elf, and the folder holds no firmware any more, an older one neither.
 
     Raises:
         DoesNotFitError: a memory of the device is too small; the message says by how much.
@@ -44,20 +59,40 @@ def build_project(project: Path, device: Device, compiler: Compiler | None = Non
         write_firmware(project, device)
     objects = _compile_all(project, compiler)
     write_atomically(project / _MAP, _link(project, device, compiler, objects).encode())
+    proof = _verified(project, verify)
+    (project / _LINKED).replace(project / _ELF)
     sizes = elf_sizes(project / _ELF)
-    image = _image(project / _ELF, device)
+    image = image_of(project / _ELF, device)
     write_atomically(project / _IMAGE, image)
     if device.family == "esp32s3":  # all is copied to RAM, code to one of its own; with a header
         ram = sum(size for name, size in sizes.sections.items() if name != _CODE_SECTION)
         sizes = sizes.model_copy(update={"flash_bytes": len(image), "ram_bytes": ram})
     build = Build(
-        device=device.id, elf=_ELF, image=_IMAGE, compiler=str(compiler), **sizes.model_dump()
+        device=device.id,
+        elf=_ELF,
+        image=_IMAGE,
+        compiler=str(compiler),
+        **sizes.model_dump(),
+        verified=proof if isinstance(proof, Verification) else None,
+        not_verified=proof.reason if isinstance(proof, Unverified) else None,
     )
-    build.save(project / "build/build.json")
+    build.save(project / _RECORD)
     return build
 
 
-def _image(elf: Path, device: Device) -> bytes:
+def _verified(project: Path, verify: Verify | None) -> Verification | Unverified | None:
+    """Have the linked ELF verified; without proof the folder holds no firmware."""
+    if verify is None:
+        return None
+    try:
+        return verify(project / _LINKED)
+    except AutomcuError:
+        for name in (_RECORD, _IMAGE, _ELF):
+            (project / name).unlink(missing_ok=True)
+        raise
+
+
+def image_of(elf: Path, device: Device) -> bytes:
     """What is flashed: raw bytes, or for an ESP32 the segments with their addresses."""
     return esp32_image(elf) if device.family == "esp32s3" else flash_image(elf)
 
@@ -74,7 +109,7 @@ def _compile_all(project: Path, compiler: Compiler) -> list[str]:
 
 
 def _compile(project: Path, source: Path, compiler: Compiler) -> str:
-    target = Path("build/objects", source).with_suffix(".o")
+    target = Path(OBJECTS, source).with_suffix(".o")
     (project / target).parent.mkdir(parents=True, exist_ok=True)
     # Relative paths only, so that nothing in the object depends on where the project lies.
     command = compile_command(compiler, source.as_posix(), target.as_posix())
@@ -117,7 +152,7 @@ def _link(project: Path, device: Device, compiler: Compiler, objects: list[str])
         "-Wl,--print-map",  # zig refuses -Map
         *objects,
         "-o",
-        _ELF,
+        _LINKED,
     ]
     try:
         return run_tool(command, project, compiler.environment)

@@ -1,5 +1,6 @@
 """The project folder: every file says the same as the program it was written from."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from automcu.compiler import (
     write_project,
 )
 from automcu.compiler.project import TensorInfo
+from automcu.compiler.reference import run_all_tensors
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.random_weights import with_random_weights
 from automcu.devices import Device
@@ -83,7 +85,8 @@ def test_golden_outputs_are_the_reference_s(program: Program, tmp_path: Path) ->
 def test_without_labels_there_is_no_array_of_them(program: Program, tmp_path: Path) -> None:
     write_project(program, "some-board", tmp_path, golden_inputs=images())
     with np.load(tmp_path / "golden.npz") as golden:
-        assert sorted(golden) == ["inputs", "outputs"]
+        assert set(golden) >= {"inputs", "outputs"}
+        assert "labels" not in golden
 
 
 def test_what_has_not_changed_is_not_written_again(program: Program, tmp_path: Path) -> None:
@@ -109,3 +112,15 @@ def test_real_inputs_round_to_the_nearest_step_and_saturate() -> None:
     info = TensorInfo(shape=(1, 1, 6), scale=0.5, zero_point=-3)
     reals = np.array([0.0, 0.2, 0.3, -0.3, 1e9, -1e9], np.float32)
     assert quantise_inputs(reals, info).tolist() == [-3, -3, -2, -4, 127, -128]
+
+
+def test_golden_inputs_carry_what_each_layer_puts_out(program: Program, tmp_path: Path) -> None:
+    project = write_project(program, "some-board", tmp_path, golden_inputs=images())
+    tensors = run_all_tensors(program.graph, images())
+    with np.load(tmp_path / "golden.npz") as golden:
+        assert str(golden["model_hash"]) == project.model_hash
+        for number, operator in enumerate(program.graph.operators):
+            expected = [zlib.crc32(row.tobytes()) for row in tensors[operator.output]]
+            assert golden["layer_checksums"][:, number].tolist() == expected
+            layer = project.layers[number]
+            assert layer.output_offset == program.arena.tensor_offsets[operator.output]

@@ -8,6 +8,7 @@ and division, which firmware/ports/xtensa_sim emulates, uncounted.
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from automcu.errors import BoardError, ToolError
 from automcu.records import Record
 from automcu.resources import resource_folder
 from automcu.toolchains import Compiler, find_compiler
+from automcu.toolchains.build import OBJECTS
 from automcu.toolchains.process import ToolFailedError, run_tool
 
 _QEMU = "qemu-system-xtensa"
@@ -73,18 +75,43 @@ def run_project(
         BoardError: the program did not end by itself.
     """
     compiler = find_compiler("xtensa-lx7")
-    written = b""
+    sources = _network_sources(project)
+    outputs = np.empty((0, 0), np.int8)
     with tempfile.TemporaryDirectory() as folder:
         work, counts = Path(folder), Path(folder) / "counts"
         if inputs is not None:
-            written = _run(_link(project, work, compiler, inputs), None, timeout_s)[:-_WORD_BYTES]
-        stack = _run(_link(project, work, compiler, None), counts, timeout_s)
+            elf = _link(project, work, compiler, inputs, sources)
+            outputs = _outputs(_run(elf, None, timeout_s), len(inputs))
+        stack = _run(_link(project, work, compiler, None, sources), counts, timeout_s)
         sections = read_counts(counts)
-    count = 0 if inputs is None else len(inputs)
-    outputs = np.frombuffer(written, np.int8).reshape(count, len(written) // max(count, 1))
     return XtensaRun(
         outputs=outputs, layers=sections[1:-1], stack_bytes=int.from_bytes(stack, "little")
     )
+
+
+def outputs_of_objects(
+    project: Path, inputs: NDArray[np.int8], timeout_s: float = 120.0
+) -> NDArray[np.int8]:
+    """What the network's objects that a build left compute of int8 `inputs` [n, ...].
+
+    Raises:
+        ToolError: a compiler or QEMU is missing, or refuses its input.
+        BoardError: the program did not end by itself.
+    """
+    objects = sorted((project / OBJECTS / "model").glob("*.o"))
+    with tempfile.TemporaryDirectory() as folder:
+        elf = _link(project, Path(folder), find_compiler("xtensa-lx7"), inputs, objects)
+        return _outputs(_run(elf, None, timeout_s), len(inputs))
+
+
+def _outputs(written: bytes, count: int) -> NDArray[np.int8]:
+    """The outputs, int8 [n, bytes], in what the program wrote: a word about the stack follows."""
+    outputs = np.frombuffer(written[:-_WORD_BYTES], np.int8)
+    return outputs.reshape(count, len(outputs) // max(count, 1))
+
+
+def _network_sources(project: Path) -> list[Path]:
+    return sorted((project / "model").glob("*.c"))
 
 
 def differing_bytes(project: Path) -> int:
@@ -95,11 +122,18 @@ def differing_bytes(project: Path) -> int:
     return int(np.count_nonzero(found != outputs.reshape(found.shape)))
 
 
-def _link(project: Path, work: Path, compiler: Compiler, inputs: NDArray[np.int8] | None) -> Path:
+def _link(
+    project: Path,
+    work: Path,
+    compiler: Compiler,
+    inputs: NDArray[np.int8] | None,
+    network: Sequence[Path],
+) -> Path:
+    """Link the network, sources or objects, with a main program that runs it on `inputs`."""
     (work / "golden.h").write_text(_golden_header(inputs))
     firmware = resource_folder("firmware")
     includes = (work, project / "model", *(firmware / folder for folder in _INCLUDES))
-    sources = [*(firmware / name for name in _SOURCES), *sorted((project / "model").glob("*.c"))]
+    sources = [*(firmware / name for name in _SOURCES), *network]
     elf = work / "model.elf"
     command = [
         *compiler.command,
