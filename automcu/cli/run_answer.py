@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 def run_document(run: "Run", path: Path) -> dict[str, Any]:
     """Return the JSON document of a run; its keys are stable."""
+    from automcu.report.wording import limits_word
+
     findings, build, measurement = run.findings, run.build, run.measurement
     accuracy, chosen = findings.accuracy, findings.chosen
     return {
@@ -18,6 +20,8 @@ def run_document(run: "Run", path: Path) -> dict[str, Any]:
         "device": run.device.id,
         "fits": not findings.missed,
         "missed": list(findings.missed),
+        "limits_kept": limits_word(findings),
+        "not_used": list(run.brief.unused),
         "candidates": {
             "space": run.plan.space,
             "feasible": run.plan.feasible,
@@ -37,6 +41,8 @@ def run_document(run: "Run", path: Path) -> dict[str, Any]:
         "arena_bytes": build.arena_bytes,
         "latency_ms": measurement.latency_ms.median,
         "latency_source": measurement.latency_source,
+        "energy_millijoule": run.device.energy_millijoule(measurement.latency_ms.median),
+        "energy_source": "modelled",
         "accuracy": {
             "float": accuracy.float_,
             "host": accuracy.host,

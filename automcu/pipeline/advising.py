@@ -9,7 +9,7 @@ from automcu.pipeline.records import Run
 from automcu.plain_text import printable
 from automcu.planner import Plan
 from automcu.records import write_atomically
-from automcu.report.wording import executed_by
+from automcu.report.wording import EVERY_LIMIT_IS_KEPT, executed_by, limits_word
 
 if TYPE_CHECKING:
     from automcu.planner.agents import Council
@@ -46,6 +46,7 @@ def tell_in_words(job: Job, plan: Plan, run: Run) -> None:
         return
     from automcu.planner.agents import ReporterView, plain_paragraph, report_in_words
 
+    limits = limits_word(run.findings)
     view = ReporterView(
         device=run.device.id,
         networks_judged=plan.space,
@@ -57,7 +58,8 @@ def tell_in_words(job: Job, plan: Plan, run: Run) -> None:
         latency_source=run.measurement.latency_source,
         flash_bytes=run.build.flash_bytes,
         ram_bytes=run.build.ram_bytes,
-        every_limit_kept=not run.findings.missed,
+        every_limit_kept=limits == EVERY_LIMIT_IS_KEPT,
+        limits="Not every limit was kept." if run.findings.missed else f"{limits.capitalize()}.",
     )
     words = report_in_words(council.model, view)
     save_used(job.folder, council.model, council.turns)

@@ -51,6 +51,8 @@ def render_html(findings: Findings) -> str:
         understood=describe(findings.brief),
         results=result_rows(findings),
         latency_word=wording.latency_word(findings),
+        limits_word=wording.limits_word(findings),
+        every_limit_is_kept=wording.EVERY_LIMIT_IS_KEPT,
         what_ran=wording.what_ran(findings),
         where_it_ran=wording.where_it_ran(findings.measurement),
         how_known=wording.how_known(findings),

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from automcu.report.record import CandidateFinding, Findings
 from automcu.report.wording import (
@@ -14,6 +15,7 @@ from automcu.report.wording import (
     frame_name,
     kilobytes,
     latency_word,
+    limits_word,
     millijoule,
     milliseconds,
     network_name,
@@ -34,7 +36,14 @@ def understood_table(rows: Iterable[tuple[str, str]]) -> Table:
 
 def summary(findings: Findings) -> RenderableType:
     """Return all that the terminal shows at the end of a run."""
-    return Group(_candidates(findings), "", _result(findings))
+    return Group(_candidates(findings), "", _result(findings), _limits(findings))
+
+
+def _limits(findings: Findings) -> Text:
+    """Say whether limits are kept, and what of the brief says nothing of that."""
+    unused = findings.brief.unused
+    left = f"; not used of the brief: {', '.join(unused)}" if unused else ""
+    return Text(f"Limits: {limits_word(findings)}{left}.")
 
 
 def _candidates(findings: Findings) -> Table:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from automcu.brief import NO_LIMITS
 from automcu.space import Architecture, Cell, Network, Skeleton, TransformerShape
 
 if TYPE_CHECKING:
@@ -35,6 +36,20 @@ def milliseconds(value: float) -> str:
 def modelled_milliseconds(value: float, error_percent: float | None) -> str:
     """Write a modelled latency with its error bar, where one is known: "16.6 ms ± 2.3 %"."""
     return milliseconds(value) + error_bar(error_percent)
+
+
+EVERY_LIMIT_IS_KEPT = "every limit is kept"
+"""What is said only where the whole brief was read, and each of its limits kept."""
+
+
+def limits_word(findings: "Findings") -> str:
+    """Say what became of the brief's limits, those among words that were not read included."""
+    brief = findings.brief
+    if findings.missed:
+        return "missed"
+    if brief.limits == NO_LIMITS and brief.min_accuracy is None:
+        return "no limit was read" if brief.unused else "no limit was given"
+    return "each limit that was read is kept" if brief.unused else EVERY_LIMIT_IS_KEPT
 
 
 def error_bar(error_percent: float | None) -> str:

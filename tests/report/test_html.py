@@ -1,6 +1,9 @@
 import xml.etree.ElementTree as ElementTree
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
+
+import pytest
 
 from automcu.report import Findings, render_html, write_html
 
@@ -95,6 +98,40 @@ def test_many_layers_are_cut_down_to_the_slowest_and_the_page_says_so(findings: 
     assert "82 faster layers" in page
     assert "layer129<" in page
     assert "layer1<" not in page
+
+
+@pytest.mark.parametrize(
+    ("update", "badge"),
+    [
+        ({}, "every limit is kept"),
+        ({"unused": ("low <b>power</b>", "real time")}, "each limit that was read is kept"),
+        ({"max_latency_ms": None, "max_ram_bytes": None}, "no limit was given"),
+        (
+            {"max_latency_ms": None, "max_ram_bytes": None, "unused": ("real time",)},
+            "no limit was read",
+        ),
+    ],
+)
+def test_every_limit_is_kept_only_where_the_whole_brief_was_read(
+    update: dict[str, object], badge: str, findings: Findings
+) -> None:
+    brief = findings.brief.model_copy(update={"min_accuracy": None, **update})
+    page = render_html(findings.model_copy(update={"brief": brief}))
+    text = " ".join(_Page(page).text.split())
+    assert badge in text
+    assert ("every limit is kept" in text) == (badge == "every limit is kept")
+    for words in brief.unused:
+        assert f"<td>{escape(words)}</td>" in page
+        assert f"<em>{escape(words)}</em>" in page
+
+
+def test_a_limit_on_energy_stands_beside_what_is_modelled(findings: Findings) -> None:
+    brief = findings.brief.model_copy(
+        update={"max_energy_mj": 2.5, "notes": {"max_energy_mj": "two weeks on AA"}}
+    )
+    text = " ".join(_Page(render_html(findings.model_copy(update={"brief": brief}))).text.split())
+    assert "≤ 2.5 mJ" in text
+    assert "at most 2.5 mJ per inference (modelled): two weeks on AA" in text
 
 
 def test_a_run_without_limits_has_a_page_too(findings: Findings) -> None:

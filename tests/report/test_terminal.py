@@ -31,6 +31,15 @@ def test_the_tighter_of_board_and_brief_is_the_limit(findings: Findings) -> None
     assert limits["latency, median"] == "≤ 20 ms"
 
 
+def test_the_terminal_says_what_became_of_the_limits_and_what_was_not_read(
+    findings: Findings,
+) -> None:
+    assert "Limits: every limit is kept." in _printed(summary(findings))
+    brief = findings.brief.model_copy(update={"unused": ("[red]real time[/red]",)})
+    text = _printed(summary(findings.model_copy(update={"brief": brief})))
+    assert "each limit that was read is kept; not used of the brief: [red]real time[/red]" in text
+
+
 def test_what_was_understood_is_a_table() -> None:
     assert "at most 20 ms" in _printed(understood_table([("latency", "at most 20 ms")]))
 

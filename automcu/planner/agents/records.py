@@ -167,7 +167,8 @@ class AgentTurns(Record):
 class ReporterView(Record):
     """All that the Reporter sees: the figures of a finished run.
 
-    `executed` says in words what computed the answers that the accuracy is of.
+    `executed` says in words what computed the answers that the accuracy is of, `limits` what came
+    of the limits.
     """
 
     device: str
@@ -181,6 +182,7 @@ class ReporterView(Record):
     flash_bytes: int
     ram_bytes: int
     every_limit_kept: bool
+    limits: str = "Not every limit was kept."
 
 
 class ReporterAnswer(Record):

@@ -64,7 +64,7 @@ def _objection(paragraph: str, view: ReporterView) -> str | None:
 
 def plain_paragraph(view: ReporterView) -> str:
     """Return the run in words without any model."""
-    kept = "Every limit was kept." if view.every_limit_kept else "Not every limit was kept."
+    kept = "Every limit was kept." if view.every_limit_kept else view.limits
     return (
         f"{view.networks_that_fit:,} of {view.networks_judged:,} networks fit {view.device}; "
         f"{view.networks_trained} were trained. The best one answers "
