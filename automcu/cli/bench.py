@@ -31,7 +31,7 @@ def bench(
         typer.Option(
             "--data",
             metavar="DATA",
-            help="Accuracy on this test set: a data set, or .npz of int8 x and y.",
+            help="Accuracy on this test set: whatever --calibrate takes, or .npz of int8 x and y.",
         ),
     ] = None,
     table: Annotated[
@@ -76,15 +76,15 @@ def _bench(
 
     information = Project.load(project / "project.json")
     device = find_device(information.device)
-    test_set = load_test_set(data, information.input, inputs) if data else None
+    test_set, notes = load_test_set(data, information.input, inputs) if data else (None, ())
     with TerminalProgress() as progress:
         progress.begin(f"running on {board} {device.id}")
         found = bench_project(project, device, board, inputs, progress.count, runs, test_set)
     remember(table, _name(project), found)
     problem = _problem(found)
     return Answer(
-        {**found.model_dump(mode="json"), "table": str(table)},
-        shown(found, table),
+        {**found.model_dump(mode="json"), "table": str(table), "notes": notes},
+        shown(found, table, notes),
         EXIT_TOOL_OR_BOARD if problem else EXIT_DONE,
         problem,
     )

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from automcu.boards.records import LayerCycles, Measurement
 
 
-def shown(found: "Measurement", table: Path) -> "RenderableType":
+def shown(found: "Measurement", table: Path, notes: tuple[str, ...] = ()) -> "RenderableType":
     """The layers, then what a user asks first: how fast, how right, how much memory."""
     from rich.console import Group
+    from rich.text import Text
 
     from automcu.report.wording import milliseconds
 
@@ -25,6 +26,7 @@ def shown(found: "Measurement", table: Path) -> "RenderableType":
         f"{found.inputs - found.mismatches} of {found.inputs} answers equal the integer "
         f"reference, {_accuracy(found)}; stack {found.stack_bytes:,} bytes, "
         f"arena {found.arena_bytes:,} bytes",
+        *map(Text, notes),
         f"Added to {table}",
     )
 

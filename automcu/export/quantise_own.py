@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -71,33 +70,6 @@ class OwnModel:
                 wanted = _SCALINGS[node.op_type]
                 return factor is not None and bool(np.allclose(factor, wanted, rtol=1e-3))
         return False
-
-    def laid_out(self, inputs: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Inputs [n, ...] in the layout that the model takes.
-
-        Images [n, height, width, channels] become channels-first or flat where the model is.
-
-        Raises:
-            WrongInputError: they have another size.
-        """
-        shape = inputs.shape[1:]
-        values = inputs.astype(np.float32)
-        if shape == self.input_shape:
-            return values
-        if len(shape) == 3 and (shape[2], *shape[:2]) == self.input_shape:
-            return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
-        if _without_ones(shape)[::-1] == self.input_shape and len(self.input_shape) == 2:
-            return np.ascontiguousarray(
-                values.reshape(-1, *self.input_shape[::-1]).transpose(0, 2, 1)
-            )
-        are_vectors = 1 in (len(shape), len(self.input_shape))
-        only_ones_differ = _without_ones(shape) == _without_ones(self.input_shape)
-        if prod(shape) == prod(self.input_shape) and (are_vectors or only_ones_differ):
-            return values.reshape(-1, *self.input_shape)
-        raise WrongInputError(
-            f"The data holds inputs of {_sizes(shape)}, {self.path} takes "
-            f"{_sizes(self.input_shape)}. Give the data that the model was made for."
-        )
 
     def outputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """The float model's output [n, ...] for inputs in its layout, computed one by one."""
@@ -353,11 +325,3 @@ def _type_name(kind: int) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:200] or type(error).__name__
-
-
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(size for size in shape if size != 1)
-
-
-def _sizes(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

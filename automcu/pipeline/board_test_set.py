@@ -1,48 +1,46 @@
 """A test set to stream through a firmware, in the integers that its network takes."""
 
-from math import prod
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-
 from automcu.boards import LabelledSet
-from automcu.compiler import quantise_inputs
 from automcu.compiler.project import TensorInfo
-from automcu.datasets import load_dataset
-from automcu.datasets.npz_archive import array_names, read_arrays
-from automcu.errors import WrongInputError
+from automcu.pipeline.model_inputs import (
+    as_network_takes,
+    is_scale_of_bytes,
+    is_scale_of_pixels,
+    load_model_inputs,
+)
 
-_INPUTS, _LABELS = "x", "y"
+_LOWEST, _HIGHEST = -128, 127
 
 
-def load_test_set(name_or_path: str, network_input: TensorInfo, limit: int | None) -> LabelledSet:
-    """Load at most `limit` labelled inputs.
+def load_test_set(
+    name_or_path: str, network_input: TensorInfo, limit: int | None
+) -> tuple[LabelledSet | None, tuple[str, ...]]:
+    """Load at most `limit` labelled inputs, and sentences that their owner should read.
 
-    All of an `.npz` whose x is int8 is taken as it is; any other data set's test split is
-    quantised as the network's input.
+    Whatever `--calibrate` takes is taken, and fed alike; int8 values are the network's own. There
+    is no set where the data has no classes: nothing could be said of it that the golden inputs do
+    not say.
 
     Raises:
         WrongInputError: there is no such data, or its inputs have another size.
     """
-    inputs, labels = _load(name_or_path, network_input)
-    if prod(inputs.shape[1:]) != prod(network_input.shape) or len(inputs) != len(labels):
-        raise WrongInputError(
-            f"{name_or_path} holds {len(inputs)} inputs of shape "
-            f"{'x'.join(map(str, inputs.shape[1:]))} and {len(labels)} labels, the network takes "
-            f"{'x'.join(map(str, network_input.shape))}. Give the data that it was made for."
+    shape = network_input.file_shape[1:] or network_input.shape
+    pixels = is_scale_of_pixels(network_input)
+    given = load_model_inputs(name_or_path, shape, split_pixels=pixels)
+    inputs = as_network_takes(given.compared[:limit], given.are_pixels, network_input, name_or_path)
+    notes = given.notes
+    if given.are_pixels and not (pixels or is_scale_of_bytes(network_input)):
+        low, high = (
+            (step - network_input.zero_point) * network_input.scale for step in (_LOWEST, _HIGHEST)
         )
-    shaped = inputs.reshape(-1, *network_input.shape)
-    return LabelledSet(inputs=shaped[:limit], labels=labels[:limit].astype(np.int64))
-
-
-def _load(
-    name_or_path: str, network_input: TensorInfo
-) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-    path = Path(name_or_path)
-    if path.suffix.lower() == ".npz" and {_INPUTS, _LABELS} <= set(array_names(path)):
-        arrays = read_arrays(path, (_INPUTS, _LABELS))
-        if arrays[_INPUTS].dtype == np.int8:
-            return arrays[_INPUTS], arrays[_LABELS]
-    split = load_dataset(name_or_path).test
-    return quantise_inputs(split.inputs, network_input), split.labels
+        notes += (
+            f"{name_or_path}: the pixels were fed as 0 to 1, the network takes {low:.3g} to "
+            f"{high:.3g}. If that is wrong, give a .npz of float x as the model takes it.",
+        )
+    if given.labels is None:
+        notes += (
+            f"{name_or_path} has no class for each input: accuracy was not measured, the bytes of "
+            "the golden inputs were compared.",
+        )
+        return None, notes
+    return LabelledSet(inputs=inputs, labels=given.labels[:limit]), notes

@@ -10,12 +10,16 @@ from automcu.compiler import Graph, import_model, optimise, quantise_inputs, run
 from automcu.compiler.project import describe_tensor
 from automcu.errors import WrongInputError
 from automcu.export import OwnModel, quantise_own, read_own
-from automcu.pipeline.model_inputs import ModelInputs, load_model_inputs
+from automcu.pipeline.model_inputs import (
+    BYTE_MAXIMUM,
+    ModelInputs,
+    laid_out,
+    load_model_inputs,
+)
 from automcu.records import Record
 
 _MOST_CALIBRATING = 512
 _MOST_COMPARED = 512
-_BYTE_MAXIMUM = np.float32(255)
 
 Reals = NDArray[np.float32]
 
@@ -64,8 +68,10 @@ def calibrate_model_file(model: Path, data: str, quantised: Path) -> Calibrated:
         )
     calibrating, compared = _drawn(given)
     unseen = compared is not calibrating
-    scale = _BYTE_MAXIMUM if given.are_pixels and own.takes_bytes else np.float32(1)
-    calibrating, compared = (own.laid_out(values) * scale for values in (calibrating, compared))
+    scale = BYTE_MAXIMUM if given.are_pixels and own.takes_bytes else np.float32(1)
+    calibrating, compared = (
+        laid_out(values, own.input_shape, data) * scale for values in (calibrating, compared)
+    )
     quantised.parent.mkdir(parents=True, exist_ok=True)
     quantise_own(own, calibrating, given.are_pixels, quantised)
     found = _compared(own, optimise(import_model(quantised)), compared)

@@ -5,11 +5,15 @@ windows, or arrays in a `.npz` or `.npy`, with labels or without.
 """
 
 from dataclasses import dataclass
+from math import isclose, prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from automcu.compiler import quantise_inputs
+from automcu.compiler.graph import FileLayout
+from automcu.compiler.project import TensorInfo
 from automcu.datasets import Dataset, load_dataset, load_pictures, resized
 from automcu.datasets.npz_archive import array_names, read_array, read_arrays
 from automcu.errors import WrongInputError
@@ -17,7 +21,9 @@ from automcu.errors import WrongInputError
 _INPUTS = ("x", "inputs", "images", "data", "x_train")
 _LABELS = {"x": "y", "inputs": "labels", "images": "labels", "data": "target", "x_train": "y_train"}
 _IMAGE_CHANNELS = (1, 3)
-_BYTE_MAXIMUM = np.float32(255)
+BYTE_MAXIMUM = np.float32(255)
+LEAST = -128  # the zero point of what begins at 0
+IMAGE_AXES, SEQUENCE_AXES = 3, 2
 
 
 @dataclass(frozen=True)
@@ -46,38 +52,139 @@ class ModelInputs:
         return self.compared.dtype == np.int8
 
 
-def load_model_inputs(name_or_path: str, shape: tuple[int, ...]) -> ModelInputs:
+def load_model_inputs(
+    name_or_path: str, shape: tuple[int, ...], *, split_pixels: bool = False
+) -> ModelInputs:
     """Load data for a model whose input has this shape, without the batch.
+
+    With `split_pixels` a labelled archive of images is a data set even where it holds floats, as
+    it is for training: its test split is compared.
 
     Raises:
         WrongInputError: there is no such data, or it cannot be read.
     """
     path = Path(name_or_path).expanduser()
     if path.suffix.lower() == ".npy" and path.is_file():
-        return _of_arrays(path, read_array(path), None)
+        values = read_array(path)
+        return _of_arrays(path, values, values, None)
     if path.suffix.lower() == ".npz" and path.is_file():
-        names = array_names(path)
-        inputs = next((name for name in _INPUTS if name in names), None)
-        if inputs is not None:
-            values = read_arrays(path, (inputs,))[inputs]
-            label = _LABELS[inputs]
-            if values.dtype != np.uint8 or label not in names:
-                stored = read_arrays(path, (label,))[label] if label in names else None
-                return _of_arrays(path, values, stored)
+        found = _of_archive(path, split_pixels)
+        if found is not None:
+            return found
     image = _image(shape)
     if path.is_dir() and image is not None and not _has_folders(path):
         pictures, notes = load_pictures(path, image[0], image[2])
-        pixels = pictures.astype(np.float32) / _BYTE_MAXIMUM
+        pixels = pictures.astype(np.float32) / BYTE_MAXIMUM
         return ModelInputs(pixels, pixels, None, True, notes)
     side = image[0] if path.is_dir() and image is not None and image[0] == image[1] else None
     signals = _signals(path, shape)
     return _of_dataset(load_dataset(name_or_path, image_side=side, window_channels=signals), image)
 
 
+def laid_out(
+    inputs: NDArray[np.generic], shape: tuple[int, ...], where: str
+) -> NDArray[np.float32]:
+    """Inputs [n, ...] in the layout that a model takes, whose shape this is without the batch.
+
+    Images [n, height, width, channels] become channels-first or flat where the model is.
+
+    Raises:
+        WrongInputError: they have another size.
+    """
+    given = inputs.shape[1:]
+    values = inputs.astype(np.float32)
+    if given == shape:
+        return values
+    if len(given) == IMAGE_AXES and (given[2], *given[:2]) == shape:
+        return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+    if len(shape) == SEQUENCE_AXES and _without_ones(given)[::-1] == shape:
+        return np.ascontiguousarray(values.reshape(-1, *shape[::-1]).transpose(0, 2, 1))
+    are_vectors = 1 in (len(given), len(shape))
+    if prod(given) == prod(shape) and (are_vectors or _without_ones(given) == _without_ones(shape)):
+        return values.reshape(-1, *shape)
+    raise WrongInputError(
+        f"{where} holds inputs of {_sizes(given)}, the network takes {_sizes(shape)}. "
+        "Give the data that the model was made for."
+    )
+
+
+def as_network_takes(
+    inputs: NDArray[np.generic], are_pixels: bool, network_input: TensorInfo, where: str
+) -> NDArray[np.int8]:
+    """Inputs [n, ...] as the compiled network's int8 [n, height, width, channels].
+
+    Those that are int8 already, and not as the model's file lays them out, lie as the network's do.
+
+    Raises:
+        WrongInputError: they have another size.
+    """
+    shape = network_input.file_shape or (1, *network_input.shape)
+    order = network_input.file_order or tuple(range(len(shape)))
+    if inputs.dtype == np.int8 and inputs.shape[1:] != shape[1:]:
+        return laid_out(inputs, network_input.shape, where).astype(np.int8)
+    values = laid_out(inputs, shape[1:], where)
+    memory = FileLayout(shape, order).to_memory(values).reshape(-1, *network_input.shape)
+    if inputs.dtype == np.int8:
+        return memory.astype(np.int8)
+    if are_pixels and is_scale_of_bytes(network_input):
+        memory = np.asarray(memory, np.float32) * BYTE_MAXIMUM
+    return quantise_inputs(np.asarray(memory, np.float32), network_input)
+
+
+def is_scale_of_bytes(network_input: TensorInfo) -> bool:
+    """Whether a network takes pixels as numbers from 0 to 255."""
+    return network_input.scale == 1 and network_input.zero_point == LEAST
+
+
+def is_scale_of_pixels(network_input: TensorInfo) -> bool:
+    """Whether a network takes pixels as numbers from 0 to 1."""
+    return network_input.zero_point == LEAST and isclose(
+        network_input.scale * float(BYTE_MAXIMUM), 1.0, rel_tol=1e-3
+    )
+
+
+def _of_archive(path: Path, split_pixels: bool) -> ModelInputs | None:
+    """The arrays of an archive; None where it is a data set."""
+    names = array_names(path)
+    name = next((name for name in _INPUTS if name in names), None)
+    if name is None:
+        return None
+    values = read_arrays(path, (name,))[name]
+    is_labelled = _LABELS[name] in names
+    if is_labelled and (values.dtype == np.uint8 or (split_pixels and _are_images(values))):
+        return None
+    compared = name.replace("train", "test")
+    tested = read_arrays(path, (compared,))[compared] if compared in names else values
+    label = _LABELS[name].replace("train", "test") if compared in names else _LABELS[name]
+    labels = read_arrays(path, (label,))[label] if label in names else None
+    return _of_arrays(path, values, tested if compared != name else values, labels)
+
+
+def _are_images(values: NDArray[np.generic]) -> bool:
+    """Whether a data set of images would take the values."""
+    is_channels_first = values.ndim == IMAGE_AXES + 1 and values.shape[1] in _IMAGE_CHANNELS
+    if values.dtype == np.int8 or values.ndim not in (IMAGE_AXES, IMAGE_AXES + 1):
+        return False
+    return not is_channels_first and bool(
+        0 <= float(values.min(initial=0)) <= float(values.max(initial=0)) <= BYTE_MAXIMUM
+    )
+
+
 def _of_arrays(
-    path: Path, values: NDArray[np.generic], labels: NDArray[np.generic] | None
+    path: Path,
+    values: NDArray[np.generic],
+    tested: NDArray[np.generic],
+    labels: NDArray[np.generic] | None,
 ) -> ModelInputs:
     """Arrays of the owner's; bytes are pixels, and int8 is what the compiled network takes."""
+    calibrating, are_pixels = _checked(path, values)
+    compared = calibrating if tested is values else _checked(path, tested)[0]
+    classes = None if labels is None else _classes(path, labels, len(compared))
+    return ModelInputs(calibrating, compared, classes, are_pixels)
+
+
+def _checked(path: Path, values: NDArray[np.generic]) -> tuple[NDArray[np.generic], bool]:
+    """Inputs as they are fed, and whether they are pixels."""
     if values.dtype.kind not in "buif" or values.ndim < 2:
         raise WrongInputError(
             f"{path} holds an array of type {values.dtype} and shape {list(values.shape)}. "
@@ -87,12 +194,9 @@ def _of_arrays(
         raise WrongInputError(f"{path} holds no inputs. Save some hundred.")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise WrongInputError(f"{path} holds values that are not finite. Repair or remove them.")
-    if labels is not None:
-        labels = _classes(path, labels, len(values))
-    are_pixels = values.dtype == np.uint8
-    if are_pixels:
-        values = values.astype(np.float32) / _BYTE_MAXIMUM
-    return ModelInputs(values, values, labels, are_pixels)
+    if values.dtype == np.uint8:
+        return values.astype(np.float32) / BYTE_MAXIMUM, True
+    return values, False
 
 
 def _classes(path: Path, labels: NDArray[np.generic], count: int) -> NDArray[np.int64] | None:
@@ -100,7 +204,7 @@ def _classes(path: Path, labels: NDArray[np.generic], count: int) -> NDArray[np.
     if labels.shape[:1] != (count,):
         raise WrongInputError(
             f"{path} holds {count} inputs and {len(labels) if labels.ndim else 1} labels. "
-            "Save one label for each input."
+            "Save one class number for each input."
         )
     if labels.dtype.kind in "ui" and labels.size == count:
         return labels.reshape(-1).astype(np.int64)
@@ -134,3 +238,11 @@ def _signals(path: Path, shape: tuple[int, ...]) -> int:
 
 def _has_folders(path: Path) -> bool:
     return any(entry.is_dir() and not entry.name.startswith(".") for entry in path.iterdir())
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size != 1)
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -9,6 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from automcu.cli import app
+from automcu.compiler import Project
+from automcu.compiler.project import TensorInfo
+from automcu.pipeline import load_test_set
 
 
 def run(*arguments: str) -> Result:
@@ -55,6 +58,45 @@ def test_accuracy_is_that_on_a_test_set(project: Path, tmp_path: Path) -> None:
         ).stdout
     )
     assert (fewer["test_inputs"], fewer["accuracy"], fewer["inputs"]) == (10, 0.0, 10)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "npy"])
+def test_inputs_without_classes_are_told_in_a_sentence(
+    project: Path, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"test.{suffix}"
+    x = np.zeros((4, 8, 8, 1), np.int8)
+    np.save(path, x) if suffix == "npy" else np.savez(path, x=x)
+    found = run("bench", str(project), "--data", str(path))
+    assert found.exit_code == 0, found.stderr
+    said = " ".join(found.stdout.split())
+    assert "has no class for each input: accuracy was not measured" in said
+    assert "no labels" in said
+
+
+def test_floats_are_fed_as_the_model_takes_them(project: Path, tmp_path: Path) -> None:
+    """The tiny network's input as a file lays it out: standardised, channels-first."""
+    description = json.loads((project / "project.json").read_text())
+    description["input"] |= {"shape": [4, 8, 2], "scale": 0.05, "zero_point": 3}
+    description["input"] |= {"file_shape": [1, 2, 4, 8], "file_order": [0, 2, 3, 1]}
+    (project / "project.json").write_text(json.dumps(description))
+    taken = Project.load(project / "project.json").input
+    x = np.random.default_rng(0).normal(size=(3, 2, 4, 8)).astype(np.float32)
+    np.savez(tmp_path / "test.npz", x=x, y=np.array([0, 1, 2]))
+    found, notes = load_test_set(str(tmp_path / "test.npz"), taken, 2)
+    assert found is not None
+    assert notes == ()
+    expected = np.clip(np.rint(x[:2].transpose(0, 2, 3, 1) / 0.05) + 3, -128, 127)
+    np.testing.assert_array_equal(found.inputs, expected)
+    np.testing.assert_array_equal(found.labels, [0, 1])
+
+
+def test_pixels_for_a_network_of_another_range_are_told(project: Path) -> None:
+    taken = TensorInfo(shape=(8, 8, 1), scale=2 / 255, zero_point=0)
+    found, notes = load_test_set("digits", taken, 5)
+    assert found is not None
+    assert found.inputs.shape == (5, 8, 8, 1)
+    assert "the network takes -1 to 0.996" in notes[0]
 
 
 def test_a_test_set_of_another_size_is_wrong_use(project: Path, tmp_path: Path) -> None:
