@@ -5,6 +5,7 @@ of the line around, one that cannot be seen. Whatever is printed passes through 
 that nobody has to think of it where a sentence is made.
 """
 
+import re
 import unicodedata
 
 # Control, format (bidirectional marks, zero-width, tags), lone surrogates, line and paragraph
@@ -13,6 +14,9 @@ _UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 # Letters and marks that are drawn as nothing (Default_Ignorable_Code_Point of Unicode's
 # DerivedCoreProperties.txt, as far as they are not in the categories above).
 _UNSEEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+
+_LONGEST_IN_COMMENT = 200
+_STAR_BY_SLASH = re.compile(r"(?<=\*)(?=/)|(?<=/)(?=\*)")
 
 
 def printable(text: str) -> str:
@@ -30,6 +34,17 @@ def one_line(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_shown, text))
+
+
+def c_comment(text: str) -> str:
+    """Return a text that can stand in a C comment: on one line, and it neither ends nor opens one.
+
+    A long name is cut short. Trigraphs mean nothing within a block comment.
+    """
+    line = one_line(text)
+    if len(line) > _LONGEST_IN_COMMENT:
+        line = f"{line[:_LONGEST_IN_COMMENT]}..."
+    return _STAR_BY_SLASH.sub(" ", line)
 
 
 def _shown(one: str) -> str:

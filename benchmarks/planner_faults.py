@@ -203,7 +203,7 @@ def one_run(fault: str, found: Survey, seed: int) -> tuple[bool, int]:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             if fault == "killed worker":
-                arguments = (folder, url, found, seed, 1 + seed % _NETWORKS)
+                arguments = (folder, url, found, seed, 1 + seed // len(FAULTS) % _NETWORKS)
                 worker = multiprocessing.get_context("fork").Process(
                     target=carry_out, args=arguments
                 )

@@ -13,7 +13,14 @@ from automcu.boards.flashing import boot_loader_answers, flash_image
 from automcu.boards.flashing.probes import serial_number_of
 from automcu.boards.link import Link, open_link
 from automcu.boards.progress import Progress, keep_silent
-from automcu.boards.project import BuiltProject, Golden, LabelledSet, load_golden, load_project
+from automcu.boards.project import (
+    BuiltProject,
+    Golden,
+    LabelledSet,
+    class_counts,
+    load_golden,
+    load_project,
+)
 from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
 from automcu.boards.virtual import is_virtual
 from automcu.boards.xtensa.bench import bench_emulated
@@ -64,10 +71,10 @@ def bench_project(
             cycles = _benchmark(link, runs, progress)
             layers = _profile(link, compiled)
             outputs = _stream(link, golden.inputs, "running inputs", progress)
-            classes, labels = _classes(outputs), golden.labels
+            answered, labels = outputs, golden.labels
             if test_set is not None:
                 labels = test_set.labels
-                classes = _classes(_stream(link, test_set.inputs, "running test set", progress))
+                answered = _stream(link, test_set.inputs, "running test set", progress)
             memory = link.memory()
     return Measurement(
         board=board,
@@ -77,7 +84,7 @@ def bench_project(
         latency_source="modelled" if modelled else "measured",
         cycles=int(np.median(cycles)),
         layers=layers,
-        accuracy=None if labels is None else float(np.mean(classes == labels)),
+        accuracy=None if labels is None else float(np.mean(_classes(answered) == labels)),
         inputs=len(golden.inputs),
         mismatches=_mismatches(outputs, golden.outputs),
         stack_bytes=memory.stack_bytes,
@@ -88,6 +95,7 @@ def bench_project(
         firmware_hash=compiled.image_hash,
         board_serial=serial_number_of(url),
         execution="virtual board" if modelled else "chip",
+        **class_counts(answered, labels),
     )
 
 

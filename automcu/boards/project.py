@@ -107,6 +107,26 @@ def project_device(project: Path) -> str:
         ) from error
 
 
+def class_counts(
+    outputs: NDArray[np.int8], labels: NDArray[np.int64] | None
+) -> dict[str, tuple[int, ...]]:
+    """Count answers and labels by class; see `Measurement`.
+
+    Args:
+        outputs: int8 [n, classes]; the largest value is the answer.
+        labels: [n], or None where there are none.
+    """
+    if labels is None:
+        return {}
+    classes = outputs.shape[1]
+    in_range = labels[(labels >= 0) & (labels < classes)]
+    counts = np.bincount(in_range, minlength=classes).tolist()
+    if len(in_range) < len(labels):
+        counts.append(len(labels) - len(in_range))
+    answers = np.bincount(outputs.argmax(axis=1), minlength=classes).tolist()
+    return {"answer_counts": tuple(answers), "label_counts": tuple(counts)}
+
+
 def load_golden(project: Path, limit: int | None) -> Golden:
     """Read the first `limit` golden inputs, or all.
 

@@ -70,6 +70,8 @@ class Measurement(Record):
     a test set, or on the golden inputs when there was none; None where those have no labels.
     `firmware_hash` is the beginning of the image's SHA-256, `board_serial` the USB serial number.
     `execution` says what the golden inputs were run by; None in records that are older than that.
+    `answer_counts` says how often each class was answered, `label_counts` how many of those inputs
+    are of each class, with labels of no class of the network after them; empty without labels.
     """
 
     board: str
@@ -90,6 +92,8 @@ class Measurement(Record):
     firmware_hash: str = ""
     board_serial: str | None = None
     execution: Execution | None = None
+    answer_counts: tuple[int, ...] = ()
+    label_counts: tuple[int, ...] = ()
 
     @property
     def executed_by(self) -> Execution:

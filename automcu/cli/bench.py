@@ -73,6 +73,7 @@ def _bench(
     from automcu.devices import find_device
     from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD
     from automcu.pipeline import load_test_set
+    from automcu.report import measurement_warnings
 
     information = Project.load(project / "project.json")
     device = find_device(information.device)
@@ -82,9 +83,16 @@ def _bench(
         found = bench_project(project, device, board, inputs, progress.count, runs, test_set)
     remember(table, _name(project), found)
     problem = _problem(found)
+    warnings = measurement_warnings(found, information.class_names)
+    document = {
+        **found.model_dump(mode="json"),
+        "table": str(table),
+        "notes": notes,
+        "warnings": warnings,
+    }
     return Answer(
-        {**found.model_dump(mode="json"), "table": str(table), "notes": notes},
-        shown(found, table, notes),
+        document,
+        shown(found, table, notes, warnings),
         EXIT_TOOL_OR_BOARD if problem else EXIT_DONE,
         problem,
     )

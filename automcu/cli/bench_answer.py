@@ -10,14 +10,20 @@ if TYPE_CHECKING:
     from automcu.boards.records import LayerCycles, Measurement
 
 
-def shown(found: "Measurement", table: Path, notes: tuple[str, ...] = ()) -> "RenderableType":
+def shown(
+    found: "Measurement",
+    table: Path,
+    notes: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
+) -> "RenderableType":
     """The layers, then what a user asks first: how fast, how right, how much memory."""
     from rich.console import Group
     from rich.text import Text
 
-    from automcu.report.wording import milliseconds
+    from automcu.report.terminal import warning_lines
+    from automcu.report.wording import executed_by, milliseconds
 
-    spread = found.latency_ms
+    spread, executed = found.latency_ms, executed_by(found)
     return Group(
         _layers(found.layers),
         f"{found.board}: {milliseconds(spread.median)} median of {found.runs} runs "
@@ -25,8 +31,9 @@ def shown(found: "Measurement", table: Path, notes: tuple[str, ...] = ()) -> "Re
         f"95 % {milliseconds(spread.p95)}), {found.cycles:,} cycles{_estimate(found)}",
         f"{found.inputs - found.mismatches} of {found.inputs} answers equal the integer "
         f"reference, {_accuracy(found)}; stack {found.stack_bytes:,} bytes, "
-        f"arena {found.arena_bytes:,} bytes",
+        f"arena {found.arena_bytes:,} bytes. {executed[0].upper()}{executed[1:]}",
         *map(Text, notes),
+        *warning_lines(warnings),
         f"Added to {table}",
     )
 

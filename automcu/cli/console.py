@@ -53,6 +53,11 @@ def plain_console(*, stderr: bool = False) -> "Console":
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(printable(text), **{**options, "markup": False})
 
+        def render(self, renderable: Any, options: Any = None) -> Any:
+            if isinstance(renderable, Text) and printable(renderable.plain) != renderable.plain:
+                renderable = Text(printable(renderable.plain), renderable.style)
+            return super().render(renderable, options)
+
     console = PlainConsole(stderr=stderr, markup=False, emoji=False)
     if stderr or console.is_terminal:
         return console

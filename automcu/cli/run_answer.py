@@ -22,6 +22,7 @@ def run_document(run: "Run", path: Path) -> dict[str, Any]:
         "missed": list(findings.missed),
         "limits_kept": limits_word(findings),
         "not_used": list(run.brief.unused),
+        "warnings": list(findings.warnings),
         "candidates": {
             "space": run.plan.space,
             "feasible": run.plan.feasible,
@@ -43,6 +44,7 @@ def run_document(run: "Run", path: Path) -> dict[str, Any]:
         "latency_source": measurement.latency_source,
         "energy_millijoule": run.device.energy_millijoule(measurement.latency_ms.median),
         "energy_source": "modelled",
+        "execution": measurement.executed_by,
         "accuracy": {
             "float": accuracy.float_,
             "host": accuracy.host,

@@ -16,6 +16,7 @@ from automcu.compiler.kernels.packing import layouts_of
 from automcu.compiler.kernels.ternary_lanes import lane_functions
 from automcu.compiler.lowering import lower
 from automcu.compiler.program import Program
+from automcu.plain_text import c_comment
 from automcu.resources import resource_folder
 
 _VALUES_PER_LINE = 24
@@ -154,7 +155,7 @@ def _layer(index: int, operator: Operator, program: Program) -> _Layer:
     return _Layer(
         index=index,
         title=program.title(operator),
-        name=operator.name,
+        name=c_comment(operator.name),
         shapes=" -> ".join(
             "x".join(str(size) for size in graph.tensors[name].shape)
             for name in (operator.inputs[0], operator.output)

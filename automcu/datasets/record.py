@@ -13,6 +13,10 @@ class Split:
     inputs: NDArray[np.float32]
     labels: NDArray[np.int64]
 
+    def class_counts(self, classes: int) -> tuple[int, ...]:
+        """Return how many inputs each class has."""
+        return tuple(np.bincount(self.labels, minlength=classes).tolist())
+
 
 @dataclass(frozen=True)
 class Dataset:

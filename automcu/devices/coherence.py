@@ -16,6 +16,8 @@ _OSCILLATOR_HZ = range(1_000_000, 100_000_001)  # what the parts' clock inputs t
 _MILLIAMPERE = (0.1, 1000.0)
 _VOLT = (1.0, 5.5)
 _REGION_NAME = re.compile(r"[a-z][a-z0-9_]*")  # it becomes a name in the linker script
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # it becomes a string and a comment in C
+_PERIPHERAL = re.compile(r"[A-Z][A-Z0-9_]*")  # it becomes a name in C
 _USES = ("code", "weights", "data", "stack", "arena")
 _BAUD_RATES = range(1_200, 4_000_001)
 
@@ -38,6 +40,7 @@ def first_contradiction(device: Device) -> str | None:
 
 
 def _contradictions(device: Device) -> Iterator[str]:
+    yield from _name_problems(device)
     yield from _clock_problems(device)
     for index, region in enumerate(device.memory):
         yield from _region_problems(index, region)
@@ -49,6 +52,17 @@ def _contradictions(device: Device) -> Iterator[str]:
     for compiler in ("gcc", "zig"):
         if sum(figures.compiler == compiler for figures in device.latency) > 1:
             yield f"latency: two tables are of {compiler}; expected one for each compiler"
+
+
+def _name_problems(device: Device) -> Iterator[str]:
+    for key, name in (("id", device.id), ("mcu", device.mcu)):
+        if not _ID.fullmatch(name):
+            yield f"{key}: expected letters, digits and . _ + -, got {name!r}"
+    if not _PERIPHERAL.fullmatch(device.serial.peripheral):
+        yield (
+            "serial.peripheral: expected capital letters, digits and _, "
+            f"got {device.serial.peripheral!r}"
+        )
 
 
 def _latency_problems(key: str, figures: Latency) -> Iterator[str]:

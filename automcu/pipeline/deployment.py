@@ -13,6 +13,7 @@ from automcu.compiler import Project, quantise_inputs
 from automcu.compiler.program import Program
 from automcu.datasets import Dataset, Split, resized
 from automcu.export import onnx_accuracy
+from automcu.pipeline.board_test_set import sample
 from automcu.pipeline.candidate_files import FLOAT_MODEL, INT8_MODEL
 from automcu.pipeline.job import Job
 from automcu.pipeline.model_files import compile_model_file, write_program
@@ -93,7 +94,8 @@ def _compile(job: Job, candidate: TrainedCandidate, dataset: Dataset) -> Deploym
     data = resized(dataset, input_side(candidate.proposal.architecture))
     home = job.folder.candidate(candidate.proposal.rank)
     program = compile_model_file(home / INT8_MODEL, job.device)
-    shown = Split(data.test.inputs[:BOARD_INPUTS], data.test.labels[:BOARD_INPUTS])
+    drawn = sample(len(data.test.labels), BOARD_INPUTS)
+    shown = Split(data.test.inputs[drawn], data.test.labels[drawn])
     project = write_program(program, job.device, job.folder.project, data.class_names, shown)
     return Deployment(
         rank=candidate.proposal.rank,

@@ -9,7 +9,12 @@ from automcu.pipeline.advising import tell_in_words
 from automcu.pipeline.candidates import best_first, train_candidates
 from automcu.pipeline.deployment import build, compile_candidate, measure
 from automcu.pipeline.families import how_much_fits
-from automcu.pipeline.findings import broken_limits, gather_findings, with_proposals
+from automcu.pipeline.findings import (
+    broken_limits,
+    gather_findings,
+    warnings_about,
+    with_proposals,
+)
 from automcu.pipeline.job import Job, resume_job, start_job
 from automcu.pipeline.language_models import agents_used
 from automcu.pipeline.planning import make_plan
@@ -70,7 +75,7 @@ def _read_data(job: Job) -> Dataset:
     job.progress.begin("reading data")
     with job.folder.timed("reading data"):
         dataset = load_dataset(job.brief.dataset, job.settings.seed)
-    for note in dataset.notes:
+    for note in (*dataset.notes, *warnings_about(dataset)):
         job.progress.say(note)
     return dataset
 
@@ -126,5 +131,6 @@ def _deploy(
             built,
             measurement,
             job.folder.seconds(),
+            dataset,
         ),
     )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import automcu
 from automcu.boards.records import Measurement
 from automcu.brief import Brief
+from automcu.datasets import Dataset
 from automcu.devices.profile import Device
 from automcu.pipeline.families import families_of
 from automcu.pipeline.records import AgentsUsed, Deployment, TrainedCandidate
@@ -17,7 +18,10 @@ from automcu.report import (
     Findings,
     SkeletonFinding,
     SpaceFinding,
+    data_warnings,
+    measurement_warnings,
 )
+from automcu.report.wording import where_it_ran
 from automcu.toolchains.records import Build
 
 
@@ -30,6 +34,7 @@ def gather_findings(
     build: Build,
     measurement: Measurement,
     seconds: dict[str, float],
+    dataset: Dataset,
 ) -> Findings:
     """Gather what the report says."""
     return Findings(
@@ -51,6 +56,24 @@ def gather_findings(
             *_missed_goals(brief, measurement),
         ),
         seconds=seconds,
+        warnings=(
+            *warnings_about(dataset, with_test=False),
+            *measurement_warnings(measurement, dataset.class_names),
+        ),
+    )
+
+
+def warnings_about(dataset: Dataset, with_test: bool = True) -> tuple[str, ...]:
+    """Return a sentence for each reason why these data cannot give a result.
+
+    What is tested says itself whether that was enough, so that the test split can be left out.
+    """
+    classes = len(dataset.class_names)
+    return data_warnings(
+        dataset.class_names,
+        dataset.train.class_counts(classes),
+        dataset.validation.class_counts(classes),
+        dataset.test.class_counts(classes) if with_test else None,
     )
 
 
@@ -84,16 +107,16 @@ def broken_limits(
 
 
 def _missed_goals(brief: Brief, measurement: Measurement) -> tuple[str, ...]:
-    missed = []
+    missed, where = [], where_it_ran(measurement)
     if measurement.mismatches:
         missed.append(
-            f"{measurement.mismatches} of {measurement.inputs} answers of the board differ from "
-            "the integer reference."
+            f"{measurement.mismatches} of {measurement.inputs} answers {where} differ from the "
+            "integer reference."
         )
     correct = measurement.accuracy
     if brief.min_accuracy is not None and correct is not None and correct < brief.min_accuracy:
         missed.append(
-            f"Accuracy on the board is {100 * correct:.2f} %, the goal is "
+            f"Accuracy {where} is {100 * correct:.2f} %, the goal is "
             f"{100 * brief.min_accuracy:g} %."
         )
     return tuple(missed)

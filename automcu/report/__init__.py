@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         SkeletonFinding,
         SpaceFinding,
     )
+    from automcu.report.reliability import data_warnings, measurement_warnings
     from automcu.report.terminal import result_rows, summary, understood_table
 else:
     __getattr__ = lazy_exports(
@@ -33,6 +34,7 @@ else:
                 "SkeletonFinding",
                 "SpaceFinding",
             ),
+            "reliability": ("data_warnings", "measurement_warnings"),
             "terminal": (
                 "result_rows",
                 "summary",
@@ -49,6 +51,8 @@ __all__ = [
     "Findings",
     "SkeletonFinding",
     "SpaceFinding",
+    "data_warnings",
+    "measurement_warnings",
     "render_html",
     "result_rows",
     "summary",

@@ -98,7 +98,8 @@ class AgentFinding(Record):
 class Findings(Record):
     """Everything that the report says.
 
-    `gates` counts the proposals that passed each gate, in their order.
+    `gates` counts the proposals that passed each gate, in their order; `warnings` say why the
+    accuracy, or the choice of the network, is no result.
     """
 
     version: str
@@ -113,6 +114,7 @@ class Findings(Record):
     measurement: Measurement
     arena: tuple[ArenaTensor, ...]
     missed: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     seconds: dict[str, float]
     gates: dict[str, int] = Field(default_factory=dict)
     agents: tuple[AgentFinding, ...] = ()

@@ -1,6 +1,6 @@
 """The result as tables in the terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -20,6 +20,7 @@ from automcu.report.wording import (
     milliseconds,
     network_name,
     percent,
+    what_ran,
     where_it_ran,
 )
 
@@ -36,7 +37,14 @@ def understood_table(rows: Iterable[tuple[str, str]]) -> Table:
 
 def summary(findings: Findings) -> RenderableType:
     """Return all that the terminal shows at the end of a run."""
-    return Group(_candidates(findings), "", _result(findings), _limits(findings))
+    return Group(
+        _candidates(findings),
+        "",
+        _result(findings),
+        *(() if findings.measurement.executed_by == "chip" else (what_ran(findings),)),
+        _limits(findings),
+        *warning_lines(findings.warnings),
+    )
 
 
 def _limits(findings: Findings) -> Text:
@@ -44,6 +52,12 @@ def _limits(findings: Findings) -> Text:
     unused = findings.brief.unused
     left = f"; not used of the brief: {', '.join(unused)}" if unused else ""
     return Text(f"Limits: {limits_word(findings)}{left}.")
+
+
+def warning_lines(warnings: Iterable[str]) -> Iterator[Text]:
+    """Yield what nobody should overlook, a line for each sentence."""
+    for sentence in warnings:
+        yield Text.assemble(("Warning: ", "bold yellow"), sentence)
 
 
 def _candidates(findings: Findings) -> Table:

@@ -4,13 +4,13 @@ from automcu.brief import Limits
 from automcu.cost import survey
 from automcu.devices import find_device
 from benchmarks import planner_faults
-from benchmarks.planner_faults import _SKELETON, one_run
+from benchmarks.planner_faults import _SKELETON, FAULTS, one_run
 
 
 @pytest.mark.parametrize("fault", ["hostile", "cut off", "killed worker"])
 def test_a_run_with_this_fault_is_not_lost(fault: str) -> None:
     found = survey(find_device("stm32f407g-disc1"), _SKELETON, Limits(latency_ms=20.0))
-    killed_while_it_trains_the_second = 1
+    killed_while_it_trains_the_second = len(FAULTS)
     lost, turns = one_run(fault, found, seed=killed_while_it_trains_the_second)
     assert not lost
     assert turns > 0

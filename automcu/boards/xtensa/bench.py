@@ -7,7 +7,7 @@ import numpy as np
 
 from automcu.boards.link.protocol import PROTOCOL_VERSION
 from automcu.boards.progress import Progress, keep_silent
-from automcu.boards.project import LabelledSet, load_golden, load_project
+from automcu.boards.project import LabelledSet, class_counts, load_golden, load_project
 from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
 from automcu.boards.xtensa.emulation import run_project
 from automcu.boards.xtensa.whole_image import answers_of_whole_image, espressif_qemu
@@ -52,7 +52,8 @@ def bench_emulated(
         outputs = answers_of_whole_image(compiled.image, device, golden.inputs, qemu)
         progress("booting the whole image", 1, 1)
     labels = golden.labels if test_set is None else test_set.labels
-    classes = (outputs if test_set is None else rest).argmax(axis=1)
+    answered = (outputs if test_set is None else rest).reshape(-1, golden.outputs[0].size)
+    classes = answered.argmax(axis=1)
     milliseconds = 1e3 * run.cycles / device.clock_hz
     return Measurement(
         board="virtual",
@@ -88,4 +89,5 @@ def bench_emulated(
         test_inputs=0 if test_set is None else len(test_set.inputs),
         firmware_hash=compiled.image_hash,
         execution="image in QEMU" if qemu else "network in QEMU",
+        **class_counts(answered, labels),
     )

@@ -139,7 +139,7 @@ def _link(
         *compiler.command,
         *compiler.compile_flags,
         *(f"-I{folder.absolute()}" for folder in includes),
-        *("-nostdlib", f"-Wl,-T,{(firmware / 'ports/xtensa_sim/sim.ld').absolute()}"),
+        *("-nostdlib", "-T", str((firmware / "ports/xtensa_sim/sim.ld").absolute())),
         *(str(source.absolute()) for source in sources),
         *("-o", str(elf)),
     ]
