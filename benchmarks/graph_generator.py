@@ -323,7 +323,7 @@ def _constants(growing: GrowingGraph) -> None:
     """Constants as in the embedding of positions."""
     source = growing.source()
     values = growing.weights.integers(-127, 128, source.shape, dtype=np.int8)
-    growing.add(AddConstant(values, 2 ** growing.choices.number(-8, 0)), source)
+    growing.add(AddConstant(values * 2 ** growing.choices.number(-8, 0)), source)
 
 
 def _product(growing: GrowingGraph) -> None:

@@ -92,7 +92,7 @@ def transformer_chain(seed: int) -> Graph:
         result.append(LayerNorm(None, None))
         result.append(_ternary(Window(1, 1), 3 * heads * depth, shared))
         result.append(Attention(heads, depth**-0.5))
-        result.append(AddConstant(None, 1.0))
+        result.append(AddConstant(None))
         _append_ternary(result, generator, Window(3, 3, padding=(1, 1, 1, 1)))
         _append_ternary(result, generator, Window(1, 1))
     return result.graph()

@@ -68,7 +68,7 @@ def _filled(
     """Constants of operators that are no products."""
     shape = graph.tensors[output].shape
     if isinstance(attributes, AddConstant):
-        return AddConstant(generator.integers(-127, 128, shape, dtype=np.int8), _ACTIVATION_SCALE)
+        return AddConstant(generator.uniform(-64, 64, shape) * _ACTIVATION_SCALE)
     if isinstance(attributes, Lookup):
         return replace(attributes, table=generator.integers(-128, 128, 256, dtype=np.int8))
     gains = generator.choice([-1.0, 1.0], shape[2])

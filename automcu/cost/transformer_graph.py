@@ -53,7 +53,7 @@ def transformer_graph(shape: TransformerShape) -> Graph:
     values = shape.tokens * shape.dim
     row = Rearrange("transpose", (1, shape.tokens, shape.dim), ((values, 1),))
     tokens = builder.add("patches_tokens", row, tokens)
-    tokens = builder.add("tokens", AddConstant(None, 1.0), tokens)
+    tokens = builder.add("tokens", AddConstant(None), tokens)
     for index in range(shape.depth):
         tokens = _block(builder, f"block{index}", tokens, shape)
     result = builder.add("norm", LayerNorm(None, None), tokens)

@@ -50,9 +50,45 @@ MODEL_INLINE int8_t requantise(int32_t accumulator, int32_t multiplier, const re
                          scaling->maximum);
 }
 
+/* The same where a negative multiplier amplifies: accumulators of more than 22 bits saturate the result. */
+#define AMPLIFIED_LIMIT ((int32_t)1 << 21)
+#define AMPLIFIED_UNIT ((int32_t)1 << 10)
+
+MODEL_INLINE int8_t requantise_amplified(int32_t accumulator, int32_t multiplier, const requantisation *scaling)
+{
+    if (multiplier >= 0) {
+        return requantise(accumulator, multiplier, scaling);
+    }
+    int32_t saturated = accumulator;
+    if (saturated < -AMPLIFIED_LIMIT) {
+        saturated = -AMPLIFIED_LIMIT;
+    }
+    if (saturated > AMPLIFIED_LIMIT - 1) {
+        saturated = AMPLIFIED_LIMIT - 1;
+    }
+    return requantise(saturated * AMPLIFIED_UNIT, -multiplier, scaling);
+}
+
 /* (a * multiplier_a + b * multiplier_b + offset) >> shift, clamped. */
 MODEL_INLINE int8_t add_scaled(int32_t a, int32_t b, const add_scaling *scaling)
 {
     const int32_t total = a * scaling->multiplier_a + b * scaling->multiplier_b + scaling->offset;
     return clamp_to_int8(total >> scaling->shift, scaling->minimum, scaling->maximum);
+}
+
+/* The same with sums of 64 bits. */
+MODEL_INLINE int8_t add_scaled_wide(int32_t a, int32_t b, const wide_add_scaling *scaling)
+{
+    const int64_t total = (int64_t)a * scaling->multiplier_a + (int64_t)b * scaling->multiplier_b + scaling->offset;
+    const int64_t result = total >> scaling->shift;
+    if (result < scaling->minimum) {
+        return (int8_t)scaling->minimum;
+    }
+    return (int8_t)(result > scaling->maximum ? scaling->maximum : result);
+}
+
+/* A difference of two scores, cut to where the shift leaves it within 32 bits: it weighs nothing then. */
+MODEL_INLINE int32_t cut_difference(int32_t difference, int32_t largest, int32_t shift)
+{
+    return (difference < largest ? difference : largest) * ((int32_t)1 << shift);
 }

@@ -81,6 +81,17 @@ MODEL_INLINE int32_t requantise_shifted(int32_t shifted, int32_t multiplier, int
     return result;
 }
 
+/* The same where a negative multiplier amplifies: the accumulator is saturated to 22 bits and shifted first. */
+MODEL_INLINE int32_t requantise_amplified_to_int8(int32_t accumulator, int32_t multiplier, int32_t zero_point)
+{
+    int32_t result;
+    if (multiplier >= 0) {
+        return requantise_shifted(accumulator, multiplier, zero_point);
+    }
+    __asm__("ssat %0, #22, %1" : "=r"(result) : "r"(accumulator));
+    return requantise_shifted(result * AMPLIFIED_UNIT, -multiplier, zero_point);
+}
+
 /* (a * b + 2^31) >> 32 */
 MODEL_INLINE int32_t high_product_rounded(int32_t a, int32_t b)
 {

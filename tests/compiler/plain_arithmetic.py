@@ -6,7 +6,7 @@ It shares no line with the compiler's own: neither lowering nor fixed point nor 
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
-from math import ceil, exp, floor, inf, log2
+from math import ceil, exp, floor, log2
 
 import numpy as np
 
@@ -57,7 +57,16 @@ def multipliers(ratios: list[float], bound: int) -> Multipliers:
     return shift, [min(round(ratio * 2.0 ** (32 - shift)), 2**31 - 1) for ratio in ratios]
 
 
+def channel_multiplier(ratio: float) -> int:
+    if ratio < 0.5:
+        return min(round(ratio * 2.0**32), 2**31 - 1)
+    return -min(round(ratio * 2.0**22), 2**31 - 1)
+
+
 def requantise(accumulator: int, shift: int, multiplier: int, zero: int, allowed: Limits) -> int:
+    if multiplier < 0:
+        saturated = min(max(accumulator, -(2**21)), 2**21 - 1)
+        return requantise(saturated * 2**10, shift, -multiplier, zero, allowed)
     shifted = accumulator * 2**shift
     assert -(2**31) <= shifted < 2**31
     value = floor(Fraction(shifted * multiplier + 2**31, 2**32)) + zero
@@ -74,15 +83,16 @@ def added(
     first, second, result = quantisations
     ratio_a, ratio_b = first.scale / result.scale, sign * second.scale / result.scale
     largest = max(abs(ratio_a), abs(ratio_b))
-    if largest > 16383.5:
-        ratio_a, ratio_b = ratio_a * (16383.5 / largest), ratio_b * (16383.5 / largest)
-        largest = 16383.5
-    shift = min(22, floor(log2(32767 / largest)))
+    most = 2**21 - 1
+    if largest > most:
+        ratio_a, ratio_b = ratio_a * (most / largest), ratio_b * (most / largest)
+        largest = most
+    shift = min(22, floor(log2((32767 if largest < 32 else 2**31 - 1) / largest)))
     times_a, times_b = round(ratio_a * 2**shift), round(ratio_b * 2**shift)
     constant = result.zero_point * 2**shift + 2 ** (shift - 1)
     constant -= first.zero_point * times_a + second.zero_point * times_b
     total = a * times_a + b * times_b + constant
-    assert -(2**31) <= total < 2**31
+    assert largest >= 32 or -(2**31) <= total < 2**31
     value = floor(Fraction(total, 2**shift))
     return min(max(value, allowed[0]), allowed[1])
 
@@ -171,9 +181,15 @@ def _average(
     source, target = scales
     window = attributes.window
     largest = window.height * window.width
+    allowed = limits(attributes.clamp, target.scale, target.zero_point)
+    if source == target and not attributes.padding_counts and largest <= 2048:
+        for row, column, channel in np.ndindex(result.shape):
+            raw = [int(image[y, x, channel]) for _, _, y, x in _inside(window, row, column, image)]
+            times_n = 2**30 // len(raw) + 1
+            result[row, column, channel] = requantise(sum(raw), 2, times_n, 0, allowed)
+        return result
     ratios = [0.0, *(source.scale / target.scale / n for n in range(1, largest + 1))]
     shift, times = multipliers(ratios, 255 * largest)
-    allowed = limits(attributes.clamp, target.scale, target.zero_point)
     for row, column, channel in np.ndindex(result.shape):
         inside = [image[y, x, channel] for _, _, y, x in _inside(window, row, column, image)]
         total = sum(int(value) - source.zero_point for value in inside)
@@ -194,20 +210,25 @@ def _convolution(
     weights = attributes.weights.astype(int)
     bias = [int(b) for b in attributes.bias]
     ratios = [source.scale * float(s) / direct.scale for s in attributes.weight_scales]
+    taps = weights[0].size
     offsets = [0] * len(bias)
+    if attributes.weight_offsets is not None:
+        offsets = [int(o) for o in attributes.weight_offsets]
+    for k, ratio in enumerate(ratios):
+        size = int(abs(weights[k]).sum()) + abs(offsets[k]) * taps
+        most = 256 * size + ceil(512 / max(ratio, 2.0**-60))
+        bias[k] = min(max(bias[k], -most), most)
     if attributes.weight_offsets is None:
         step = 2 ** (8 - attributes.weight_bits)
         weights, bias, ratios = _fitted(weights, bias, ratios, step)
-    else:
-        offsets = [int(o) for o in attributes.weight_offsets]
-    taps = weights[0].size
     sums = [int(w.sum()) + o * taps for w, o in zip(weights, offsets, strict=True)]
     bias = [b - source.zero_point * total for b, total in zip(bias, sums, strict=True)]
     bound = max(
         128 * (int(abs(w).sum()) + abs(o) * taps) + abs(b)
         for w, o, b in zip(weights, offsets, bias, strict=True)
     )
-    shift, times = multipliers(ratios, bound)
+    assert bound < 2**31
+    times = [channel_multiplier(ratio) for ratio in ratios]
     allowed = limits(attributes.clamp, direct.scale, direct.zero_point)
     per_group = weights.shape[3]
     for row, column, k in np.ndindex(result.shape):
@@ -219,7 +240,7 @@ def _convolution(
                 value = int(inputs[0][y, x, first + i]) if inside else source.zero_point
                 total += value * (int(weights[k, u, v, i]) + offsets[k])
                 assert -(2**31) <= total < 2**31
-        value = requantise(total, shift, times[k], direct.zero_point, allowed)
+        value = requantise(total, 0, times[k], direct.zero_point, allowed)
         if attributes.sum_scale is not None:
             other = int(inputs[1][row, column, k])
             last = limits(attributes.sum_clamp, target.scale, target.zero_point)
@@ -235,14 +256,10 @@ def _fitted(
         if not kernel.any():
             bias[k] = 4 * min(max(round(bias[k] * ratios[k]), -512), 512)
             ratios[k] = 0.25
-    shift = 0
-    while max(ratios) * 2.0 ** (32 - shift) >= 2**31:
-        shift += 1
     for k, kernel in enumerate(weights):
-        size = (abs(bias[k]) + 256 * int(abs(kernel).sum())) * 2**shift
+        size = abs(bias[k]) + 256 * int(abs(kernel).sum())
         if size >= 2**31:
-            room = ceil(log2(2.0 ** (shift - 1) / ratios[k])) - 1 if ratios[k] else inf
-            divisor = 2.0 ** min(ceil(log2(size)) - 30, room)
+            divisor = 2.0 ** (ceil(log2(size)) - 30)
             weights[k] = step * np.rint(kernel / (divisor * step))
             bias[k], ratios[k] = round(bias[k] / divisor), ratios[k] * divisor
     return weights, bias, ratios

@@ -29,6 +29,16 @@ int8_t shim_requantise(int32_t accumulator, int32_t multiplier, const requantisa
 {
     return requantise(accumulator, multiplier, scaling);
 }
+int8_t shim_amplify(int32_t accumulator, int32_t multiplier, const requantisation *scaling);
+int8_t shim_amplify(int32_t accumulator, int32_t multiplier, const requantisation *scaling)
+{
+    return requantise_amplified(accumulator, multiplier, scaling);
+}
+int8_t shim_add_wide(int32_t a, int32_t b, const wide_add_scaling *scaling);
+int8_t shim_add_wide(int32_t a, int32_t b, const wide_add_scaling *scaling)
+{
+    return add_scaled_wide(a, b, scaling);
+}
 int8_t shim_add(int32_t a, int32_t b, const add_scaling *scaling)
 {
     return add_scaled(a, b, scaling);
@@ -48,8 +58,22 @@ def c_arithmetic(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
         ["-Werror", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"],
     )
     loaded = ctypes.CDLL(str(library))
-    loaded.shim_requantise.restype = loaded.shim_add.restype = ctypes.c_int8
+    for name in ("requantise", "amplify", "add", "add_wide"):
+        loaded[f"shim_{name}"].restype = ctypes.c_int8
     return loaded
+
+
+class WideAddScaling(ctypes.Structure):
+    """`wide_add_scaling`."""
+
+    _fields_ = [
+        ("multiplier_a", ctypes.c_int32),
+        ("multiplier_b", ctypes.c_int32),
+        ("offset", ctypes.c_int64),
+        ("shift", ctypes.c_int32),
+        ("minimum", ctypes.c_int32),
+        ("maximum", ctypes.c_int32),
+    ]
 
 
 @given(ratio=ratios, bound=bounds, part=st.floats(-1, 1), zero_point=int8s)
@@ -84,10 +108,11 @@ def test_no_shifted_accumulator_and_no_multiplier_leaves_32_bits(
 
 
 @given(
-    channel_ratios=st.lists(ratios, min_size=2, max_size=6), accumulator=st.integers(-9999, 9999)
+    channel_ratios=st.lists(st.floats(-60, 40).map(lambda x: 2.0**x), min_size=2, max_size=6),
+    accumulator=st.integers(-INT32.max, INT32.max),
 )
 def test_channels_do_not_disturb_each_other(channel_ratios: list[float], accumulator: int) -> None:
-    together = fixed_point.requantisation(np.array(channel_ratios), 9999, 0)
+    together = fixed_point.channel_requantisation(np.array(channel_ratios), INT32.max, 0)
     results = fixed_point.requantise(np.full(len(channel_ratios), accumulator), together)
     for ratio, result in zip(channel_ratios, results, strict=True):
         exact = min(max(Fraction(ratio) * accumulator, Fraction(-128)), Fraction(127))
@@ -137,8 +162,10 @@ def test_a_sum_s_integers_fit_their_types_at_any_scale(
     ratio_a: float, ratio_b: float, zeros: tuple[int, int, int]
 ) -> None:
     scaling = fixed_point.add_scaling(2.0**ratio_a, 2.0**ratio_b, zeros)
-    assert 1 <= scaling.shift <= 22
-    assert max(abs(scaling.multiplier_a), abs(scaling.multiplier_b)) < 1 << 15
+    assert 9 < scaling.shift <= 22
+    assert max(abs(scaling.multiplier_a), abs(scaling.multiplier_b)) < 1 << 31
+    if scaling.wide:
+        return
     corners = [
         a * scaling.multiplier_a + b * scaling.multiplier_b + scaling.offset
         for a in (-128, 127)
@@ -172,6 +199,20 @@ def test_c_requantises_like_the_reference(
 
 
 @given(
+    accumulator=st.integers(INT32.min, INT32.max),
+    multiplier=st.integers(-INT32.max, INT32.max),
+    zero_point=int8s,
+)
+def test_c_amplifies_like_the_reference(
+    c_arithmetic: ctypes.CDLL, accumulator: int, multiplier: int, zero_point: int
+) -> None:
+    scaling = fixed_point.Requantisation(np.array([multiplier], np.int32), 0, zero_point, -128, 127)
+    record = (ctypes.c_int32 * 4)(0, zero_point, -128, 127)
+    expected = int(fixed_point.requantise(np.array([accumulator]), scaling)[0])
+    assert c_arithmetic.shim_amplify(accumulator, multiplier, record) == expected
+
+
+@given(
     a=int8s,
     b=int8s,
     ratio_a=st.floats(-20, 20),
@@ -189,8 +230,10 @@ def test_c_adds_like_the_reference(
     limits: list[int],
 ) -> None:
     scaling = fixed_point.add_scaling(2.0**ratio_a, -(2.0**ratio_b), zeros, limits[0], limits[1])
-    record = (ctypes.c_int32 * 6)(
-        scaling.multiplier_a, scaling.multiplier_b, scaling.offset, scaling.shift, *limits
-    )
+    numbers = (scaling.multiplier_a, scaling.multiplier_b, scaling.offset, scaling.shift, *limits)
     expected = int(fixed_point.add(np.array([a], np.int8), np.array([b], np.int8), scaling)[0])
-    assert c_arithmetic.shim_add(a, b, record) == expected
+    if scaling.wide:
+        record = WideAddScaling(*numbers)
+        assert c_arithmetic.shim_add_wide(a, b, ctypes.byref(record)) == expected
+    else:
+        assert c_arithmetic.shim_add(a, b, (ctypes.c_int32 * 6)(*numbers)) == expected

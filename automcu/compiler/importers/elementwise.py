@@ -12,7 +12,7 @@ from automcu.compiler.importers.arrange import compact, copied, in_file_order, p
 from automcu.compiler.importers.builder import GraphBuilder
 from automcu.compiler.importers.layers import Weights, filled_convolution
 from automcu.compiler.operators import Add, Convolution, Multiply, Rescale
-from automcu.compiler.operators.add_constant import rounded_constant
+from automcu.compiler.operators.add_constant import AddConstant
 from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
 from automcu.compiler.operators.lookup import real_inputs
 from automcu.compiler.operators.windows import Window
@@ -309,5 +309,5 @@ def _plus_constants(
         rows = (shape[0], shape[1], shape[2])
         name = copied(builder, source, layer, ((offsets.size, 1),), rows)
         offsets = offsets.reshape(shape)
-    result = builder.add(layer, (name,), rounded_constant(offsets), quantisation)
+    result = builder.add(layer, (name,), AddConstant(offsets), quantisation)
     return replace(source, tensor=result)

@@ -77,7 +77,18 @@ class Kernel:
         """Kernels of one category are one piece of code but for the constants in it."""
         name = self.template.removesuffix(".c.j2")
         if self.variant.startswith("portable"):
-            options = ("residual", "gathers", "table", "padded", "pointwise", "offsets", "flat")
+            options = (
+                "residual",
+                "gathers",
+                "table",
+                "padded",
+                "pointwise",
+                "offsets",
+                "flat",
+                "amplifies",
+                "wide_sum",
+                "wide_values",
+            )
             block = self.settings.get("block")
             name = "-".join(
                 ["portable", name]
@@ -86,7 +97,12 @@ class Kernel:
             )
         else:
             name = "-".join(
-                [name] + [o for o in ("residual", "clamps", "table") if self.settings.get(o)]
+                [name]
+                + [
+                    option
+                    for option in ("residual", "clamps", "table", "amplifies")
+                    if self.settings.get(option)
+                ]
             )
         return name
 

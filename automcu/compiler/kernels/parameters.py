@@ -15,11 +15,11 @@ def requantisation_fields(scaling: Requantisation) -> str:
 
 
 def add_fields(scaling: AddScaling) -> dict[str, str]:
-    """Fields of an `add_scaling`."""
+    """Fields of an `add_scaling`, or of a `wide_add_scaling`."""
     return {
         "multiplier_a": str(scaling.multiplier_a),
         "multiplier_b": str(scaling.multiplier_b),
-        "offset": str(scaling.offset),
+        "offset": f"{scaling.offset}LL" if scaling.wide else str(scaling.offset),
         "shift": str(scaling.shift),
         "minimum": str(scaling.minimum),
         "maximum": str(scaling.maximum),

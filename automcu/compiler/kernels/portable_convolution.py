@@ -1,5 +1,6 @@
 """Convolution in portable C: gather a pixel's window, then one dot product a channel."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,7 @@ from automcu.compiler.kernels.parameters import (
 )
 from automcu.compiler.lowering import Integers
 from automcu.compiler.operators import Convolution
-from automcu.compiler.operators.convolution import ConvolutionIntegers
+from automcu.compiler.operators.convolution import ConvolutionIntegers, amplifies
 from automcu.compiler.shapes import operator_macs, operator_title
 
 _BYTES_PER_CHANNEL = 8  # channel_constants: bias and multiplier
@@ -124,7 +125,24 @@ def convolution_settings(operator: Operator, graph: Graph) -> dict[str, int | st
         "groups": attributes.groups,
         "pointwise": window.is_pointwise,
         "offsets": attributes.weight_offsets is not None,
+        "amplifies": _amplifies(operator, graph),
     }
+
+
+def _amplifies(operator: Operator, graph: Graph) -> bool:
+    """Whether the kernel has to know channels that amplify."""
+    result, *sources = (
+        graph.tensors[name].quantisation for name in (operator.output, *operator.inputs)
+    )
+    known = tuple(source for source in sources if source is not None)
+    if result is None or len(known) < len(sources):
+        return False
+    return amplifies(_attributes(operator), known, result)
+
+
+def amplified_suffix(settings: Mapping[str, object]) -> str:
+    """What the name of a function ends in that knows channels that amplify."""
+    return "_amplified" if settings["amplifies"] else ""
 
 
 def convolution_arrays(weights: int, out_channels: int) -> tuple[ArrayShape, ...]:
@@ -196,7 +214,7 @@ def _function_name(kind: str, settings: dict[str, int | str | bool], residual: b
         name += f"_g{k['groups']}"
     if k["offsets"]:
         name += "_offset"
-    return name + ("_add" if residual else "")
+    return name + ("_add" if residual else "") + amplified_suffix(settings)
 
 
 def _attributes(operator: Operator) -> Convolution:
@@ -206,6 +224,7 @@ def _attributes(operator: Operator) -> Convolution:
 
 
 __all__ = [
+    "amplified_suffix",
     "convolution_arrays",
     "convolution_fields",
     "convolution_settings",

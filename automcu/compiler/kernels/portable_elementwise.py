@@ -7,6 +7,7 @@ from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants
 from automcu.compiler.kernels.parameters import add_fields, requantisation_fields
 from automcu.compiler.lowering import Integers
+from automcu.compiler.operators.add import is_wide
 from automcu.compiler.operators.lookup import ALL_INPUTS
 from automcu.compiler.operators.multiply import MultiplyIntegers
 from automcu.compiler.operators.rescale import RescaleIntegers
@@ -15,17 +16,26 @@ from automcu.compiler.operators.rescale import RescaleIntegers
 def portable_add(operator: Operator, graph: Graph) -> Kernel:
     """The portable kernel of an addition."""
     elements = graph.tensors[operator.output].size
+    wide = is_wide_sum(operator, graph)
     return Kernel(
         variant="portable",
-        function=f"add_{elements}",
+        function=f"add_{elements}" + ("_wide" if wide else ""),
         template="add.c.j2",
-        settings={"elements": elements},
-        parameters_type="add_scaling",
+        settings={"elements": elements, "wide_sum": wide},
+        parameters_type="wide_add_scaling" if wide else "add_scaling",
         arrays=(),
         pack=_pack_add,
         overwrites=(0, 1),
         work={"outputs": elements},
     )
+
+
+def is_wide_sum(operator: Operator, graph: Graph) -> bool:
+    """Whether an addition's multipliers take more than 16 bits; unknown scales are taken for no."""
+    first, second, result = (
+        graph.tensors[name].quantisation for name in (*operator.inputs, operator.output)
+    )
+    return bool(first and second and result and is_wide(first, second, result))
 
 
 def portable_multiply(operator: Operator, graph: Graph) -> Kernel:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, aligned
 from automcu.compiler.kernels.parameters import add_fields, initialiser, requantisation_fields
-from automcu.compiler.kernels.portable_convolution import convolution_settings
+from automcu.compiler.kernels.portable_convolution import amplified_suffix, convolution_settings
 from automcu.compiler.kernels.ternary_packing import (
     PASS,
     SUMS,
@@ -141,7 +141,8 @@ def ternary_function_name(settings: Settings) -> str:
         f"_s{k['stride_y']}x{k['stride_x']}_p{k['pad_top']}x{k['pad_left']}"
         f"_d{k['dilation_y']}x{k['dilation_x']}"
     )
-    return name + ("_shared" if k["shared_scale"] else "") + ("_add" if k["residual"] else "")
+    name += ("_shared" if k["shared_scale"] else "") + ("_add" if k["residual"] else "")
+    return name + amplified_suffix(settings)
 
 
 def _attributes(operator: Operator) -> Convolution:

@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 
+from automcu.compiler.fixed_point import INT32_MAX
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, aligned
 from automcu.compiler.kernels.parameters import add_fields, initialiser, requantisation_fields
 from automcu.compiler.lowering import Integers
 from automcu.compiler.operators import attention, layer_norm
-from automcu.compiler.operators.add_constant import AddConstantIntegers
+from automcu.compiler.operators.add_constant import (
+    AddConstant,
+    AddConstantIntegers,
+    needs_wide_values,
+)
 from automcu.compiler.operators.attention import Attention, AttentionIntegers
 from automcu.compiler.operators.layer_norm import LayerNormIntegers
 
@@ -30,10 +35,11 @@ def portable_layer_norm(operator: Operator, graph: Graph) -> Kernel:
             "radicand_bits": layer_norm.RADICAND_BITS,
             "reciprocal_bits": layer_norm.RECIPROCAL_BITS,
             "fraction_bits": layer_norm.FRACTION_BITS,
+            "variance_bits": layer_norm.VARIANCE_BITS,
         },
         parameters_type="layer_norm_parameters",
         arrays=(
-            ArrayShape("gains", "int8_t", aligned(channels)),
+            ArrayShape("gains", "int32_t", _INT32_BYTES * channels),
             ArrayShape("offsets", "int32_t", _INT32_BYTES * channels),
         ),
         pack=_pack_layer_norm,
@@ -44,16 +50,21 @@ def portable_layer_norm(operator: Operator, graph: Graph) -> Kernel:
 
 @dataclass(frozen=True)
 class AttentionSettings:
-    """What kernels of attention are made from; `depth` is a head's channels."""
+    """What kernels of attention are made from; `depth` is a head's channels.
+
+    Differences of scores are cut and shifted left where `score_shift` is not 0.
+    """
 
     pixels: int
     heads: int
     depth: int
+    score_shift: int = 0
 
     @property
     def function(self) -> str:
         """A name that tells the shape; equal shapes share one function."""
-        return f"attention_{self.pixels}x{self.heads * self.depth}_{self.heads}_heads"
+        name = f"attention_{self.pixels}x{self.heads * self.depth}_{self.heads}_heads"
+        return name + (f"_shift{self.score_shift}" if self.score_shift else "")
 
     @property
     def constants(self) -> dict[str, object]:
@@ -63,6 +74,8 @@ class AttentionSettings:
             "channels": self.heads * self.depth,
             "heads": self.heads,
             "depth": self.depth,
+            "score_shift": self.score_shift,
+            "largest_score": INT32_MAX >> self.score_shift,
             "exponentials": attention.EXPONENTIALS.tolist(),
             "normalised_bits": attention.NORMALISED_BITS,
             "reciprocal_bits": attention.RECIPROCAL_BITS,
@@ -80,7 +93,13 @@ def attention_settings(operator: Operator, graph: Graph) -> AttentionSettings:
     if not isinstance(attributes, Attention):
         raise TypeError(f"{operator.name} is not an attention")
     height, width, channels = graph.tensors[operator.output].shape
-    return AttentionSettings(height * width, attributes.heads, channels // attributes.heads)
+    source = graph.tensors[operator.inputs[0]].quantisation
+    return AttentionSettings(
+        height * width,
+        attributes.heads,
+        channels // attributes.heads,
+        attention.score_shift(attributes, source) if source else 0,
+    )
 
 
 def portable_attention(operator: Operator, graph: Graph) -> Kernel:
@@ -114,17 +133,34 @@ def portable_attention(operator: Operator, graph: Graph) -> Kernel:
 def portable_add_constant(operator: Operator, graph: Graph) -> Kernel:
     """The portable kernel of a sum with constants; it may write over its input."""
     elements = graph.tensors[operator.output].size
+    wide = _has_wide_values(operator, graph)
+    values = (
+        ArrayShape("values", "int32_t", _INT32_BYTES * elements)
+        if wide
+        else ArrayShape("values", "int8_t", aligned(elements))
+    )
     return Kernel(
         variant="portable",
-        function=f"add_constant_{elements}",
+        function=f"add_constant_{elements}" + ("_wide" if wide else ""),
         template="add_constant.c.j2",
-        settings={"elements": elements},
-        parameters_type="add_constant_parameters",
-        arrays=(ArrayShape("values", "int8_t", aligned(elements)),),
+        settings={"elements": elements, "wide_values": wide},
+        parameters_type="wide_add_constant_parameters" if wide else "add_constant_parameters",
+        arrays=(values,),
         pack=_pack_add_constant,
         overwrites=(0,),
         work={"outputs": elements},
     )
+
+
+def _has_wide_values(operator: Operator, graph: Graph) -> bool:
+    """Whether constants are int32; unknown scales are taken for no."""
+    source, result = (
+        graph.tensors[name].quantisation for name in (operator.inputs[0], operator.output)
+    )
+    attributes = operator.attributes
+    if not isinstance(attributes, AddConstant):
+        raise TypeError(f"{operator.name} is not a sum with constants")
+    return bool(source and result and needs_wide_values(attributes, source, result))
 
 
 def _pack_layer_norm(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
@@ -134,8 +170,9 @@ def _pack_layer_norm(operator: Operator, graph: Graph, integers: Integers) -> La
         {"gains": integers.gains, "offsets": integers.offsets},
         {
             "epsilon": f"{integers.epsilon}ULL",
-            "multiplier": str(int(integers.scaling.multipliers[0])),
-            "scaling": requantisation_fields(integers.scaling),
+            "left_shift": str(integers.left_shift),
+            "right_shift": str(integers.right_shift),
+            "zero_point": str(integers.zero_point),
         },
     )
 

@@ -38,7 +38,6 @@ from automcu.compiler.kernels.portable_transformer import (
 )
 from automcu.compiler.kernels.stripes import stripes_kernel
 from automcu.compiler.kernels.ternary_lanes import ternary_lanes
-from automcu.compiler.lowering import lower
 from automcu.compiler.operators import (
     Add,
     AddConstant,
@@ -57,7 +56,6 @@ from automcu.compiler.operators import (
     Softmax,
     Stripes,
 )
-from automcu.compiler.operators.convolution import ConvolutionIntegers
 from automcu.devices.profile import Core, Device
 
 Factory = Callable[[Operator, Graph], Kernel]
@@ -115,7 +113,7 @@ def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel
         elif device.core == _LX7:
             special = (ternary_lanes(operator, graph),)
         return (*special, portable_ternary(operator, graph))
-    if "dsp" in device.isa and not _shifts_left(operator, graph):
+    if "dsp" in device.isa:
         special = tuple(
             kernel
             for factory in ARMV7E_M.get(type(operator.attributes), ())
@@ -124,19 +122,6 @@ def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel
     elif device.core == _LX7 and isinstance(attributes, Attention):
         special = attention_words(operator, graph)
     return (*special, PORTABLE[type(operator.attributes)](operator, graph))
-
-
-def _shifts_left(operator: Operator, graph: Graph) -> bool:
-    """Whether a convolution's accumulators are shifted left before they are multiplied.
-
-    That takes weights of a few steps, such as a small layer of -1, 0 and 1, or an output that all
-    but the least accumulators saturate; only the portable kernels do it.
-    """
-    attributes = operator.attributes
-    if not isinstance(attributes, Convolution) or attributes.weights is None:
-        return False
-    integers = lower(operator, graph)
-    return isinstance(integers, ConvolutionIntegers) and integers.scaling.left_shift > 0
 
 
 def figures_of_choice(device: Device) -> Mapping[str, float]:

@@ -17,6 +17,11 @@ class Add:
     sign: int = 1
 
 
+def is_wide(first: Quantisation, second: Quantisation, result: Quantisation) -> bool:
+    """Whether the sum takes multipliers of more than 16 bits, which only one kernel has."""
+    return fixed_point.needs_wide_sum(max(first.scale, second.scale) / result.scale)
+
+
 def _title(attributes: Add, shape: Shape) -> str:
     return "add" if attributes.sign > 0 else "subtract"
 

@@ -1,7 +1,7 @@
 """Self-attention of several heads, in integers; docs/integer-semantics.md specifies it.
 
 The input holds query, key and value of every pixel one behind the other. Of one query the scores
-of all keys become exponentials, by a table of exp(-u / 32) with 14 binary places; they weigh the
+of all keys become exponentials, by a table of exp(-u / 128) with 14 binary places; they weigh the
 values, and one division for each query brings the sum of weights to 1. No tensor of all scores
 exists: memory grows with the number of pixels, not with its square.
 """
@@ -17,8 +17,8 @@ from automcu.compiler.operators.definition import Definition, Values
 from automcu.compiler.tensor import Quantisation, Shape
 from automcu.errors import UnsupportedModelError
 
-STEPS_PER_UNIT = 32  # of the exponents
-TABLE_LENGTH = 384  # the last exponential rounds to 0
+STEPS_PER_UNIT = 128  # of the exponents, so that none is off by more than 0.4 %
+TABLE_LENGTH = 1332  # the last exponential rounds to 0
 WEIGHT_BITS = 14
 NORMALISED_BITS = 16  # of the sum of weights, before it is inverted
 RECIPROCAL_BITS = 31
@@ -66,6 +66,11 @@ def _output_shape(attributes: Attention, shapes: tuple[Shape, ...]) -> Shape:
     return height, width, channels // _PARTS
 
 
+def score_shift(attributes: Attention, source: Quantisation) -> int:
+    """How far differences of scores are shifted left before they become exponents."""
+    return fixed_point.left_shift(source.scale**2 * attributes.scale * STEPS_PER_UNIT)
+
+
 def _macs(attributes: Attention, source: Shape, result: Shape) -> int:
     pixels = result[0] * result[1]
     return 2 * pixels * pixels * result[2]
@@ -75,7 +80,7 @@ def _lower(
     attributes: Attention, sources: tuple[Quantisation, ...], result: Quantisation
 ) -> AttentionIntegers:
     (source,) = sources
-    # What a head's channels can add to a difference of two scores, whatever their number.
+    # Differences of scores that the shift would carry out of 32 bits are cut: they weigh nothing.
     exponents = fixed_point.requantisation(
         np.array([source.scale**2 * attributes.scale * STEPS_PER_UNIT]), 1, 0
     )
@@ -84,8 +89,6 @@ def _lower(
         (_INPUT_SPAN + 1) << FRACTION_BITS,
         result.zero_point,
     )
-    if exponents.left_shift:
-        raise UnsupportedModelError("its scores are far too large. Quantise the model again.")
     return AttentionIntegers(source.zero_point, exponents, scaling)
 
 
@@ -98,15 +101,17 @@ def _reference(
     query, key, value = (parts[:, :, part].transpose(0, 2, 1, 3) for part in range(_PARTS))
     scores = query @ key.transpose(0, 1, 3, 2)
     below = scores.max(axis=-1, keepdims=True) - scores
-    steps = (below * int(integers.exponents.multipliers[0]) + (1 << 31)) >> 32
+    shift = integers.exponents.left_shift
+    shifted = np.minimum(below, fixed_point.INT32_MAX >> shift) << shift
+    steps = (shifted * int(integers.exponents.multipliers[0]) + (1 << 31)) >> 32
     weights = EXPONENTIALS[np.minimum(steps, TABLE_LENGTH - 1)]
     total = weights.sum(axis=-1, keepdims=True)
-    shift = np.zeros_like(total)
-    while np.any(total >> shift >= 1 << NORMALISED_BITS):
-        shift += total >> shift >= 1 << NORMALISED_BITS
-    normalised = total >> shift
+    moved = np.zeros_like(total)
+    while np.any(total >> moved >= 1 << NORMALISED_BITS):
+        moved += total >> moved >= 1 << NORMALISED_BITS
+    normalised = total >> moved
     reciprocal = ((1 << RECIPROCAL_BITS) + normalised // 2) // normalised
-    means = ((weights @ value) * reciprocal) >> (RECIPROCAL_BITS - FRACTION_BITS + shift)
+    means = ((weights @ value) * reciprocal) >> (RECIPROCAL_BITS - FRACTION_BITS + moved)
     result = means.transpose(0, 2, 1, 3).reshape(count, height, width, channels // _PARTS)
     return fixed_point.requantise(result, integers.scaling)
 

@@ -9,7 +9,7 @@ from automcu.compiler import fixed_point
 from automcu.compiler.fixed_point import AddScaling, Requantisation
 from automcu.compiler.operators.clamp import NO_CLAMP, Clamp, integer_limits
 from automcu.compiler.operators.definition import Definition, Values
-from automcu.compiler.operators.fitting import fit_channels
+from automcu.compiler.operators.fitting import fit_channels, saturating_bias
 from automcu.compiler.operators.windows import Window, taps
 from automcu.compiler.tensor import Quantisation, Shape
 
@@ -151,6 +151,7 @@ def _lower(
         residual = _residual(attributes, direct, sources[1], result)
     weights, bias = attributes.weights, attributes.bias.astype(np.int64)
     ratios = source.scale * attributes.weight_scales / direct.scale
+    bias = saturating_bias(bias, _magnitudes(weights, attributes.weight_offsets), ratios)
     if attributes.weight_offsets is None and not attributes.shared_scale:
         weights, bias, ratios = fit_channels(weights, bias, ratios, attributes.weight_step)
     sums = _shifted_weights(weights, attributes.weight_offsets).sum(axis=(1, 2, 3))
@@ -159,11 +160,8 @@ def _lower(
     if attributes.shared_scale:
         bias, bias_shift = _short(bias)
     magnitudes = _magnitudes(weights, attributes.weight_offsets)
-    scaling = fixed_point.requantisation(
-        ratios,
-        int((magnitudes * _LARGEST_INPUT + np.abs(bias)).max()),
-        direct.zero_point,
-        *integer_limits(attributes.clamp, direct.scale, direct.zero_point),
+    scaling = _scaling(
+        attributes, ratios, int((magnitudes * _LARGEST_INPUT + np.abs(bias)).max()), direct
     )
     return ConvolutionIntegers(
         weights,
@@ -174,6 +172,30 @@ def _lower(
         attributes.weight_offsets,
         bias_shift,
     )
+
+
+def _scaling(
+    attributes: Convolution, ratios: NDArray[np.float64], bound: int, direct: Quantisation
+) -> Requantisation:
+    """One shift for all channels of a ternary layer if their sums allow it, as they mostly do."""
+    limits = integer_limits(attributes.clamp, direct.scale, direct.zero_point)
+    shift = fixed_point.left_shift(float(ratios.max()))
+    one_shift = attributes.ternary and max(bound, 1) << shift <= fixed_point.INT32_MAX
+    requantisation = fixed_point.requantisation if one_shift else fixed_point.channel_requantisation
+    return requantisation(ratios, bound, direct.zero_point, *limits)
+
+
+def amplifies(
+    attributes: Convolution, sources: tuple[Quantisation, ...], result: Quantisation
+) -> bool:
+    """Whether some channel's results amplify accumulators; never so in a graph only costed."""
+    if attributes.weights is None or attributes.weight_scales is None:
+        return False
+    scale = result.scale if attributes.sum_scale is None else attributes.sum_scale
+    largest = float((sources[0].scale * attributes.weight_scales / scale).max())
+    if not fixed_point.left_shift(largest):
+        return False
+    return _lower(attributes, sources, result).scaling.amplifies
 
 
 def _short(bias: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:

@@ -13,6 +13,9 @@ from automcu.compiler.operators.definition import Definition, Values
 from automcu.compiler.operators.windows import Window, taps
 from automcu.compiler.tensor import Quantisation, Shape
 
+_FRACTION_BITS = 32  # of products with a multiplier
+_RAW_LEFT_SHIFT = 2  # so that the multiplier of a single value, 2^30 + 1, fits
+_MOST_EXACT_TAPS = 2048  # 128 n 2^2 does not reach 2^32 / 2n
 _INPUT_SPAN = 255  # the largest magnitude of an int8 value minus its zero point
 
 
@@ -91,6 +94,8 @@ def _lower_average(
 ) -> AveragePoolIntegers:
     (source,) = sources
     largest = attributes.window.height * attributes.window.width
+    if source == result and not attributes.padding_counts and largest <= _MOST_EXACT_TAPS:
+        return _mean_of_raw_values(attributes, result)
     counts = np.array([inf, *range(1, largest + 1)])  # nothing is divided by index 0
     scaling = fixed_point.requantisation(
         source.scale / result.scale / counts,
@@ -99,6 +104,24 @@ def _lower_average(
         *integer_limits(attributes.clamp, result.scale, result.zero_point),
     )
     return AveragePoolIntegers(scaling, source.zero_point)
+
+
+def _mean_of_raw_values(attributes: AveragePool, result: Quantisation) -> AveragePoolIntegers:
+    """Sums of raw values divided by their number; halves away from zero, as in LiteRT.
+
+    A multiplier a little above 2^32 / n carries halves of either sign away from zero. It is too
+    little to carry anything else, as no other sum is nearer to a half than 1 / 2n.
+    """
+    largest = attributes.window.height * attributes.window.width
+    unit = 1 << (_FRACTION_BITS - _RAW_LEFT_SHIFT)
+    multipliers = [0, *(unit // count + 1 for count in range(1, largest + 1))]
+    scaling = Requantisation(
+        np.array(multipliers, np.int32),
+        _RAW_LEFT_SHIFT,
+        0,
+        *integer_limits(attributes.clamp, result.scale, result.zero_point),
+    )
+    return AveragePoolIntegers(scaling, 0)
 
 
 def _lower_max(

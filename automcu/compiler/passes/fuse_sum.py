@@ -4,12 +4,15 @@ from dataclasses import replace
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.operators import Add, Convolution
+from automcu.compiler.operators.add import is_wide
 
 
 def fuse_sums(graph: Graph) -> Graph:
     """Fuse each addition with a convolution whose result only it reads."""
     for addition in graph.operators:
         if not isinstance(addition.attributes, Add) or addition.attributes.sign < 0:
+            continue
+        if _is_wide(addition, graph):
             continue
         convolution = _fusable_operand(addition, graph)
         if convolution is None:
@@ -23,6 +26,16 @@ def fuse_sums(graph: Graph) -> Graph:
             if op is not convolution
         )
     return graph
+
+
+def _is_wide(addition: Operator, graph: Graph) -> bool:
+    """Whether the sum takes arithmetic that convolutions do not have."""
+    first, second, result = (
+        graph.tensors[name].quantisation for name in (*addition.inputs, addition.output)
+    )
+    if first is None or second is None or result is None:
+        return False
+    return is_wide(first, second, result)
 
 
 def _fusable_operand(addition: Operator, graph: Graph) -> Operator | None:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from automcu.compiler import Quantisation, compile_graph, run_reference
 from automcu.compiler.operators import AddConstant, Attention, LayerNorm
-from automcu.compiler.operators.add_constant import rounded_constant
 from automcu.compiler.tensor import Shape
 from automcu.devices import Device
 from automcu.errors import UnsupportedModelError
@@ -61,12 +60,10 @@ def test_a_layer_norm_is_within_a_step_of_real_arithmetic(
     shape, attributes = case
     (values,), result = operands_and_result(one_operator(attributes, ((shape, source),), RESULT))
     assert attributes.gains is not None and attributes.offsets is not None
-    steps = np.abs(attributes.gains).max() / 127  # of gains that are not ternary
     centred = values - values.mean(axis=-1, keepdims=True)
     variance = centred.var(axis=-1, keepdims=True) + attributes.epsilon
     exact = centred / np.sqrt(variance) * attributes.gains + attributes.offsets
-    largest = np.sqrt(shape[2])
-    assert furthest(result, exact, RESULT) <= 0.8 + steps / 2 * largest / RESULT.scale
+    assert furthest(result, exact, RESULT) <= 0.8
 
 
 def test_channels_that_are_all_alike_become_the_offsets() -> None:
@@ -131,9 +128,9 @@ def test_added_constants_equal_the_reference_and_are_within_a_step(
     seed: int,
     source: Quantisation,
 ) -> None:
-    attributes: AddConstant = rounded_constant(np.random.default_rng(seed).normal(0, 1, shape))
+    attributes = AddConstant(np.random.default_rng(seed).normal(0, 1, shape))
     graph = one_operator(attributes, ((shape, source),), RESULT)
     assert_c_equals_reference(graph, portable_device, tmp_path_factory.getbasetemp())
     assert attributes.values is not None
     (values,), result = operands_and_result(graph)
-    assert furthest(result, values + attributes.values * attributes.scale, RESULT) <= 0.8
+    assert furthest(result, values + attributes.values, RESULT) <= 1

@@ -10,6 +10,7 @@ cycle), and addresses advance by post-indexing.
 
 from collections.abc import Iterator
 
+from automcu.compiler.kernels.armv7e_m.amplified import requantise_amplified, split_multiplier
 from automcu.compiler.kernels.armv7e_m.block_shape import ACCUMULATORS, Block
 from automcu.compiler.kernels.armv7e_m.dual_issue import order_for_dual_issue
 from automcu.compiler.kernels.armv7e_m.paired_steps import (
@@ -47,7 +48,7 @@ def _in_order(block: Block) -> list[str]:
         *_repeat_steps(block),
         "4:  @ a kernel row is done",
         *(_repeat_segments() if block.segments > 1 else []),
-        *_requantise(block),
+        *(_requantise_amplified(block) if block.amplifies else _requantise(block)),
         *(_add_residual(block) if block.residual else []),
         *_store(block),
         *_next_block(block),
@@ -196,6 +197,19 @@ def _requantise(block: Block) -> Iterator[str]:
             for channel in (2 * pair, 2 * pair + 1):
                 value = _accumulator(block, pixel, channel)
                 yield f"ssat {value}, #8, {value}"
+
+
+def _requantise_amplified(block: Block) -> Iterator[str]:
+    """One channel after the other, as each takes two multipliers, one of which is 0."""
+    yield f"ldr r0, [sp, #{_CHANNELS}]"
+    yield f"ldr r12, [sp, #{_ZERO_POINT}]"
+    for channel in range(block.channels):
+        yield f"ldr r2, [r0, #{8 * channel + 4}]  @ multiplier"
+        yield from split_multiplier("r2", "r2", "r3")
+        for pixel in range(block.pixels):
+            value = _accumulator(block, pixel, channel)
+            yield from requantise_amplified(value, "lr", "r2", "r3", "r12")
+            yield f"ssat {value}, #8, {value}"
 
 
 def _add_residual(block: Block) -> Iterator[str]:

@@ -21,7 +21,7 @@ class Block:
     `steps` are pairs of depth in one segment (one kernel row); `pixel_bytes` lie between the
     first activations of neighbouring output pixels; `pair_bytes` between the weights of
     neighbouring channel pairs; `out_channels` is the output's pixel stride; `issue` is how many
-    instructions at a time the core it is for issues.
+    instructions at a time the core it is for issues; with `amplifies` some channels do.
     """
 
     function: str
@@ -33,6 +33,7 @@ class Block:
     out_channels: int
     residual: bool
     issue: Issue
+    amplifies: bool = False
 
     @property
     def pair_bytes(self) -> int:

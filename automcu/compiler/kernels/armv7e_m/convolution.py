@@ -18,6 +18,7 @@ from automcu.compiler.kernels.kernel import Kernel, LayerConstants
 from automcu.compiler.kernels.packing import Packing, packing
 from automcu.compiler.kernels.parameters import interleave
 from automcu.compiler.kernels.portable_convolution import (
+    amplified_suffix,
     convolution_arrays,
     convolution_fields,
     convolution_settings,
@@ -50,11 +51,10 @@ def armv7e_m_convolutions(operator: Operator, graph: Graph, core: Core) -> tuple
     if not isinstance(attributes, Convolution) or not _is_supported(attributes):
         return ()
     shape = _shape(operator, attributes, graph)
-    residual = attributes.sum_scale is not None
     return tuple(
         _kernel(operator, graph, attributes, shape, tile)
         for tile in tiles(shape.out_width, shape.out_channels, core)
-        if all(block.reaches for block, _, _ in _blocks(shape, shape.out_width, residual, "", tile))
+        if all(block.reaches for block, _, _ in _blocks(shape, shape.out_width, tile))
     )
 
 
@@ -66,8 +66,11 @@ def _kernel(
     settings = convolution_settings(operator, graph)
     window_settings = {f"window_{name}": value for name, value in settings.items()}
     function = f"{_function_name(settings, shape, residual, attributes)}_by{tile.name}"
-    plan = _blocks(shape, shape.out_width, residual, function, tile)
-    tail = _blocks(shape, shape.tail_pixels, residual, function, tile) if shape.tail_pixels else []
+    blocks = partial(
+        _blocks, function=function, residual=residual, amplifies=bool(settings["amplifies"])
+    )
+    plan = blocks(shape, shape.out_width, tile)
+    tail = blocks(shape, shape.tail_pixels, tile) if shape.tail_pixels else []
     block = plan[0][0]
     group_bytes = block.pair_bytes * block.channels // 2
     groups = shape.out_channels // block.channels
@@ -148,7 +151,14 @@ def _row_length(pixels: int, channels: int) -> int:
     return pixels if pixels <= _PIXELS else min(pixels, max(_PIXELS, longest))
 
 
-def _blocks(shape: Ring, width: int, residual: bool, function: str, tile: Tile) -> _Plan:
+def _blocks(
+    shape: Ring,
+    width: int,
+    tile: Tile,
+    function: str = "",
+    residual: bool = False,
+    amplifies: bool = False,
+) -> _Plan:
     """The blocks of a row of `width` pixels: shape, how many, first pixel."""
     return [
         (
@@ -162,6 +172,7 @@ def _blocks(shape: Ring, width: int, residual: bool, function: str, tile: Tile) 
                 out_channels=shape.out_channels,
                 residual=residual,
                 issue=tile.issue,
+                amplifies=amplifies,
             ),
             count,
             first,
@@ -300,4 +311,4 @@ def _function_name(
         name += "_p" + "x".join(str(pixels) for pixels in window.padding)
     clamp = attributes.sum_clamp if residual else attributes.clamp
     name += ("_add" if residual else "") + ("_clamp" if clamp != NO_CLAMP else "")
-    return name + width_suffix(attributes)
+    return name + amplified_suffix(settings) + width_suffix(attributes)

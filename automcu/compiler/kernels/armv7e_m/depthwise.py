@@ -1,5 +1,6 @@
 """Depthwise convolution on armv7e-m: the same ring of widened rows, two channels at a time."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,7 @@ from automcu.compiler.kernels.armv7e_m.tiling import DUAL_ISSUE_CORES, Tile, spl
 from automcu.compiler.kernels.kernel import Kernel, LayerConstants
 from automcu.compiler.kernels.parameters import interleave
 from automcu.compiler.kernels.portable_convolution import (
+    amplified_suffix,
     convolution_arrays,
     convolution_fields,
     convolution_settings,
@@ -45,8 +47,10 @@ def armv7e_m_depthwise(operator: Operator, graph: Graph, core: Core) -> tuple[Ke
     ):
         return ()
     ring = Ring(in_height, in_width, in_channels, out_height, out_width, out_channels, window)
-    rows = [_row(ring, attributes, tile) for tile in _tiles(core)]
-    return tuple(_kernel(operator, graph, attributes, ring, row) for row in rows if row.reaches)
+    settings = convolution_settings(operator, graph)
+    function = _function_name(ring, attributes) + amplified_suffix(settings)
+    rows = [_row(ring, function, tile, bool(settings["amplifies"])) for tile in _tiles(core)]
+    return tuple(_kernel(settings, attributes, ring, row) for row in rows if row.reaches)
 
 
 def _tiles(core: Core) -> tuple[Tile, ...]:
@@ -55,9 +59,9 @@ def _tiles(core: Core) -> tuple[Tile, ...]:
     return tuple(Tile(4, 2, issue) for issue in issues)
 
 
-def _row(ring: Ring, attributes: Convolution, tile: Tile) -> DepthwiseRow:
+def _row(ring: Ring, function: str, tile: Tile, amplifies: bool) -> DepthwiseRow:
     return DepthwiseRow(
-        function=f"{_function_name(ring, attributes)}_by{tile.name}",
+        function=f"{function}_by{tile.name}",
         parts=tuple(split_row(ring.out_width, tile)),
         kernel_height=ring.window.height,
         kernel_width=ring.window.width,
@@ -65,20 +69,21 @@ def _row(ring: Ring, attributes: Convolution, tile: Tile) -> DepthwiseRow:
         pixel_bytes=2 * ring.ring_channels,
         channels=ring.out_channels,
         issue=tile.issue,
+        amplifies=amplifies,
     )
 
 
 def _kernel(
-    operator: Operator, graph: Graph, attributes: Convolution, ring: Ring, row: DepthwiseRow
+    settings: Mapping[str, object], attributes: Convolution, ring: Ring, row: DepthwiseRow
 ) -> Kernel:
     pairs = ring.out_channels // 2
     return Kernel(
         variant=f"armv7e-m {row.title}",
         function=row.function,
         template="armv7e_m_depthwise.c.j2",
-        settings=convolution_settings(operator, graph)
-        | ring.settings()
-        | {
+        settings={
+            **settings,
+            **ring.settings(),
             "clamps": "" if attributes.clamp == NO_CLAMP else "scaling",
             "parts": [{"pixels": pixels, "count": count} for pixels, count, _ in row.parts],
             "row_function": {

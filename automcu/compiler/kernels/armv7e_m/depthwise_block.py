@@ -9,6 +9,7 @@ the weights of the two channels, which stay in registers for the whole kernel ro
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from automcu.compiler.kernels.armv7e_m.amplified import requantise_amplified, split_multiplier
 from automcu.compiler.kernels.armv7e_m.block_shape import ACCUMULATORS, LARGEST_OFFSET, Issue
 from automcu.compiler.kernels.armv7e_m.dual_issue import order_for_dual_issue
 
@@ -43,7 +44,13 @@ _AROUND_FIXED = {
     "next_column": "r3",
     "blocks": "r2",
 }
-_AROUND_POOLED = {role: f"v{9000 + i}" for i, role in enumerate(_AROUND_FIXED)}
+# Where channels amplify, values that a single register holds in turn have names of their own.
+_AMPLIFIED_ROLES = tuple(
+    f"{role}{channel}" for role in ("multiplier", "plain", "amplified") for channel in range(2)
+) + tuple(f"saturated{channel}{pixel}" for channel in range(2) for pixel in range(4))
+_AROUND_POOLED = {
+    role: f"v{9000 + i}" for i, role in enumerate((*_AROUND_FIXED, *_AMPLIFIED_ROLES))
+}
 
 # The stack frame, in bytes from sp. The first part is the caller's depthwise_job, copied.
 _WEIGHTS, _CHANNELS, _OUTPUT, _PAIRS, _ZERO_POINT, _COLUMN, _ROWS = range(0, 28, 4)
@@ -57,7 +64,7 @@ class DepthwiseRow:
     """The shape of the loops. `parts` are blocks of a row: pixels in each, how many, the first.
 
     `pixel_bytes` lie between neighbouring input pixels; `issue` is how many instructions at a
-    time the core issues.
+    time the core issues; with `amplifies` some channels do.
     """
 
     function: str
@@ -68,6 +75,7 @@ class DepthwiseRow:
     pixel_bytes: int
     channels: int
     issue: Issue
+    amplifies: bool = False
 
     @property
     def row_words(self) -> int:
@@ -150,7 +158,10 @@ def _part(row: DepthwiseRow, pixels: int, count: int, first: int) -> Iterator[st
     kernel_rows = _kernel_rows if row.issue == "single" else _paired_kernel_rows
     yield from _start_accumulators(pixels, names)
     yield from kernel_rows(row, pixels)
-    yield from _requantise_and_store(row, pixels, names)
+    if row.amplifies:
+        yield from _requantise_amplified_and_store(row, pixels, names)
+    else:
+        yield from _requantise_and_store(row, pixels, names)
     yield from _next_block(row, pixels, count, names)
 
 
@@ -252,6 +263,29 @@ def _requantise_and_store(row: DepthwiseRow, pixels: int, names: dict[str, str])
         for channel, half in enumerate(("low", "high")):
             value = _accumulator(pixel, channel)
             yield f"smmlar {value}, {value}, {names[half]}, {names['zero_point']}"
+            yield f"ssat {value}, #8, {value}"
+            place = pixel * row.channels + 2 * channel
+            yield f"strb {value}, [{names['output']}, #{place}]"
+
+
+def _requantise_amplified_and_store(
+    row: DepthwiseRow, pixels: int, names: dict[str, str]
+) -> Iterator[str]:
+    """One channel after the other, as each takes two multipliers, one of which is 0."""
+    yield f"ldr {names['constants']}, [sp, #{_CHANNELS}]"
+    yield f"ldr {names['zero_point']}, [sp, #{_ZERO_POINT}]"
+    yield f"ldr {names['output']}, [sp, #{_OUTPUT}]"
+    for channel in (0, 1):
+        multiplier, plain, amplified = (
+            names.get(f"{role}{channel}", fixed)
+            for role, fixed in (("multiplier", "r2"), ("plain", "r2"), ("amplified", "r3"))
+        )
+        yield f"ldr {multiplier}, [{names['constants']}, #{16 * channel + 4}]  @ multiplier"
+        yield from split_multiplier(multiplier, plain, amplified)
+        for pixel in range(pixels):
+            value = _accumulator(pixel, channel)
+            scratch = names.get(f"saturated{channel}{pixel}", "lr")
+            yield from requantise_amplified(value, scratch, plain, amplified, names["zero_point"])
             yield f"ssat {value}, #8, {value}"
             place = pixel * row.channels + 2 * channel
             yield f"strb {value}, [{names['output']}, #{place}]"

@@ -8,7 +8,11 @@ from dataclasses import replace
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import Kernel
-from automcu.compiler.kernels.portable_elementwise import portable_add, portable_rescale
+from automcu.compiler.kernels.portable_elementwise import (
+    is_wide_sum,
+    portable_add,
+    portable_rescale,
+)
 from automcu.compiler.kernels.portable_pool import portable_average_pool
 from automcu.compiler.operators import Add, AveragePool, Rescale
 from automcu.compiler.operators.clamp import NO_CLAMP
@@ -20,8 +24,13 @@ _MOST_TAPS = 256  # of int8 that a 16-bit lane can sum
 
 
 def armv7e_m_add(operator: Operator, graph: Graph, core: Core) -> tuple[Kernel, ...]:
-    """The kernel of an addition; none where the values do not come in whole words."""
-    if graph.tensors[operator.output].size % _LANES or not isinstance(operator.attributes, Add):
+    """The kernel of an addition; none where the values do not come in whole words.
+
+    Nor where its multipliers do not fit the halves of a word.
+    """
+    if not isinstance(operator.attributes, Add) or is_wide_sum(operator, graph):
+        return ()
+    if graph.tensors[operator.output].size % _LANES:
         return ()
     return (_four_at_a_time(portable_add(operator, graph), operator.attributes),)
 
