@@ -4,6 +4,7 @@ from automcu.brief.brief import Brief
 from automcu.brief.draft import Draft
 
 _NOT_SAID = "–"
+_NANOSECONDS_BELOW_MS = 1e-3
 
 
 def describe(brief: Draft | Brief) -> tuple[tuple[str, str], ...]:
@@ -12,11 +13,12 @@ def describe(brief: Draft | Brief) -> tuple[tuple[str, str], ...]:
         ("board", _board(brief)),
         ("data", brief.dataset or _NOT_SAID),
         ("family", brief.family or _NOT_SAID),
-        ("latency", _said(brief, "max_latency_ms", "at most {:.6g} ms")),
+        ("latency", _latency(brief)),
         ("energy", _said(brief, "max_energy_mj", "at most {:.4g} mJ per inference (modelled)")),
         ("RAM", _at_most(brief, "max_ram_bytes")),
         ("flash", _at_most(brief, "max_flash_bytes")),
         ("accuracy", _said(brief, "min_accuracy", "at least {:.4g}")),
+        *(("not read", one.words) for one in (brief.problems if isinstance(brief, Draft) else ())),
         *(("not used", words) for words in brief.unused),
     )
 
@@ -35,6 +37,14 @@ def _said(brief: Draft | Brief, entry: str, wording: str) -> str:
     return wording.format(value) + (f": {note}" if note else "")
 
 
+def _latency(brief: Draft | Brief) -> str:
+    if brief.max_latency_ms and brief.max_latency_ms < _NANOSECONDS_BELOW_MS:
+        return f"at most {brief.max_latency_ms * 1e6:.6g} ns"
+    return _said(brief, "max_latency_ms", "at most {:.6g} ms")
+
+
 def _at_most(brief: Draft | Brief, entry: str) -> str:
     size: int = getattr(brief, entry) or 0
+    if 0 < size < 1024:
+        return _said(brief, entry, f"at most {size:,} byte{'s' if size > 1 else ''}")
     return _said(brief, entry, f"at most {size:,} bytes ({size / 1024:g} KB)")

@@ -8,6 +8,8 @@ from automcu.brief.brief import Brief
 from automcu.errors import WrongInputError
 from automcu.records import Record
 
+_MOST_NAMED = 16
+
 
 class Problem(Record):
     """Words that look like a limit and could not be read as one.
@@ -68,12 +70,15 @@ def override(draft: Draft, stronger: Draft) -> Draft:
     return draft.model_copy(update=said)
 
 
-def complete(draft: Draft, nearest_boards: tuple[str, ...] = ()) -> Brief:
+def complete(
+    draft: Draft, nearest_boards: tuple[str, ...] = (), known_boards: tuple[str, ...] = ()
+) -> Brief:
     """Turn a draft into a brief.
 
     Args:
         draft: what was understood.
         nearest_boards: known boards to suggest where the draft names an unknown one.
+        known_boards: what to name where none is near.
 
     Raises:
         WrongInputError: the board or the data is missing or ambiguous, or a limit could not be
@@ -81,14 +86,14 @@ def complete(draft: Draft, nearest_boards: tuple[str, ...] = ()) -> Brief:
     """
     questions = [problem.message for problem in draft.problems]
     if len(draft.boards) != 1 or draft.unknown_boards or draft.dataset is None:
-        questions.append(_question(draft, nearest_boards))
+        questions.append(_question(draft, nearest_boards, known_boards))
     if questions or draft.dataset is None:
         raise WrongInputError(" ".join(questions))
     values = draft.model_dump(exclude={"boards", "unknown_boards", "problems"}, exclude_none=True)
     return Brief(device=draft.boards[0], **values)
 
 
-def _question(draft: Draft, nearest_boards: tuple[str, ...]) -> str:
+def _question(draft: Draft, nearest_boards: tuple[str, ...], known: tuple[str, ...]) -> str:
     """Ask for everything that is missing at once, so that one answer is enough."""
     data_hint = "give --data NAME, FOLDER or FILE.npz"
     if len(draft.boards) == 1 and not draft.unknown_boards:
@@ -96,8 +101,9 @@ def _question(draft: Draft, nearest_boards: tuple[str, ...]) -> str:
     if draft.unknown_boards:
         words = " or ".join(f"'{word}'" for word in draft.unknown_boards)
         near = f" (nearest: {', '.join(nearest_boards)})" if nearest_boards else ""
-        known = f", but {' and '.join(draft.boards)} is" if draft.boards else ""
-        problem = f"No board is known by the name {words}{near}{known}."
+        others = f" (known: {', '.join(known[:_MOST_NAMED])})" if known and not near else ""
+        named = f", but {' and '.join(draft.boards)} is" if draft.boards else ""
+        problem = f"No board is known by the name {words}{near or others}{named}."
         hint = "Give one that `automcu devices` lists with --device"
     elif draft.boards:
         problem = f"Which of these boards is meant: {', '.join(draft.boards)}?"

@@ -200,7 +200,8 @@ def _understand(
 
         draft = read_with_agent(draft, settings, run, boards, _say)
     plain_console(stderr=True).print(understood_table(describe(draft)))
-    return complete(draft, nearest_boards(draft.unknown_boards, boards))
+    near = nearest_boards(draft.unknown_boards, boards)
+    return complete(draft, near, tuple(sorted(boards)))
 
 
 def _say(sentence: str) -> None:

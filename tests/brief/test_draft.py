@@ -1,6 +1,6 @@
 import pytest
 
-from automcu.brief import Brief, Draft, complete, describe, nearest_boards, override
+from automcu.brief import Brief, Draft, Problem, complete, describe, nearest_boards, override
 from automcu.errors import WrongInputError
 
 FULL = Draft(text="x", boards=("f4",), dataset="digits", max_latency_ms=20.0)
@@ -44,6 +44,41 @@ def test_an_unknown_board_brings_the_nearest_names() -> None:
     assert near[0] == "stm32f407g-disc1"
     with pytest.raises(WrongInputError, match=r"'stm32f408' \(nearest: stm32f407g-disc1"):
         complete(Draft(unknown_boards=("stm32f408",), dataset="digits"), near)
+
+
+def test_where_no_name_is_near_the_known_boards_are_named() -> None:
+    draft = Draft(unknown_boards=("Raspberry Pi Pico",), dataset="digits")
+    with pytest.raises(WrongInputError, match=r"'Raspberry Pi Pico' \(known: f4, l4\)"):
+        complete(draft, (), ("f4", "l4"))
+
+
+def test_a_board_that_is_not_known_beside_one_that_is_stops_the_run() -> None:
+    draft = Draft(boards=("f4",), unknown_boards=("Teensy 4.1",), dataset="digits")
+    with pytest.raises(WrongInputError, match=r"'Teensy 4.1', but f4 is"):
+        complete(draft)
+    assert complete(override(draft, Draft(boards=("f4",)))).device == "f4"
+
+
+def test_a_limit_that_was_not_read_stops_the_run_and_is_no_dash() -> None:
+    problem = Problem(words="at most 50 kilobytes", message="RAM or flash? Say which.")
+    draft = FULL.model_copy(update={"problems": (problem,), "unused": ("real time",)})
+    with pytest.raises(WrongInputError, match=r"RAM or flash\? Say which\."):
+        complete(draft)
+    rows = describe(draft)
+    assert ("not read", "at most 50 kilobytes") in rows
+    assert ("not used", "real time") in rows
+
+
+def test_words_that_were_not_used_stay_with_the_brief() -> None:
+    brief = complete(FULL.model_copy(update={"unused": ("real time",)}))
+    assert brief.unused == ("real time",)
+
+
+def test_small_limits_are_written_in_their_own_units() -> None:
+    rows = dict(describe(Draft(max_latency_ms=1e-6, max_ram_bytes=1, max_flash_bytes=512)))
+    assert rows["latency"] == "at most 1 ns"
+    assert rows["RAM"] == "at most 1 byte"
+    assert rows["flash"] == "at most 512 bytes"
 
 
 def test_nothing_resembles_no_words() -> None:

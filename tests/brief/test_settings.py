@@ -59,6 +59,10 @@ def test_a_missing_file_is_an_error_with_its_path(tmp_path: Path) -> None:
         {"max_ram": "a lot"},
         {"max_ram": -1},
         {"max_flash": 0},
+        {"max_flash": "64 KB of RAM"},
+        {"max_energy": 0},
+        {"max_energy": "2 mW"},
+        {"max_energy": "-1 mJ"},
         {"min_accuracy": "very good"},
         {"min_accuracy": 0},
         {"min_accuracy": 101},
@@ -70,6 +74,11 @@ def test_a_missing_file_is_an_error_with_its_path(tmp_path: Path) -> None:
 def test_a_value_out_of_range_is_named(settings: dict[str, Any]) -> None:
     with pytest.raises(WrongInputError, match=next(iter(settings))):
         draft_from_settings(**settings)
+
+
+@pytest.mark.parametrize("value", ["2 mJ", "2000 µJ", "0.002 J", "2", 2, 2.0])
+def test_an_energy_may_have_a_unit_or_be_millijoule(value: str | float) -> None:
+    assert draft_from_settings(max_energy=value).max_energy_mj == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("value", ["97%", "97 %", "97", "0.97", 0.97, 97])
