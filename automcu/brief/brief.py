@@ -1,6 +1,6 @@
 """What the user wants, as a frozen record, and the limits in it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -34,8 +34,8 @@ class Brief(Record):
     """A task, a board and limits. Limits that the user did not give are None.
 
     Latency is in milliseconds, energy in millijoule per inference, memory in bytes, accuracy a
-    fraction of 1. `unused` are word groups of the text that nothing was read from, `notes` says of
-    an entry how it was reckoned.
+    fraction of 1. `unused` are word groups of the text that nothing was read from, None where
+    nobody looked for them; `notes` says of an entry how it was reckoned.
     """
 
     text: str
@@ -47,8 +47,19 @@ class Brief(Record):
     max_ram_bytes: int | None = None
     max_flash_bytes: int | None = None
     min_accuracy: float | None = None
-    unused: tuple[str, ...] = ()
+    unused: tuple[str, ...] | None = None
     notes: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def is_read_whole(self) -> bool:
+        """Whether each word of the text is known to have been read, or to say nothing."""
+        return not self.text or self.unused == ()
+
+    def asks_the_same(self, other: "Brief") -> bool:
+        """Say whether another brief has the same text, board, data, limits and goal."""
+        how_it_was_read: dict[str, Any] = {"unused": None, "notes": {}}
+        one, two = (brief.model_copy(update=how_it_was_read) for brief in (self, other))
+        return one == two
 
     @property
     def limits(self) -> Limits:

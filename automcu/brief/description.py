@@ -19,7 +19,7 @@ def describe(brief: Draft | Brief) -> tuple[tuple[str, str], ...]:
         ("flash", _at_most(brief, "max_flash_bytes")),
         ("accuracy", _said(brief, "min_accuracy", "at least {:.4g}")),
         *(("not read", one.words) for one in (brief.problems if isinstance(brief, Draft) else ())),
-        *(("not used", words) for words in brief.unused),
+        *(("not used", words) for words in brief.unused or ()),
     )
 
 

@@ -21,7 +21,7 @@ def run_document(run: "Run", path: Path) -> dict[str, Any]:
         "fits": not findings.missed,
         "missed": list(findings.missed),
         "limits_kept": limits_word(findings),
-        "not_used": list(run.brief.unused),
+        "not_used": None if run.brief.unused is None else list(run.brief.unused),
         "warnings": list(findings.warnings),
         "candidates": {
             "space": run.plan.space,

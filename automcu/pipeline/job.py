@@ -61,7 +61,7 @@ def resume_job(
     folder = RunFolder.open(path)
     saved = Brief.load(folder.brief), Settings.load(folder.settings)
     job = Job(folder, *saved, Device.load(folder.device), progress)
-    if brief not in (None, job.brief):
+    if brief is not None and not brief.asks_the_same(job.brief):
         raise WrongInputError(
             f"{path} holds a run with another brief. Resume it without a brief, "
             "or choose another folder with --out."

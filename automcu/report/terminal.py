@@ -49,7 +49,7 @@ def summary(findings: Findings) -> RenderableType:
 
 def _limits(findings: Findings) -> Text:
     """Say whether limits are kept, and what of the brief says nothing of that."""
-    unused = findings.brief.unused
+    unused = findings.brief.unused or ()
     left = f"; not used of the brief: {', '.join(unused)}" if unused else ""
     return Text(f"Limits: {limits_word(findings)}{left}.")
 

@@ -48,8 +48,8 @@ def limits_word(findings: "Findings") -> str:
     if findings.missed:
         return "missed"
     if brief.limits == NO_LIMITS and brief.min_accuracy is None:
-        return "no limit was read" if brief.unused else "no limit was given"
-    return "each limit that was read is kept" if brief.unused else EVERY_LIMIT_IS_KEPT
+        return "no limit was given" if brief.is_read_whole else "no limit was read"
+    return EVERY_LIMIT_IS_KEPT if brief.is_read_whole else "each limit that was read is kept"
 
 
 def error_bar(error_percent: float | None) -> str:

@@ -7,13 +7,15 @@ FULL = Draft(text="x", boards=("f4",), dataset="digits", max_latency_ms=20.0)
 
 
 def test_a_full_draft_becomes_a_brief() -> None:
-    assert complete(FULL) == Brief(text="x", device="f4", dataset="digits", max_latency_ms=20.0)
+    assert complete(FULL) == Brief(
+        text="x", device="f4", dataset="digits", max_latency_ms=20.0, unused=()
+    )
 
 
 def test_what_flags_say_replaces_what_the_sentence_said() -> None:
     merged = override(FULL, Draft(boards=("l4",), max_latency_ms=5.0, min_accuracy=0.9))
     assert complete(merged) == Brief(
-        text="x", device="l4", dataset="digits", max_latency_ms=5.0, min_accuracy=0.9
+        text="x", device="l4", dataset="digits", max_latency_ms=5.0, min_accuracy=0.9, unused=()
     )
 
 
@@ -72,6 +74,14 @@ def test_a_limit_that_was_not_read_stops_the_run_and_is_no_dash() -> None:
 def test_words_that_were_not_used_stay_with_the_brief() -> None:
     brief = complete(FULL.model_copy(update={"unused": ("real time",)}))
     assert brief.unused == ("real time",)
+
+
+def test_a_brief_that_does_not_know_its_unused_words_asks_the_same_but_is_not_read_whole() -> None:
+    new = complete(FULL)
+    old = Brief.model_validate_json(new.model_dump_json(exclude={"unused", "notes"}))
+    assert old.asks_the_same(new) and new.asks_the_same(old)
+    assert new.is_read_whole and not old.is_read_whole
+    assert not new.asks_the_same(new.model_copy(update={"max_latency_ms": 5.0}))
 
 
 def test_small_limits_are_written_in_their_own_units() -> None:

@@ -125,6 +125,7 @@ def findings() -> Findings:
             dataset="digits",
             max_latency_ms=20.0,
             max_ram_bytes=65536,
+            unused=(),
         ),
         device=_device(),
         space=SpaceFinding(

@@ -105,6 +105,8 @@ def test_many_layers_are_cut_down_to_the_slowest_and_the_page_says_so(findings: 
     [
         ({}, "every limit is kept"),
         ({"unused": ("low <b>power</b>", "real time")}, "each limit that was read is kept"),
+        ({"unused": None}, "each limit that was read is kept"),
+        ({"unused": None, "text": ""}, "every limit is kept"),
         ({"max_latency_ms": None, "max_ram_bytes": None}, "no limit was given"),
         (
             {"max_latency_ms": None, "max_ram_bytes": None, "unused": ("real time",)},
@@ -120,7 +122,7 @@ def test_every_limit_is_kept_only_where_the_whole_brief_was_read(
     text = " ".join(_Page(page).text.split())
     assert badge in text
     assert ("every limit is kept" in text) == (badge == "every limit is kept")
-    for words in brief.unused:
+    for words in brief.unused or ():
         assert f"<td>{escape(words)}</td>" in page
         assert f"<em>{escape(words)}</em>" in page
 
