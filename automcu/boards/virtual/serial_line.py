@@ -19,6 +19,8 @@ from automcu.boards.virtual.wire import (
 
 _RECEIVE_BYTES = 65536
 _SEND_TIMEOUT_S = 10.0
+# What waits while a program does not look; a USART without a buffer loses far more.
+_MOST_WAITING_BYTES = 1 << 20
 # A program that has not asked for input for so long may hang: the line looks after itself then.
 _UNATTENDED_S = 0.5
 
@@ -95,9 +97,10 @@ class SerialLine:
 
     def flush(self) -> None:
         """Send now what `put` has collected."""
-        if self._to_send and self._host is not None:
+        host = self._host  # which another thread may drop meanwhile
+        if self._to_send and host is not None:
             try:
-                self._host.sendall(self._wire.encode(bytes(self._to_send)))
+                host.sendall(self._wire.encode(bytes(self._to_send)))
             except OSError:
                 self.hang_up()
         self._to_send.clear()
@@ -187,20 +190,27 @@ class SerialLine:
             content = self._host.recv(_RECEIVE_BYTES)
         except OSError:
             content = b""
-        if content:
-            self._received += self._wire.decode(content)
-        else:
+        if not content:
             self.hang_up()
+            return
+        decoded = self._wire.decode(content)
+        if self._host is not None:  # the wire hangs up on a host that does not read its answers
+            self._received += decoded
+            del self._received[_MOST_WAITING_BYTES:]
 
     def _accept(self) -> None:
         """Let a host in, unless there is one: a serial port has one user."""
-        newcomer, _ = self._listener.accept()
+        try:
+            newcomer, _ = self._listener.accept()
+        except OSError:  # it has left again, or this process has too many files open
+            return
         if self._host is not None and not _has_left(self._host):
             newcomer.close()
             return
         if self._host is not None:
             self.hang_up()
-        newcomer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):  # it has left again, which the next receive notices
+            newcomer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         newcomer.settimeout(_SEND_TIMEOUT_S)
         self._host = newcomer
         if self._protocol == "rfc2217":
@@ -211,8 +221,10 @@ class SerialLine:
     def _answer(self, content: bytes) -> None:
         """Send what is not the line's but the protocol's."""
         if self._host is not None:
-            with contextlib.suppress(OSError):  # the next receive notices
+            try:
                 self._host.sendall(content)
+            except OSError:
+                self.hang_up()
 
     def _note_reset(self, boot0: bool) -> None:
         self._reset = PinResetError(boot0)

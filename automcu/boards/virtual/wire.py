@@ -4,17 +4,22 @@ RFC 2217 carries baud rate, parity and the modem lines as Telnet options. pyseri
 side speaks it; here it stands in front of a port that exists only in software.
 """
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import serial
-from serial.rfc2217 import PortManager
+from serial.rfc2217 import M_NORMAL, PortManager
 
 WireProtocol = Literal["socket", "rfc2217"]
 
 _TELNET_COMMAND = b"\xff"
-
+# Of a subnegotiation more than this is of no option: RFC 2217's longest value has four bytes, and
+# only a signature is text.
+_LONGEST_OPTION_BYTES = 256
+# What PortManager raises where an option has no value, an impossible one, or ends before it began.
+_MALFORMED = (TypeError, ValueError, KeyError, struct.error)
 
 # Receivers sample in the middle of a bit: over ten bits, half a bit is what they can be off by.
 _BAUD_RATE_TOLERANCE = 0.03
@@ -106,8 +111,27 @@ class Rfc2217Wire:
         self._manager = PortManager(port, connection)
 
     def decode(self, received: bytes) -> bytes:
-        """Take the Telnet options out, and obey them."""
-        return b"".join(byte for byte in self._manager.filter(received) if self._fits())
+        """Take the Telnet options out, and obey those that make sense."""
+        if self._is_plain(received):
+            return received if self._fits() else b""
+        return b"".join(self._decode_byte(bytes((byte,))) for byte in received)
+
+    def _is_plain(self, received: bytes) -> bool:
+        manager = self._manager
+        between_options = manager.mode == M_NORMAL and manager.suboption is None
+        return between_options and _TELNET_COMMAND not in received
+
+    def _decode_byte(self, byte: bytes) -> bytes:
+        """One byte at a time, so that a malformed option costs nothing of what follows it."""
+        manager = self._manager
+        try:
+            content = b"".join(manager.filter(byte))
+        except _MALFORMED:
+            manager.mode, manager.suboption = M_NORMAL, None
+            return b""
+        if manager.suboption is not None:
+            del manager.suboption[_LONGEST_OPTION_BYTES:]
+        return content if self._fits() else b""
 
     def encode(self, content: bytes) -> bytes:
         """Double the byte that would begin a Telnet command."""
