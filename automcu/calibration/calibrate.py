@@ -104,7 +104,8 @@ def observe_all(
 ) -> list[Observed]:
     """Build and run each graph; its position is the seed of its weights and of its `choice`."""
     seen: list[Observed] = []
-    with ThreadPoolExecutor(_THREADS if board == VIRTUAL else 1) as pool:
+    pool = ThreadPoolExecutor(_THREADS if board == VIRTUAL else 1)
+    try:
         runs = pool.map(
             lambda job: observe(
                 job[1], device, board, job[0], arena_limit_bytes(job[0]), choice(job[0])
@@ -115,6 +116,8 @@ def observe_all(
             seen.append(one)
             if progress:
                 progress(len(seen), len(graphs))
+    finally:
+        pool.shutdown(cancel_futures=True)  # stopped, it ends with the networks that are running
     return seen
 
 

@@ -1,8 +1,12 @@
 """One way for every command to answer: a table or one JSON document, and an exit code."""
 
+import contextlib
+import signal
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,8 +20,17 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
-# What a shell reports for a program that Ctrl-C ended: 128 + SIGINT.
-EXIT_INTERRUPTED = 130
+# What a shell reports for a program that a signal ended.
+_SIGNAL_EXIT = 128
+_ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # Windows has only the first
+
+
+class TerminatedError(KeyboardInterrupt):
+    """A service manager or a closed terminal ends the program: what Ctrl-C tidies up, this does."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 @dataclass(frozen=True)
@@ -33,22 +46,29 @@ class Answer:
     problem: str | None = None
 
 
-def respond(command: Callable[[], Answer], as_json: bool, debug: bool, on_stop: str = "") -> None:
-    """Run a command and print its answer or its error.
+def respond(
+    command: Callable[[], Answer],
+    as_json: bool,
+    debug: bool,
+    on_stop: Callable[[], str] = lambda: "",
+) -> None:
+    """Run a command and print its answer or its error. SIGTERM and SIGHUP end it as Ctrl-C does.
 
     Args:
         command: does the work.
         as_json: print one JSON document.
         debug: let errors show their traceback.
-        on_stop: what to tell a user who presses Ctrl-C.
+        on_stop: what is true of the work when it is stopped; asked then.
 
     Raises:
         typer.Exit: always, with the exit code.
     """
     try:
-        answer = command()
-    except KeyboardInterrupt:
-        _fail(f"Stopped. {on_stop}".strip(), EXIT_INTERRUPTED, as_json)
+        with _signals_raised():
+            answer = command()
+    except KeyboardInterrupt as stop:
+        number = stop.number if isinstance(stop, TerminatedError) else signal.SIGINT
+        _fail(f"Stopped. {on_stop()}".strip(), _SIGNAL_EXIT + number, as_json)
     except AutomcuError as error:
         _show_traceback(debug)
         _fail(str(error), error.exit_code, as_json)
@@ -63,6 +83,32 @@ def respond(command: Callable[[], Answer], as_json: bool, debug: bool, on_stop: 
     if answer.problem:
         say(answer.problem, error=True)
     raise typer.Exit(answer.exit_code)
+
+
+@contextlib.contextmanager
+def _signals_raised() -> Iterator[None]:
+    """While the block runs, signals that end the program raise `TerminatedError`.
+
+    A signal that is ignored, as SIGHUP is under nohup, stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what signals do
+        return
+    numbers = [getattr(signal, name) for name in _ENDING_SIGNALS if hasattr(signal, name)]
+    before = {
+        number: signal.signal(number, _raise)
+        for number in numbers
+        if signal.getsignal(number) is signal.SIG_DFL
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _raise(number: int, _: FrameType | None) -> None:
+    raise TerminatedError(number)
 
 
 def _show_traceback(debug: bool) -> None:

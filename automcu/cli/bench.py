@@ -60,7 +60,7 @@ def bench(
             return comparison(kept, project)
         return _bench(project, board, inputs, runs, data, kept)
 
-    respond(command, json, debug, on_stop="Nothing was added to the table.")
+    respond(command, json, debug, on_stop=lambda: "Nothing was added to the table.")
 
 
 def _bench(

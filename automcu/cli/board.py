@@ -1,7 +1,6 @@
 """`automcu board run`: virtual boards that stay until Ctrl-C."""
 
 import contextlib
-import signal
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,7 +43,6 @@ def _run(names: list[str], first_port: int, as_json: bool) -> Answer:
     from automcu.devices import find_device
 
     known = [find_device(name) for name in names]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's Ctrl-C
     with contextlib.ExitStack() as stack:
         urls = [
             stack.enter_context(

@@ -29,7 +29,7 @@ def calibrate(
         lambda: _calibrate(device, board, quick),
         json,
         debug,
-        on_stop="The profile is as it was.",
+        on_stop=lambda: "The profile is as it was.",
     )
 
 

@@ -1,5 +1,6 @@
 """`automcu design`: from a sentence to a network that was run on the board."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -146,8 +147,17 @@ def design(
         lambda: _design(sentence, brief, flags, settings, run, resume),
         json,
         debug,
-        f"Everything so far is kept; continue with: automcu design --resume {run}",
+        lambda: _what_is_left(run),
     )
+
+
+def _what_is_left(run: Path) -> str:
+    """What a stopped run left: it can be continued once its brief is in its folder."""
+    # Not asked of RunFolder: its package takes seconds to import, which a stop need not wait for.
+    if not (run / "brief.json").is_file():
+        return "The run had not begun: there is nothing to resume."
+    command = f"automcu design --resume {shlex.quote(str(run))}"
+    return f"Everything so far is kept; continue with: {command}"
 
 
 def _design(

@@ -34,7 +34,7 @@ def flash(
         lambda: _flash(folder, board, method, dry_run),
         json,
         debug,
-        on_stop="Flash the board again: what it has already is kept.",
+        on_stop=lambda: "Flash the board again: what it has already is kept.",
     )
 
 

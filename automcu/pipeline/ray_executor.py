@@ -8,7 +8,9 @@ as it would here, because sums, and so results, differ with their number.
 import importlib.util
 import logging
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -65,6 +67,7 @@ def ray_executor(job: Job, dataset: Dataset, train: TrainOne) -> Iterator[TrainA
 def _connect() -> None:
     import ray
 
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -75,6 +78,10 @@ def _connect() -> None:
         raise ToolError(
             f"{where} ({type(error).__name__}). Check RAY_ADDRESS, or leave out --executor ray."
         ) from error
+    finally:
+        # Ray's own handler would end this process without a word.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _train_all(

@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +102,37 @@ def test_resume_takes_the_folder_either_way(calls: list[dict[str, Any]], tmp_pat
         assert (call["brief"], call["path"], call["resume"]) == (None, tmp_path, True)
 
 
-def test_ctrl_c_tells_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_stopped_tells_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals
+) -> None:
+    folder = tmp_path / "my run"
+
     def stopped(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        folder.mkdir()
+        (folder / "brief.json").write_text("{}")
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(automcu.pipeline, "design", stopped)
+    result = run(SENTENCE, "--out", str(folder))
+    assert result.exit_code == 128 + number
+    assert f"automcu design --resume '{folder}'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_before_it_began_promises_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        (tmp_path / "r").mkdir()  # as an agent's transcript does before the brief is there
+        signal.raise_signal(number)
 
     monkeypatch.setattr(automcu.pipeline, "design", stopped)
     result = run(SENTENCE, "--out", str(tmp_path / "r"))
-    assert result.exit_code == 130
-    assert f"automcu design --resume {tmp_path / 'r'}" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert result.exit_code == 128 + number
+    assert "had not begun" in result.stderr
+    assert "kept" not in result.stderr
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:

@@ -140,28 +140,34 @@ def _wait_for(path: Path, process: "subprocess.Popen[str]", seconds: float = 180
         time.sleep(0.05)
 
 
-def test_ctrl_c_in_a_terminal_stops_cleanly_and_the_run_goes_on(tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "automcu"]
+def test_a_run_that_is_stopped_twice_goes_on(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "automcu", "design"]
     options = ("--out", "digits", "--budget", "1", "--training-time", "5")
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    process = subprocess.Popen(
-        [*program, "design", SENTENCE, *options],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    _wait_for(tmp_path / "digits/candidates/1/checkpoint.pt", process)
-    os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130, told
-    assert "automcu design --resume digits" in told
-    assert "Traceback" not in told
+
+    def stop(arguments: tuple[str, ...], moment: str, number: signal.Signals) -> None:
+        """Send a signal as soon as a file is there: Ctrl-C reaches the group, SIGTERM one."""
+        process = subprocess.Popen(
+            [*program, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        _wait_for(tmp_path / "digits" / moment, process)
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 128 + number, told
+        assert "automcu design --resume digits" in told
+        assert "Traceback" not in told
+
+    stop((SENTENCE, *options), "brief.json", signal.SIGTERM)
+    stop(("--resume", "digits"), "candidates/1/checkpoint.pt", signal.SIGINT)
     done = subprocess.run(
-        [*program, "design", "--resume", "digits", "--json"],
+        [*program, "--resume", "digits", "--json"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -170,3 +176,4 @@ def test_ctrl_c_in_a_terminal_stops_cleanly_and_the_run_goes_on(tmp_path: Path) 
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["board_mismatches"] == 0
+    assert not list((tmp_path / "digits").rglob(".*")), "files that were being written are left"

@@ -123,7 +123,7 @@ class Rfc2217Wire:
 
     def _decode_byte(self, byte: bytes) -> bytes:
         """One byte at a time, so that a malformed option costs nothing of what follows it."""
-        manager = self._manager
+        manager: Any = self._manager  # a suboption is a bytearray, which no annotation says
         try:
             content = b"".join(manager.filter(byte))
         except _MALFORMED:
