@@ -52,8 +52,13 @@ class GraphBuilder:
         """What the file calls `name`.
 
         Raises:
-            UnsupportedModelError: nothing has computed it.
+            UnsupportedModelError: nothing has computed it, or it is a constant.
         """
+        if name in self.constants:
+            raise UnsupportedModelError(
+                f"layer {layer} takes {name!r}, a constant of the file, where only what is "
+                "computed from the input can be compiled. Remove it, or make it part of a layer."
+            )
         if name not in self.activations:
             raise UnsupportedModelError(
                 f"layer {layer} reads {name!r}, which no supported layer computes. "

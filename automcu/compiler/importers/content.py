@@ -1,4 +1,4 @@
-"""Reading a model file, whatever it may be."""
+"""Reading a model file, whatever it may be, and naming the layer that cannot be read."""
 
 from pathlib import Path
 
@@ -21,3 +21,12 @@ def read_content(path: Path) -> bytes:
         raise WrongInputError(
             f"{path} cannot be read ({error.strerror}). Check its name."
         ) from error
+
+
+def named(message: str, layer: str, kind: str) -> str:
+    """The message, with the layer's name and what the file calls its kind."""
+    if layer not in message:
+        return f"layer {layer} ({kind}): {message}"
+    if kind in message:
+        return message
+    return message.replace(f"layer {layer}", f"{kind} layer {layer}", 1)

@@ -15,7 +15,7 @@ from onnx.external_data_helper import load_external_data_for_tensor, uses_extern
 from automcu.compiler.graph import FileLayout, Graph
 from automcu.compiler.importers.builder import MOST_ELEMENTS, GraphBuilder
 from automcu.compiler.importers.constant import Constant
-from automcu.compiler.importers.content import LARGEST_FILE, read_content
+from automcu.compiler.importers.content import LARGEST_FILE, named, read_content
 from automcu.compiler.importers.onnx_axes import input_order, output_as_input
 from automcu.compiler.importers.onnx_operators import (
     OPERATORS,
@@ -36,6 +36,7 @@ from automcu.errors import UnsupportedModelError, WrongInputError
 _MOST_NODES = 20_000
 _DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul")
 _QUANTISING = ("QuantizeLinear", "DequantizeLinear")
+_LIST = "The page docs/models.md lists what can be."
 _HINTS = {
     "LogSoftmax": "Leave it out: the largest score stays the largest.",
     "ArgMax": "Leave it out: the application takes the largest of the scores.",
@@ -44,6 +45,16 @@ _HINTS = {
     "RNN": "Use 1-D convolutions.",
     "ConvTranspose": "Use a nearest-neighbour Resize and a Conv.",
     "InstanceNormalization": "Use batch normalisation.",
+    "Mean": "Use Add and a constant factor.",
+    "ReduceSum": "Use ReduceMean; the layer behind it can take the factor.",
+    "Sum": "Use Add, two tensors at a time, and quantise what is in between.",
+    **dict.fromkeys(
+        ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Where", "And", "Or", "Not"),
+        "Choose by Relu, Clip or a product with a stored mask.",
+    ),
+    **dict.fromkeys(
+        ("Conv3D", "If", "Loop", "Scan"), "Unroll what is repeated, and export it without."
+    ),
 }
 
 
@@ -205,17 +216,21 @@ def _check_quantised(nodes: list[Node]) -> None:
 
 def _read_node(node: Node, reading: Reading) -> None:
     if node.kind not in OPERATORS and node.kind not in FOLDED_KINDS:
-        hint = _HINTS.get(node.kind, "The page docs/models.md lists what can be.")
+        hint = _HINTS.get(node.kind, _LIST)
         raise UnsupportedModelError(
             f"layer {node.layer} is a {node.kind}, which cannot be compiled. {hint}"
         )
     try:
-        if not fold(node, reading):
-            OPERATORS[node.kind](node, reading)
+        if fold(node, reading):
+            return
+        if node.kind not in OPERATORS:
+            raise UnsupportedModelError(
+                f"layer {node.layer} is a {node.kind} of computed values, which cannot be "
+                f"compiled. {_HINTS.get(node.kind, _LIST)}"
+            )
+        OPERATORS[node.kind](node, reading)
     except UnsupportedModelError as error:
-        if node.layer in str(error):
-            raise
-        raise UnsupportedModelError(f"layer {node.layer} ({node.kind}): {error}") from error
+        raise UnsupportedModelError(named(str(error), node.layer, node.kind)) from error
     except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
         raise _malformed(node, error) from error
 
@@ -232,16 +247,29 @@ def _declare_input(model: onnx.ModelProto, reading: Reading) -> FileLayout:
     if len(inputs) != 1:
         raise UnsupportedModelError(f"the model has {len(inputs)} inputs. Export it with one.")
     name, kind = text(inputs[0].name), inputs[0].type.tensor_type.elem_type
-    sizes = [dim.dim_value for dim in inputs[0].type.tensor_type.shape.dim]
-    if len(sizes) not in (2, 3, 4) or min(sizes[1:], default=0) < 1 or sizes[0] > 1:
+    dims = inputs[0].type.tensor_type.shape.dim
+    sizes = [dim.dim_value for dim in dims]
+    if len(sizes) < 2:
         raise UnsupportedModelError(
-            f"the model's input has the shape {sizes}. "
-            "Export it as [1, channels, height, width] with static sizes."
+            f"the model's input has the shape {sizes}. Export it as [1, values], "
+            "[1, channels, length] or [1, channels, height, width]."
+        )
+    if sizes[0] > 1:
+        raise UnsupportedModelError(
+            f"the model's input has the shape {sizes}, of {sizes[0]} inputs at once; a board "
+            f"computes one. Export it as {[1, *sizes[1:]]}."
+        )
+    if min(sizes[1:]) < 1:
+        words = [text(dim.dim_param) or dim.dim_value or "?" for dim in dims]
+        raise UnsupportedModelError(
+            f"the model's input has the shape [{', '.join(map(str, words))}], of open size. "
+            "Export it with static sizes."
         )
     shape = (1, *sizes[1:])
     order = input_order(name, shape, reading)
-    lengths = [1, 1, *(shape[axis] for axis in order[1:])][-3:]
-    builder.add_input(name, (lengths[0], lengths[1], lengths[2]), in_order(shape, order), None)
+    lengths = [1, 1, *(shape[axis] for axis in order[1:])]
+    rows = prod(lengths[:-2])
+    builder.add_input(name, (rows, lengths[-2], lengths[-1]), in_order(shape, order), None)
     if kind in (TensorProto.UINT8, TensorProto.INT8):
         reading.integer_inputs[name] = UINT8_OFFSET if kind == TensorProto.UINT8 else 0
     return FileLayout(shape, order)

@@ -2,12 +2,13 @@
 
 import struct
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 from automcu.compiler.graph import FileLayout, Graph
 from automcu.compiler.importers.arrange import in_file_order
 from automcu.compiler.importers.builder import GraphBuilder
-from automcu.compiler.importers.content import read_content
+from automcu.compiler.importers.content import named, read_content
 from automcu.compiler.importers.tflite_operators import (
     OPERATORS,
     LayerRecord,
@@ -21,6 +22,7 @@ from automcu.compiler.importers.view import natural
 from automcu.errors import UnsupportedModelError
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 7 of every file
+_LARGEST_IMAGE_RANK = 4
 _DAMAGE = (
     struct.error,
     ValueError,
@@ -39,7 +41,21 @@ _HINTS = {
     "LSTM": "Use 1-D convolutions.",
     "WHILE": "Unroll the loop, or use 1-D convolutions.",
     "MIRROR_PAD": "Pad with zeros.",
+    "BATCH_MATMUL": "It multiplies two computed matrices, as attention does: use stored weights.",
+    "DIV": "Divide by a constant, or multiply.",
+    "FILL": "Convert the model with a fixed batch size of 1, so that its constants are stored.",
+    "SQUARED_DIFFERENCE": "If it is part of a layer normalisation, use batch normalisation.",
+    "SUM": "Use a mean; the layer behind it can take the factor.",
+    **dict.fromkeys(
+        ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"),
+        "It keeps a state between calls: convert the model that takes a whole window.",
+    ),
+    **dict.fromkeys(
+        ("GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "EQUAL", "SELECT", "SELECT_V2"),
+        "Choose by a ReLU, a limit or a product with a stored mask.",
+    ),
 }
+_LIST = "The page docs/models.md lists what can be."
 
 
 def import_tflite(path: Path) -> Graph:
@@ -87,15 +103,19 @@ def _declare_input(reading: Reading) -> None:
     number = reading.model.inputs[0]
     record = reading.model.tensors[number]
     lengths = [1, 1, *record.shape]
-    if not record.shape or min(record.shape) < 1 or any(size > 1 for size in lengths[:-3]):
+    if not record.shape or min(record.shape) < 1:
         raise UnsupportedModelError(
-            f"the model's input has the shape {list(record.shape)}. "
-            "Convert it with a batch size of 1 and static sizes."
+            f"the model's input has the shape {list(record.shape)}. Convert it with static sizes."
+        )
+    if len(record.shape) > _LARGEST_IMAGE_RANK - 1 and record.shape[0] > 1:
+        raise UnsupportedModelError(
+            f"the model's input has the shape {list(record.shape)}, of {record.shape[0]} inputs at "
+            "once. Convert it with a batch size of 1."
         )
     quantisation = None
     if record.kind != "float32":
         quantisation = tensor_quantisation(record, "the model's input")
-    height, width, channels = lengths[-3:]
+    height, width, channels = prod(lengths[:-2]), lengths[-2], lengths[-1]
     reading.builder.add_input(
         str(number), (height, width, channels), natural(record.shape), quantisation
     )
@@ -103,17 +123,21 @@ def _declare_input(reading: Reading) -> None:
 
 def _read_layer(layer: LayerRecord, reading: Reading) -> None:
     if layer.kind not in OPERATORS and layer.kind not in SHAPE_KINDS:
-        hint = _HINTS.get(layer.kind, "The page docs/models.md lists what can be.")
+        hint = _HINTS.get(layer.kind, _LIST)
         raise UnsupportedModelError(
             f"layer {layer.name} is a {layer.kind}, which cannot be compiled. {hint}"
         )
     try:
-        if not fold(layer, reading):
-            OPERATORS[layer.kind](layer, reading)
+        if fold(layer, reading):
+            return
+        if layer.kind not in OPERATORS:
+            raise UnsupportedModelError(
+                f"layer {layer.name} is a {layer.kind} of computed values, which cannot be "
+                f"compiled. {_HINTS.get(layer.kind, _LIST)}"
+            )
+        OPERATORS[layer.kind](layer, reading)
     except UnsupportedModelError as error:
-        if layer.name in str(error):
-            raise
-        raise UnsupportedModelError(f"layer {layer.name} ({layer.kind}): {error}") from error
+        raise UnsupportedModelError(named(str(error), layer.name, layer.kind)) from error
     except _DAMAGE as error:
         raise UnsupportedModelError(
             f"layer {layer.name} ({layer.kind}) is malformed: {error}. Convert the model again."

@@ -45,6 +45,16 @@ LAYERS: dict[str, tuple[str, str, str]] = {
         "float three = {3.0}, float low = {0.0}, float high = {6.0}, float six = {6.0}",
         "a = Add(x, three)\n b = Clip(a, low, high)\n c = Mul(x, b)\n y = Div(c, six)",
     ),
+    "floor": ("1,3,4,4", "", "y = Floor(x)"),
+    "ceiling": ("1,3,4,4", "", "y = Ceil(x)"),
+    "round": ("1,3,4,4", "", "y = Round(x)"),
+    "sign": ("1,3,4,4", "", "y = Sign(x)"),
+    "swish as a quotient": (
+        "1,3,4,4",
+        "float one = {1.0}",
+        "n = Neg(x)\n e = Exp(n)\n d = Add(e, one)\n y = Div(x, d)",
+    ),
+    "images in a row": ("1,2,3,4,4", "", "y = ReduceMean<axes=[1,3,4],keepdims=0>(x)"),
     "swish": ("1,3,4,4", "", "a = Sigmoid(x)\n y = Mul(a, x)"),
     "square": ("1,3,4,4", "", "y = Mul(x, x)"),
     "power": ("1,3,4,4", "float two = {2.0}", "y = Pow(x, two)"),
@@ -226,7 +236,7 @@ def steps_apart(path: Path, device: Device, kind: str = "int8", stays: bool = Fa
 
 def channels_last(values: np.ndarray) -> np.ndarray:
     """Images and sequences as the compiler takes and gives them."""
-    return np.moveaxis(values, 1, -1) if values.ndim > 2 else values
+    return np.moveaxis(values, 1, -1) if values.ndim in (3, 4) else values
 
 
 @pytest.mark.parametrize("name", LAYERS)

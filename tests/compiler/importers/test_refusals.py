@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -59,6 +60,42 @@ ONNX_REFUSALS = {
         'y = Resize<mode="nearest">(x, , , t)',
         "int64[4] t = {1,3,8,8}",
         "layer_y resizes 6 to 8.*whole factor",
+    ),
+    "a resize that repeats unevenly": (
+        'y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric",'
+        ' nearest_mode="round_prefer_floor">(x, , t)',
+        "float[4] t = {1,1,3,3}",
+        "Resize layer layer_y resizes 6 to 18, but repeats some.*nearest_mode 'floor'",
+    ),
+    "a sum over pixels": (
+        "y = ReduceSum(x, a)",
+        "int64[2] a = {2,3}",
+        "layer_y is a ReduceSum of computed values.*Use ReduceMean",
+    ),
+    "a choice": (
+        "g = Greater(x, c)\n y = Where(g, x, c)",
+        "float c = {0.5}",
+        "layer_g is a Greater of computed values.*Clip",
+    ),
+    "the larger of two tensors": (
+        "a = Relu(x)\n y = Max(x, a)",
+        "",
+        r"layer_y compares tensors element by element \(Max\)",
+    ),
+    "a stored tensor that is joined": (
+        "y = Concat<axis=1>(x, c)",
+        "float[1,1,6,1] c = {1,2,3,4,5,6}",
+        "Concat layer layer_y takes 'c', a constant of the file",
+    ),
+    "a stored matrix in front": (
+        "y = MatMul(c, x)",
+        "float[1,2] c = {1,2}",
+        "layer_y multiplies a stored matrix by its input.*Transpose",
+    ),
+    "two computed tensors divided": (
+        "a = Relu(x)\n b = MaxPool<kernel_shape=[1,1]>(a)\n y = Div(x, b)",
+        "",
+        "layer_y divides one computed tensor by another",
     ),
     "irregular picks": (
         "y = Gather<axis=1>(x, i)",
@@ -119,7 +156,11 @@ def test_a_function_too_wide_for_eight_bits_needs_a_scale_of_its_own(tmp_path: P
 
 @pytest.mark.parametrize(
     ("shape", "message"),
-    [("2,3,6,6", "input has the shape"), ("1,3,N,6", "static sizes"), ("1", "input has the shape")],
+    [
+        ("2,3,6,6", "input has the shape.*2 inputs at once"),
+        ("1,3,N,6", r"\[1, 3, N, 6\], of open size.*static sizes"),
+        ("1", "input has the shape"),
+    ],
 )
 def test_an_input_without_one_known_size_is_refused(
     shape: str, message: str, tmp_path: Path
@@ -151,6 +192,39 @@ def test_a_tflite_layer_that_cannot_be_compiled_is_named(
 ) -> None:
     with pytest.raises(UnsupportedModelError, match=message):
         import_tflite(tflite_file(tmp_path, kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("DIV", "tensor_2 is a DIV by a computed tensor.*Divide by a constant"),
+        ("MAXIMUM", "tensor_2 is a MAXIMUM of two computed tensors"),
+        ("FLOOR_DIV", "tensor_2 is a FLOOR_DIV of computed values"),
+    ],
+)
+def test_a_tflite_layer_of_two_computed_tensors_is_named(
+    kind: str, message: str, tmp_path: Path
+) -> None:
+    writer = TfliteWriter()
+    x, y, z = (writer.activation((1, 4, 4, 2), 0.05 + 0.01 * i, 0) for i in range(3))
+    writer.layer("QUANTIZE", (x,), y)
+    writer.layer(kind, (x, y), z)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(writer.content(x, z))
+    with pytest.raises(UnsupportedModelError, match=message):
+        import_tflite(path)
+
+
+def test_a_stored_tensor_that_is_joined_is_named(tmp_path: Path) -> None:
+    writer = TfliteWriter()
+    x = writer.activation((1, 4, 4, 2), 0.05, 0)
+    c = writer.constant(np.ones((1, 4, 4, 1), np.int8), (0.05,))
+    y = writer.activation((1, 4, 4, 3), 0.05, 0)
+    writer.layer("CONCATENATION", (x, c), y, "ConcatenationOptions", Axis=3)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(writer.content(x, y))
+    with pytest.raises(UnsupportedModelError, match="a constant of the file"):
+        import_tflite(path)
 
 
 def test_a_float_tflite_model_is_told_how_to_be_converted(tmp_path: Path) -> None:

@@ -74,6 +74,15 @@ CASES |= {
     "relu6": simple("RELU6", IMAGE, IMAGE, scale=(0.02, -128)),
     "relu between -1 and 1": simple("RELU_N1_TO_1", IMAGE, IMAGE, scale=(0.01, 3)),
     "exponential": simple("EXP", (1, 20), (1, 20)),
+    "reverse": simple("REVERSE_V2", IMAGE, IMAGE, constants=(integers(2),), keeps_scale=True),
+    "images in a row": simple(
+        "MEAN",
+        (1, 2, 4, 5, 3),
+        (1, 4, 5, 3),
+        "ReducerOptions",
+        constants=(integers(1),),
+        KeepDims=False,
+    ),
     "requantise": simple("QUANTIZE", IMAGE, IMAGE),
     "softmax": simple("SOFTMAX", (1, 10), (1, 10), "SoftmaxOptions", Beta=1.0, scale=PROBABILITIES),
     "softmax of pixels": simple(

@@ -40,10 +40,12 @@ def _setting(node: Node, name: str, usual: float) -> float:
 # Each by its ONNX name: the real function of a node, given its attributes.
 _FUNCTIONS: dict[str, Callable[[Node, Reals], Reals]] = {
     "Abs": lambda node, x: np.abs(x),
+    "Ceil": lambda node, x: np.ceil(x.astype(np.float32)),
     "Celu": lambda node, x: elu(x / _setting(node, "alpha", 1)) * _setting(node, "alpha", 1),
     "Elu": lambda node, x: elu(x, _setting(node, "alpha", 1.0)),
     "Erf": lambda node, x: error_function(x),
     "Exp": lambda node, x: np.exp(x),
+    "Floor": lambda node, x: np.floor(x.astype(np.float32)),  # as float32 rounds the product
     "Gelu": lambda node, x: gelu(x, node.settings.get("approximate", b"none") == b"tanh"),
     "HardSigmoid": lambda node, x: hard_sigmoid(
         x, _setting(node, "alpha", 0.2), _setting(node, "beta", 0.5)
@@ -54,10 +56,12 @@ _FUNCTIONS: dict[str, Callable[[Node, Reals], Reals]] = {
     "Mish": lambda node, x: x * np.tanh(np.logaddexp(0, x)),
     "Neg": lambda node, x: -x,
     "Reciprocal": lambda node, x: 1 / x,
+    "Round": lambda node, x: np.rint(x.astype(np.float32)),
     "Selu": lambda node, x: (
         _setting(node, "gamma", 1.05070102) * elu(x, _setting(node, "alpha", 1.67326319))
     ),
     "Sigmoid": lambda node, x: sigmoid(x),
+    "Sign": lambda node, x: np.sign(x),
     "Softplus": lambda node, x: np.logaddexp(0, x),
     "Softsign": lambda node, x: x / (1 + np.abs(x)),
     "Sqrt": lambda node, x: np.sqrt(x),
@@ -115,8 +119,8 @@ def _limit(node: Node, reading: Reading) -> None:
     values = [reading.constant(node, index).real() for index in positions]
     if len(positions) != len(node.inputs) - 1 or any(value.size != 1 for value in values):
         raise UnsupportedModelError(
-            f"layer {node.layer} compares two tensors; only a limit that is one number works. "
-            "Use a Clip."
+            f"layer {node.layer} compares tensors element by element ({node.kind}); only a limit "
+            "that is one number works. Use a Clip, or join the tensors and take a ReduceMax."
         )
     clamp = (-inf, inf)
     for value in values:

@@ -23,6 +23,8 @@ from automcu.compiler.importers.onnx_operators.quantisation import quantisation_
 from automcu.compiler.importers.onnx_operators.resize import source_indices
 from automcu.errors import UnsupportedModelError
 
+_EVENLY = "Use the coordinate_transformation_mode 'asymmetric' and the nearest_mode 'floor'."
+
 
 @operator("Reshape")
 def _reshape(node: Node, reading: Reading) -> None:
@@ -199,7 +201,7 @@ def _resize(node: Node, reading: Reading) -> None:
     source = reading.activation(node)
     result = source
     for axis, indices in enumerate(source_indices(node, reading, source.view.shape)):
-        result = by_whole_factor(reading.builder, node.layer, result, axis, indices)
+        result = by_whole_factor(reading.builder, node.layer, result, axis, indices, _EVENLY)
     reading.bind(node, replace(result, layer=node.layer, step="resize nearest"))
 
 

@@ -92,6 +92,11 @@ def _gemm(node: Node, reading: Reading) -> None:
 
 @operator("MatMul")
 def _matrix_product(node: Node, reading: Reading) -> None:
+    if reading.is_constant(node, 0):
+        raise UnsupportedModelError(
+            f"layer {node.layer} multiplies a stored matrix by its input. "
+            "Write it as input x stored matrix, with a Transpose before and behind it."
+        )
     if not reading.is_constant(node, 1):
         raise UnsupportedModelError(
             f"layer {node.layer} multiplies two computed matrices, which cannot be compiled yet. "

@@ -91,6 +91,11 @@ def _parametric_relu(layer: LayerRecord, reading: Reading) -> None:
 
 @operator("MINIMUM", "MAXIMUM")
 def _limit(layer: LayerRecord, reading: Reading) -> None:
+    if not (reading.is_constant(layer, 0) or reading.is_constant(layer, 1)):
+        raise UnsupportedModelError(
+            f"layer {layer.name} is a {layer.kind} of two computed tensors; only a limit that is "
+            "one number works. Use a ReLU, or join the tensors and take a maximum pool."
+        )
     constant = 0 if reading.is_constant(layer, 0) else 1
     limits = reading.constant(layer, constant).real().reshape(-1)
     if np.any(limits != limits[0]):
@@ -116,6 +121,32 @@ def _dequantize(layer: LayerRecord, reading: Reading) -> None:
             "integer quantisation (TFLITE_BUILTINS_INT8, a representative dataset)."
         )
     reading.builder.bind(str(layer.outputs[0]), reading.activation(layer))
+
+
+@operator("DIV")
+def _division(layer: LayerRecord, reading: Reading) -> None:
+    """x / c, or c / x of one number."""
+    if reading.is_constant(layer, 1):
+        divisors = reading.constant(layer, 1).real()
+        if np.any(divisors == 0):
+            raise ValueError("a division by zero")
+        affine = Affine(1 / divisors, _ZERO)
+        source, name = reading.activation(layer), layer.name
+        scale, clamp = reading.result_quantisation(layer), fused_clamp(layer)
+        result = apply_affine(reading.builder, name, source, affine, "divide", scale, clamp)
+    elif reading.is_constant(layer, 0) and reading.constant(layer, 0).values.size == 1:
+        number = float(reading.constant(layer, 0).real().reshape(()))
+        source = reading.activation(layer, 1)
+        result = apply_function(
+            reading.builder, layer.name, source, "reciprocal", lambda x: number / x
+        )
+        result = apply_clamp(reading.builder, layer.name, result, fused_clamp(layer), "clip")
+    else:
+        raise UnsupportedModelError(
+            f"layer {layer.name} is a DIV by a computed tensor, which cannot be compiled. "
+            "Divide by a constant, or multiply."
+        )
+    reading.bind(layer, result)
 
 
 @operator("ADD", "SUB", "MUL")

@@ -71,6 +71,12 @@ class Reading:
         """An input that is computed."""
         record = self.record(layer, position)
         name = str(layer.inputs[position])
+        if name not in self.builder.activations and self.is_constant(layer, position):
+            raise UnsupportedModelError(
+                f"layer {layer.name} takes {record.name!r}, a constant of the file, where only "
+                "what is computed from the input can be compiled. Remove it, or make it part of "
+                "a layer."
+            )
         if name not in self.builder.activations:
             raise UnsupportedModelError(
                 f"layer {layer.name} reads {record.name!r}, which no supported layer computes. "

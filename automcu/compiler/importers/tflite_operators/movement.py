@@ -165,6 +165,16 @@ def _strided_slice(layer: LayerRecord, reading: Reading) -> None:
     reading.bind(layer, reshape(reading.builder, layer.name, result, kept))
 
 
+@operator("REVERSE_V2")
+def _reverse(layer: LayerRecord, reading: Reading) -> None:
+    result = reading.activation(layer)
+    for given in reading.integers(layer, 1):
+        axis = positive_axis(given, len(result.view.shape))
+        count = result.view.shape[axis]
+        result = slice_axis(reading.builder, layer.name, result, axis, count - 1, count, -1)
+    reading.bind(layer, result)
+
+
 @operator("GATHER")
 def _gather(layer: LayerRecord, reading: Reading) -> None:
     source = reading.activation(layer)
@@ -191,7 +201,9 @@ def _resize(layer: LayerRecord, reading: Reading) -> None:
         if not 1 <= count <= MOST_ELEMENTS:
             raise ValueError(f"a resize to {count}")
         indices = [_source_index(layer, index, size, count) for index in range(count)]
-        result = by_whole_factor(reading.builder, layer.name, result, axis, indices)
+        result = by_whole_factor(
+            reading.builder, layer.name, result, axis, indices, "Resize without align_corners."
+        )
     reading.bind(layer, replace(result, layer=layer.name, step="resize nearest"))
 
 

@@ -59,6 +59,7 @@ _FUNCTIONS: dict[str, Callable[[LayerRecord, list[Integers]], Integers]] = {
     "MINIMUM": lambda layer, values: np.minimum(values[0], values[1]),
     "MUL": lambda layer, values: np.multiply(values[0], values[1]),
     "PACK": lambda layer, values: np.stack([value.reshape(()) for value in values]),
+    "RESHAPE": lambda layer, values: values[0].reshape(values[1] if len(values) > 1 else -1),
     "REDUCE_PROD": lambda layer, values: np.asarray(np.prod(values[0])),
     "SLICE": lambda layer, values: values[0].reshape(-1)[
         int(values[1].reshape(-1)[0]) : int((values[1] + values[2]).reshape(-1)[0])
