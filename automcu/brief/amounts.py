@@ -95,6 +95,7 @@ INFERENCE_WORDS = word_set(
 _TIMES = frozenset(("times", "time", "x", "×", "mal", "fois", "veces", "inf"))
 _PER = frozenset(("per", "a", "an", "each", "every", "pro", "je", "par", "por", "/", "al"))
 _ERRORS = frozenset(("error", "errors", "mistake", "mistakes", "fehler", "wrong"))
+_PREFIXES = frozenset(("nano", "micro", "mikro", "milli", "kilo", "mega"))
 _EVERY = frozenset(("every", "each", "alle", "jede", "jeden", "chaque", "cada"))
 _HYPHENS = frozenset("-‐‑–")
 
@@ -293,12 +294,13 @@ class _Reader:
         named = self._after_hyphen(number.end)
         if named >= len(self._tokens):
             return None
-        token = self._tokens[named]
-        unit = unit_named(token.text)
+        prefixed = self._word(named) + self._word(named + 1)
+        apart = self._word(named) in _PREFIXES and prefixed in UNITS
+        unit = UNITS[prefixed] if apart else unit_named(self._tokens[named].text)
         if unit is None or (number.by_article and not unit.spelled_out):
             return None
         value = None if number.value is None else number.value * unit.factor
-        end, per = self._per(named + 1)
+        end, per = self._per(named + 1 + apart)
         dimension: Dimension = unit.dimension
         if per and per in UNITS and UNITS[per].dimension == "time":
             if dimension == "energy":  # energy in a time is power

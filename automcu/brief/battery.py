@@ -103,17 +103,23 @@ def stored_millijoule(
         amounts: its amounts of charge (mAh), voltage and energy (Wh) of a battery.
         tokens: its tokens; "LiPo" among them says 3.7 V.
     """
-    if len(cells) == 1:
-        one = cells[0]
-        cell = CELLS[one.name]
-        times = f"{one.count:g} x " if one.count != 1 else ""
-        words = f"{times}{one.name} ({cell.milliampere_hours:g} mAh, {cell.volt:g} V)"
-        return StoredEnergy(cell.millijoule * one.count, words)
     charge = [one.value for one in amounts if one.dimension == "charge" and one.value]
     volts = [one.value for one in amounts if one.dimension == "voltage" and one.value]
+    if len(cells) == 1 and len(charge) < 2 and not volts:
+        return _in_cells(cells[0], charge[0] if charge else None)
     spelled = {token.lower for token in tokens}
     if not volts and (spelled & LITHIUM or {"li", "ion"} <= spelled or {"li", "po"} <= spelled):
         volts = [_LITHIUM_VOLT]
     if cells or len(charge) != 1 or len(volts) != 1:
         return None
     return StoredEnergy(charge[0] * volts[0] * 3600.0, f"{charge[0]:g} mAh at {volts[0]:g} V")
+
+
+def _in_cells(named: NamedCells, milliampere_hours: float | None) -> StoredEnergy:
+    """Return what cells hold, as they are known or with the charge that a sentence gives."""
+    cell = CELLS[named.name]
+    if milliampere_hours is not None:
+        cell = Cell(milliampere_hours, cell.volt)
+    times = f"{named.count:g} x " if named.count != 1 else ""
+    words = f"{times}{named.name} ({cell.milliampere_hours:g} mAh, {cell.volt:g} V)"
+    return StoredEnergy(cell.millijoule * named.count, words)

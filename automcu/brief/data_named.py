@@ -14,7 +14,8 @@ _SYNONYMS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (
             "digits",
             r"(?:hand[- ]?written |hand[- ]?drawn |handgeschriebenen? )?"
-            r"(?:digits?|numerals?|ziffern?|chiffres?|dígitos?|cifre)(?: written by hand)?"
+            r"(?:digits?|numerals?|ziffern?|chiffres?|dígitos?|cifre)"
+            r"(?: written by hand| manuscrits| escritos a mano)?"
             r"|(?:hand[- ]?written|hand[- ]?drawn)[- ]numbers?",
         ),
         ("fashion-mnist", r"clothes|clothing|garments?"),
@@ -33,8 +34,12 @@ _PATHS = tuple(
         r"""(?P<all>["'“„«]\s?(?P<path>[^"'”“»\n]*(?:/|\.npz|\.csv)[^"'”“»\n]*?)\s?["'”“»])""",
         rf"""(?P<all>\b{_NOUN}:?\s+(?:in |from |aus |at )?["'“„«](?P<path>[^"'”“»\n]+)["'”“»])""",
         r"(?P<all>(?<![\w/])(?P<path>(?:~|\.{1,2})?/[^\s,;'\"]*[^\s,;'\".:!?]|[\w./-]+\.(?:npz|csv)\b))",
-        rf"(?P<all>\b(?:from|in|aus|dans|on|with|{_NOUN})\s+(?P<path>[\w.-]{{2,}}/[\w./-]*\w/?))",
+        rf"(?P<all>\b(?:from|in|aus|dans|{_NOUN})\s+(?P<path>(?![\d.,]+\s?[a-z]{{1,2}}/)[\w.-]{{2,}}/[\w./-]*\w/?))",
     )
+)
+
+_WORDS_OF_A_LIMIT = re.compile(
+    r"(?:s?ram|flash|rom)/(?:s?ram|flash|rom)|\d\s?[km]?b/\d", re.IGNORECASE
 )
 
 
@@ -56,7 +61,7 @@ def find_data(text: str) -> NamedData:
         (name, match.span()) for name, pattern in _SYNONYMS for match in pattern.finditer(text)
     ]
     for pattern in _PATHS:
-        if match := pattern.search(text):
+        if (match := pattern.search(text)) and not _WORDS_OF_A_LIMIT.search(match["path"]):
             span = match.span("all")
             outside = [inner for _, inner in named if inner[1] <= span[0] or inner[0] >= span[1]]
             return NamedData(match["path"], (), tuple(sorted([span, *outside])))

@@ -36,6 +36,7 @@ _LARGEST: dict[LimitEntry, float] = {
 _SPANNING = frozenset(("-", "–", "to", "bis", "à", "or", "oder", "and", "und", "et", "a", "/"))
 _JOINING = frozenset(("-", "–", "to", "bis", "à", "/", "±", "+", "×", "x", "*", "^"))
 _CONTEXT_RATE = 1000.0
+_MS_PER_MINUTE = 6e4
 _MS_PER_HOUR = 3.6e6
 
 
@@ -249,9 +250,11 @@ def _time(one: Said, behind: str | None) -> _Outcome:
     if one.subject == "battery" or value >= MS_PER_DAY or long:
         return _life(one, value)
     said = one.subject == "latency" or (one.direction is not None and one.words not in ("at", "to"))
+    if amount.unit_factor >= _MS_PER_MINUTE and one.subject != "latency":
+        said = False  # no network on a microcontroller takes minutes
     if amount.unit_factor >= 1e3 and not said:  # milliseconds need no further words
         return _problem(
-            "may be a latency or the length of something. Say “under” in front of a latency",
+            "may be a latency or the length of something. Say “latency under” before a latency",
             "max_latency_ms",
         )
     return _checked(one, "max_latency_ms", value, "upper")

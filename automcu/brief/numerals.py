@@ -77,7 +77,7 @@ ARTICLES = frozenset(
 
 DIGITS = (
     r"\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+(?![\d])(?:[.,]\d+)?"
-    r"|(?:\d|[.,](?=\d)(?<![\d.,][.,]))[\d_'’.,]*(?<![_'’.,])(?:e[+-]?\d+(?![\w]))?[½¼¾⅓⅔⅛]?"
+    r"|(?:\d|(?<![\w.,])[.,](?=\d))[\d_'’.,]*(?<![_'’.,])(?:e[+-]?\d+(?![\w]))?[½¼¾⅓⅔⅛]?"
     r"|[½¼¾⅓⅔⅛]"
 )
 """A number in digits, whether or not it can be read, as a regular expression."""

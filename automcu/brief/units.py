@@ -97,9 +97,9 @@ def _units() -> dict[str, Unit]:
 
 UNITS = _units()
 _AMBIGUOUS_CAPITALS = {"MJ": "mJ", "MW": "mW", "Mj": "mJ", "Mw": "mW", "MWh": "mWh"}
-THOUSANDS = {"k": 1024.0, "K": 1024.0, "M": 1024.0**2}
+THOUSANDS = {"k": 1024.0, "K": 1024.0, "M": 1024.0**2, "kilo": 1024.0, "mega": 1024.0**2}
 """Letters that count thousands of bytes where a memory is named: "64k of RAM"."""
-_LONG_NAMES = tuple(name for name, unit in UNITS.items() if unit.spelled_out and len(name) > 5)
+_LONG_NAMES = tuple(name for name, unit in UNITS.items() if unit.spelled_out and len(name) > 6)
 
 
 def unit_named(word: str) -> Unit | None:

@@ -82,6 +82,14 @@ def limits_of(draft: Draft) -> dict[str, float]:
             {"accuracy": 0.96, "ms": 100},
         ),
         ("chiffres sur F407, au plus 32 Ko de RAM, en moins de 8 ms", {"ram": 32 * KB, "ms": 8}),
+        ("digits on f407, RAM (64 KB), 1 MB (flash)", {"ram": 64 * KB, "flash": MB}),
+        ("digits on f407 in 20 milli seconds", {"ms": 20}),
+        (
+            "digits on f407, 1 Hz for 1000 hours, 100 mAh coin cell",
+            {"ms": 1000, "mj": 100 * 3 / 1000},
+        ),
+        ("digits on f407 with 20ms.64KB RAM", {"ms": 20, "ram": 64 * KB}),
+        ("digits|f407|20ms|64KB RAM", {"ms": 20, "ram": 64 * KB}),
         ("digits on f407, 20 ms but never over 15 ms", {"ms": 15}),
     ],
 )
@@ -108,6 +116,7 @@ def test_what_a_sentence_limits_is_read_and_nothing_is_left(
         ("digits on f407 with resnet20v2", ["resnet20v2"]),
         ("digits on an esp32-s3-devkitc with 8 MB PSRAM", ["8 MB PSRAM"]),
         ("kws on f407", ["kws"]),
+        ("digits on f407 for 10 minutes training", ["10 minutes"]),
     ],
 )
 def test_words_that_are_no_limit_are_shown_as_not_used(text: str, unused: list[str]) -> None:
@@ -126,6 +135,8 @@ def test_words_that_are_no_limit_are_shown_as_not_used(text: str, unused: list[s
         ("64k", "may be RAM or flash"),
         ("half of the RAM", "has no unit"),
         ("50 % of the RAM", "a share of the board's own"),
+        ("train for at most 10 minutes", "cannot be kept"),
+        ("under 3 minutes", "may be a latency or the length of something"),
         ("2 s", "may be a latency or the length of something"),
         ("latency of 20", "has no unit"),
         ("under 20", "has no unit"),

@@ -153,6 +153,9 @@ def test_accuracy_goals_become_fractions(text: str, share: float | None) -> None
         ("use '/home/me/my pictures/set' here", "/home/me/my pictures/set"),
         ("learn gestures.npz", "gestures.npz"),
         ("cats and/or dogs", None),
+        ("in RAM/flash 64/256 KB", None),
+        ("chiffres manuscrits", "digits"),
+        ("dataset 'my set' on an F407", "my set"),
         ("2 ms/frame", None),
     ],
 )
