@@ -129,7 +129,11 @@ def _joined(phrased: PhrasedText, said: Sequence[Said]) -> dict[int, _Outcome]:
 def _by_battery(phrased: PhrasedText, outcomes: Sequence[tuple[Said, _Outcome]]) -> LimitsSaid:
     """Turn battery life, or mean power, and a rate into a limit on energy."""
     asked = [(one, outcome) for one, outcome in outcomes if outcome.kind in ("life", "power")]
-    rates = [one.amount.value for one, _ in outcomes if one.amount.dimension == "rate"]
+    rates = [
+        1e3 / outcome.value
+        for one, outcome in outcomes
+        if outcome.field == "max_latency_ms" and one.amount.dimension in ("rate", "count")
+    ]
     rate = rates[0] if len(rates) == 1 else None
     stored = stored_millijoule(phrased.cells, phrased.amounts, phrased.tokens)
     limits: list[SaidLimit] = []

@@ -134,7 +134,7 @@ class PhrasedText:
         subject = "error" if amount.of_errors else None
         said = self._look_left(Said(amount, at, at, at + 1, subject=subject))
         behind = self._subject_behind(at, amount)
-        if behind is not None and (said.subject is None or not self._belongs_further(behind)):
+        if behind is not None and not self._belongs_further(said, behind):
             said = self._with_subject_behind(said, behind)
         elif said.subject is not None:
             self._claimed.update(range(said.first, at))
@@ -199,11 +199,23 @@ class PhrasedText:
                 return None
         return None
 
-    def _belongs_further(self, subject: int) -> bool:
-        """Say whether a subject between two amounts is the second one's: "RAM 64 KB flash 1 MB"."""
+    def _belongs_further(self, said: Said, subject: int) -> bool:
+        """Say whether a subject between two amounts is the second one's.
+
+        So it is where the first has one, in "RAM 64 KB flash 1 MB", where it fits the second alone,
+        or where what is between them says so: "97 % with RAM: 64 KB".
+        """
         behind = self._next_significant(subject + 1)
         amount = self.phrases[behind].amount if behind is not None else None
-        return amount is not None and self._subject_behind(behind or 0, amount) is None
+        meaning = self.phrases[subject].meaning
+        if amount is None or behind is None or not _may_limit(meaning, amount):
+            return False
+        if self._subject_behind(behind, amount) is not None:
+            return False
+        share_of_memory = said.amount.dimension == "share" and meaning in ("ram", "flash")
+        next_phrase = self.phrases[subject + 1]
+        joined = next_phrase.kind == "direction" or self._written(next_phrase) in (":", "=")
+        return said.subject is not None or share_of_memory or joined
 
     def _next_significant(self, at: int) -> int | None:
         for position in range(at, len(self.phrases)):

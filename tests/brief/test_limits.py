@@ -82,6 +82,7 @@ def limits_of(draft: Draft) -> dict[str, float]:
             {"accuracy": 0.96, "ms": 100},
         ),
         ("chiffres sur F407, au plus 32 Ko de RAM, en moins de 8 ms", {"ram": 32 * KB, "ms": 8}),
+        ("digits on f407, 97 % with RAM: 64 KB", {"accuracy": 0.97, "ram": 64 * KB}),
         ("digits on f407, RAM (64 KB), 1 MB (flash)", {"ram": 64 * KB, "flash": MB}),
         ("digits on f407 in 20 milli seconds", {"ms": 20}),
         (
@@ -169,6 +170,7 @@ def test_words_that_are_no_limit_are_shown_as_not_used(text: str, unused: list[s
         ("10 samples per second", "sample rate or how often to infer"),
         ("2 years battery life on a CR2032", "how often it infers"),
         ("two years at 1 fps", "from which battery"),
+        ("100 Hz accelerometer, a year on a CR2032", "how often it infers"),
         ("below 5 mW", "how often it infers"),
     ],
 )

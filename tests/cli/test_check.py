@@ -25,6 +25,29 @@ def test_a_cell_that_is_too_slow_brings_remedies_with_figures() -> None:
     assert f"{first['latency_ms']:.3g} ms" in result.stderr
 
 
+def test_a_cell_that_takes_too_much_energy_brings_remedies_that_take_less() -> None:
+    arguments = ("check", CELL, "--device", "stm32f407g-disc1", *SMALL)
+    needed = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    allowed = needed["energy_millijoule"] * 0.7
+    result = CliRunner().invoke(app, [*arguments, "--max-energy", f"{allowed} mJ", "--json"])
+    document = json.loads(result.stdout)
+    assert result.exit_code == 1
+    (limit,) = document["limits"]
+    assert (limit["limit"], limit["available"]) == ("energy", pytest.approx(allowed))
+    assert limit["needed"] == pytest.approx(needed["energy_millijoule"])
+    assert all(0 < one["energy_millijoule"] <= allowed for one in document["remedies"])
+    said = " ".join(result.stderr.split())
+    assert "of energy," in said and "(modelled)" in said
+    assert f"({document['remedies'][0]['energy_millijoule']:.3g} mJ)" in said
+
+
+def test_an_energy_that_is_no_energy_is_refused() -> None:
+    arguments = ("check", CELL, "--device", "stm32f407g-disc1", *SMALL, "--max-energy", "2 mW")
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "max_energy is '2 mW'" in result.stderr
+
+
 def test_a_latency_is_printed_with_its_error_bar() -> None:
     arguments = ("check", CELL, "--device", "stm32f407g-disc1", *SMALL)
     document = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
