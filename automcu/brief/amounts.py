@@ -95,7 +95,10 @@ INFERENCE_WORDS = word_set(
 _TIMES = frozenset(("times", "time", "x", "×", "mal", "fois", "veces", "inf"))
 _PER = frozenset(("per", "a", "an", "each", "every", "pro", "je", "par", "por", "/", "al"))
 _ERRORS = frozenset(("error", "errors", "mistake", "mistakes", "fehler", "wrong"))
+_VAGUE = word_set("few several couple tens hundreds dozens einige wenige paar quelques")
+_NO_UNITS = frozenset(("d", "x", "st", "nd", "rd", "th", "er", "te", "ten", "e", "ème"))
 _PREFIXES = frozenset(("nano", "micro", "mikro", "milli", "kilo", "mega"))
+_LARGEST_DENOMINATOR = 16
 _EVERY = frozenset(("every", "each", "alle", "jede", "jeden", "chaque", "cada"))
 _HYPHENS = frozenset("-‐‑–")
 
@@ -203,7 +206,9 @@ class _Reader:
         if parts[2].kind != "number" or not self._touches(at + 1) or not self._touches(at + 2):
             return None
         above, below = digits_value(parts[0].text), digits_value(parts[2].text)
-        if above is None or below is None or not 0 < above < below <= 16:
+        if above is None or below is None or not 0 < above < below:
+            return None
+        if above != 1.0 and below > _LARGEST_DENOMINATOR:
             return None
         return above / below
 
@@ -212,6 +217,9 @@ class _Reader:
         share = self._share(at)
         if share:
             return share
+        vague = at + (self._word(at) in ARTICLES)
+        if self._word(vague) in _VAGUE:
+            return _Number(None, vague + 1 + (self._word(vague + 1) == "of"), in_digits=False)
         values: list[tuple[float, bool]] = []
         end = at
         if self._word(at) in ARTICLES:
@@ -355,7 +363,9 @@ class _Reader:
         if unit and unit.dimension == "time":
             return unit.factor, at + 2
         number = self._number(at + 1)
-        if number is None or not number.value or number.value <= 0 or number.by_article:
+        if self._word(at) == "/" or number is None or number.by_article:
+            return None
+        if not number.value or number.value <= 0:
             return None
         unit = UNITS.get(self._word(number.end))
         if unit is None or unit.dimension != "time":
@@ -436,4 +446,6 @@ class _Reader:
         if named >= len(self._tokens) or self._tokens[named].kind != "word" or number.by_article:
             return None
         hint = meant_instead(self._tokens[named].text)
+        if hint is None and number.in_digits and self._touches(number.end):
+            hint = None if self._word(named) in _NO_UNITS else "ms, KB, mJ or %"
         return (hint and Amount(at, named + 1, "count", number.value, hint=hint)) or None

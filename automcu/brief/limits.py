@@ -12,7 +12,7 @@ from automcu.brief.amounts import Amount
 from automcu.brief.battery import LITHIUM, StoredEnergy, stored_millijoule
 from automcu.brief.draft import Problem
 from automcu.brief.phrases import OPPOSITE, PhrasedText, Said
-from automcu.brief.units import MS_PER_DAY
+from automcu.brief.units import MS_PER_DAY, NEVER_ALONE
 
 LimitEntry = Literal[
     "max_latency_ms", "max_energy_mj", "max_ram_bytes", "max_flash_bytes", "min_accuracy"
@@ -95,11 +95,12 @@ def read_limits_said(text: str) -> LimitsSaid:
         for one, outcome in outcomes
         if outcome.kind != "context" or one.at in joined
     ]
+    without = _units_without_numbers(phrased, said)
     by_battery = _by_battery(phrased, outcomes)
     return LimitsSaid(
         limits=(*limits, *by_battery.limits),
-        problems=(*problems, *by_battery.problems),
-        spans=tuple(sorted((*spans, *by_battery.spans))),
+        problems=(*problems, *without.problems, *by_battery.problems),
+        spans=tuple(sorted((*spans, *without.spans, *by_battery.spans))),
         amount_spans=tuple(phrased.span(one) for one in said),
     )
 
@@ -109,6 +110,22 @@ def _as_problem(phrased: PhrasedText, one: Said, outcome: _Outcome) -> Problem:
     words = phrased.words(one if behind is None else replace(one, end=one.end + 1))
     message = outcome.problem.format(words=words)
     return Problem(words=words, message=message, settled_by=outcome.settled_by)
+
+
+def _units_without_numbers(phrased: PhrasedText, said: Sequence[Said]) -> LimitsSaid:
+    """Find units outside all amounts, whose numbers cannot be read: "NaN ms"."""
+    read = [phrased.span(one) for one in said]
+    spans = [
+        phrased.token_span(at - 1 if at and phrased.tokens[at - 1].kind == "word" else at, at + 1)
+        for at, token in enumerate(phrased.tokens)
+        if token.lower in NEVER_ALONE and not any(start <= token.start < end for start, end in read)
+    ]
+    problems = []
+    for start, end in spans:
+        words = " ".join(phrased.text[start:end].split())
+        message = f"“{words}” has a unit and no number. Write it in digits, as in “20 ms”."
+        problems.append(Problem(words=words, message=message))
+    return LimitsSaid((), tuple(problems), tuple(spans), ())
 
 
 def _joined(phrased: PhrasedText, said: Sequence[Said]) -> dict[int, _Outcome]:
@@ -251,7 +268,7 @@ def _time(one: Said, behind: str | None) -> _Outcome:
     if one.subject in ("input", "sampling"):
         return _problem(_NOT_LIMITED) if one.is_strict else _Outcome("context")
     long = amount.unit_factor >= _MS_PER_HOUR and not (one.subject or one.is_strict)
-    if one.subject == "battery" or value >= MS_PER_DAY or long:
+    if one.subject == "battery" or amount.unit_factor >= MS_PER_DAY or long:
         return _life(one, value)
     said = one.subject == "latency" or (one.direction is not None and one.words not in ("at", "to"))
     if amount.unit_factor >= _MS_PER_MINUTE and one.subject != "latency":

@@ -255,7 +255,7 @@ def _is_amount(one: Said) -> bool:
     """Say whether it is more than words: "a second network" and "two boards" are not."""
     amount = one.amount
     if amount.by_article:
-        long = amount.dimension == "time" and (amount.value or 0.0) >= MS_PER_DAY
+        long = amount.dimension == "time" and amount.unit_factor >= MS_PER_DAY
         return long or one.direction is not None or one.subject is not None
     if amount.in_digits or amount.dimension != "count":
         return True

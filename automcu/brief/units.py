@@ -34,6 +34,7 @@ def _units() -> dict[str, Unit]:
         found.update({name: Unit(dimension, factor) for name in short.split()})
         found.update({name: Unit(dimension, factor, True) for name in long.split()})
 
+    add("time", 1e-9, "ps", "picosecond picoseconds pikosekunden")
     add("time", 1e-6, "ns nsec", "nanosecond nanoseconds nanosekunde nanosekunden nanoseconde")
     add(
         "time", 1e-3, "us µs μs usec µsec μsec",
@@ -65,6 +66,7 @@ def _units() -> dict[str, Unit]:
         "megabyte megabytes mebibyte mebibytes mégaoctet mégaoctets",
     )  # fmt: skip
     add("memory", 1024.0**3, "gb gib gbyte gbytes", "gigabyte gigabytes gibibyte gibibytes")
+    add("memory", 1024.0**4, "tb tib", "terabyte terabytes")
     add("share", 1.0, "% percent prozent percents pct")
     add("energy", 1e-6, "nj", "nanojoule nanojoules")
     add("energy", 1e-3, "uj µj μj", "microjoule microjoules mikrojoule")
@@ -96,6 +98,10 @@ def _units() -> dict[str, Unit]:
 
 
 UNITS = _units()
+NEVER_ALONE = frozenset(
+    ("ps", "ns", "us", "µs", "μs", "ms", "kb", "kib", "mb", "mib", "uj", "µj", "mj", "fps", "%")
+) | {name for name, unit in UNITS.items() if unit.spelled_out and unit.factor not in (1.0, 1e3)}
+"""Units that say, where they stand without a number, that one could not be read."""
 _AMBIGUOUS_CAPITALS = {"MJ": "mJ", "MW": "mW", "Mj": "mJ", "Mw": "mW", "MWh": "mWh"}
 THOUSANDS = {"k": 1024.0, "K": 1024.0, "M": 1024.0**2, "kilo": 1024.0, "mega": 1024.0**2}
 """Letters that count thousands of bytes where a memory is named: "64k of RAM"."""

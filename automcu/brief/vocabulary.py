@@ -64,7 +64,7 @@ NEGATIONS = word_set(
 
 _SUBJECTS: dict[Subject, str] = {
     "latency": (
-        "latency|lat|inference time|response time|run time|runtime|execution time|"
+        "latency|lat|inference time|response|response time|run time|runtime|execution time|"
         "time per inference|frame time|deadline|delay|answer|answers|respond|responds|reply|"
         "latenz|inferenzzeit|laufzeit|antwortzeit|rechenzeit|latence"
     ),
@@ -121,7 +121,8 @@ LINKS = word_set(
     """
     of for in on the its a an is are be must should shall stay stays keep keeps to use uses
     using time take takes need needs internal on-chip available free total peak average mean with at
-    as than ( ) - : = – de du des d' la le l' von vom der die das den dem im am zu für mit nur only
+    may can could would will ( )
+    as than - : = – de du des d' la le l' von vom der die das den dem im am zu für mit nur only
     just budget limit requirement target goal usage consumption size overall it max maximum
     within chip test top low accurate hold have has having per inference each inferenz answers
     run runs result results all cases fit fits into no not sein soll
@@ -134,7 +135,7 @@ FILLER = word_set(
     a an the this that these those it its my our your their me i we you one some any on in at of
     for to from with without by as into onto and or but also then than so is are be being been
     learn learns fit fits fitting available free left total consume consumes consuming
-    erkenne unterscheide
+    erkenne unterscheide bei soll
     was do does did can could may might must should shall will would have has having need needs
     want wants like please let make makes making made give gives show find build builds building
     create design develop train trained training deploy run runs running use uses using used get
