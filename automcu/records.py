@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from automcu.errors import WrongInputError
+from automcu.errors import WrongInputError, file_problem
 
 
 class Record(BaseModel):
@@ -60,14 +60,18 @@ def write_atomically(path: Path, content: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise WrongInputError(
-            f"{path} cannot be written ({error.strerror}). "
-            "Free some space or choose another folder."
-        ) from error
+        raise WrongInputError(str(file_problem(error, path))) from error
 
 
 def append_line(path: Path, entry: dict[str, object]) -> None:
-    """Append one JSON object as a line to a log such as `log.jsonl`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry, default=str) + "\n")
+    """Append one JSON object as a line to a log such as `log.jsonl`.
+
+    Raises:
+        WrongInputError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, default=str) + "\n")
+    except OSError as error:
+        raise WrongInputError(str(file_problem(error, path))) from error

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from automcu.cli.console import plain_console, say, say_json
-from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD, AutomcuError
+from automcu.errors import (
+    EXIT_DONE,
+    EXIT_TOOL_OR_BOARD,
+    EXIT_WRONG_USE,
+    AutomcuError,
+    file_problem,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -74,6 +80,9 @@ def respond(
         _fail(str(error), error.exit_code, as_json)
     except Exception as error:  # the last line of defence: no user should meet a traceback
         _show_traceback(debug)
+        problem = file_problem(error)
+        if problem:
+            _fail(problem, EXIT_WRONG_USE, as_json)
         text = f"Unexpected {type(error).__name__}: {error}. Run again with --debug and report it."
         _fail(text, EXIT_TOOL_OR_BOARD, as_json)
     if as_json:

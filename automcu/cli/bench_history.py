@@ -3,12 +3,17 @@
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from automcu.cli.answer import Answer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COLUMNS = {
     "date": "date",
     "project": "project",
+    "device": "device",
     "board": "board",
     "compiler": "compiler",
     "firmware_hash": "firmware",
@@ -22,6 +27,7 @@ def comparison(path: Path, project: Path) -> Answer:
         WrongInputError: there is no such table.
     """
     from rich import box
+    from rich.console import Group
     from rich.table import Table
 
     from automcu.boards import compared, history
@@ -42,7 +48,20 @@ def comparison(path: Path, project: Path) -> Answer:
             f"{run['arena_bytes']:,}",
         )
     rows = json.loads(runs.to_json(orient="records"))
-    return Answer({"table": str(path), "runs": rows}, table)
+    return Answer({"table": str(path), "runs": rows}, Group(table, *_notes(runs)))
+
+
+def _notes(runs: "pd.DataFrame") -> list[str]:
+    """Say where the runs of one project are not one story, so that nobody compares them."""
+    devices = {
+        name: sorted(set(found)) for name, found in runs.groupby("project")["device"] if name
+    }
+    return [
+        f"{name!s} ran on different devices ({', '.join(found)}): a change is that since the last "
+        "run on the same device, board and source."
+        for name, found in devices.items()
+        if len(found) > 1
+    ]
 
 
 def _short(column: str, text: str) -> str:

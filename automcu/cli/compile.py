@@ -47,6 +47,9 @@ def compile(
     """Compile a model of your own to C for a board."""
 
     def command() -> Answer:
+        from automcu.compiler.output_folder import check_output_folder
+
+        check_output_folder(out)
         file, calibrated = quantised_first(model, calibrate, out / QUANTISED_MODEL)
         limits = read_limits(max_latency_ms, max_energy, max_ram, max_flash)
         answer = _compile(file, device, out, weights, data, limits)
@@ -71,6 +74,7 @@ def _compile(
     from automcu.cli.narrowing_answer import with_narrowing
     from automcu.cli.no_figures_answer import answer_without_figures
     from automcu.cli.verdict_answer import verdict_answer
+    from automcu.compiler.output_folder import begin_output, end_output
     from automcu.cost import by_rows, check, compile_within, estimate_program
     from automcu.devices import find_device
     from automcu.errors import NoFiguresError, ToolError
@@ -79,7 +83,9 @@ def _compile(
     device = find_device(name)
     graph, narrowing = narrow_model_file(model, device, weights, limits.flash_bytes, data)
     program = compile_within(graph, device, limits.ram_bytes)
+    begin_output(out)
     project = write_program(program, device, out)
+    end_output(out)
     try:
         needed = estimate_program(program, device)
     except (NoFiguresError, ToolError) as error:

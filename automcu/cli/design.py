@@ -154,7 +154,11 @@ def design(
 def _what_is_left(run: Path) -> str:
     """What a stopped run left: it can be continued once its brief is in its folder."""
     # Not asked of RunFolder: its package takes seconds to import, which a stop need not wait for.
-    if not (run / "brief.json").is_file():
+    try:
+        begun = (run / "brief.json").is_file()
+    except OSError:  # such as a path that is too long
+        begun = False
+    if not begun:
         return "The run had not begun: there is nothing to resume."
     command = f"automcu design --resume {shlex.quote(str(run))}"
     return f"Everything so far is kept; continue with: {command}"

@@ -64,8 +64,12 @@ def _rounds(job: Job, plan: Plan, dataset: Dataset, train_all: TrainAll) -> list
     tried: list[AnyProposal] = []
     waiting: list[TrainingTask] = []
 
+    # A resumed run takes its own networks again; what it counted of them before stays meanwhile.
+    before = load_if_valid(Counts, job.folder.counts) or Counts()
+
     def save_counts() -> None:
-        counts.model_copy(update={"attempted": counts.attempted + lost}).save(job.folder.counts)
+        attempted = counts.model_copy(update={"attempted": counts.attempted + lost})
+        attempted.at_least(before).save(job.folder.counts)
 
     def train_those_waiting() -> None:
         nonlocal counts
@@ -108,6 +112,7 @@ def _rounds(job: Job, plan: Plan, dataset: Dataset, train_all: TrainAll) -> list
         if len(waiting) >= round_size(job.settings, job.brief.family, len(trained)):
             train_those_waiting()
     train_those_waiting()
+    save_counts()  # a turn may have been lost since the last network
     return trained
 
 

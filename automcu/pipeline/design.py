@@ -98,6 +98,13 @@ def _deploy_best(
     return run if len(ranking) == 1 else _deploy(job, plan, candidates, ranking[0], dataset)
 
 
+def _with_deployed(job: Job) -> Counts:
+    """The run's counts now that a network is deployed, of which a run has one; saved as well."""
+    counts = Counts.load(job.folder.counts).model_copy(update={"deployed": 1})
+    counts.save(job.folder.counts)
+    return counts
+
+
 def _deploy(
     job: Job,
     plan: Plan,
@@ -117,7 +124,7 @@ def _deploy(
         settings=job.settings,
         device=job.device,
         plan=plan,
-        counts=Counts.load(job.folder.counts).add("deployed"),
+        counts=_with_deployed(job),
         candidates=candidates,
         deployment=deployment,
         build=built,

@@ -16,3 +16,9 @@ class Counts(Record):
     def add(self, gate: str) -> "Counts":
         """Return the counts with one more at `gate`, the name of a field."""
         return self.model_copy(update={gate: getattr(self, gate) + 1})
+
+    def at_least(self, other: "Counts") -> "Counts":
+        """Return the larger of each two counts."""
+        return Counts(
+            **{gate: max(getattr(self, gate), getattr(other, gate)) for gate in Counts.model_fields}
+        )

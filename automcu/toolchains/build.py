@@ -48,15 +48,14 @@ def build_project(
     Raises:
         DoesNotFitError: a memory of the device is too small; the message says by how much.
         ToolError: no compiler, or it found an error; the message has the first one.
-        WrongInputError: the folder holds no model.
+        WrongInputError: the folder holds no model, or firmware for another board.
     """
     compiler = compiler or find_compiler(device.core)
     if not (project / "model/model.h").is_file():
         raise WrongInputError(
             f"{project} holds no model/model.h. Compile a model into it first: automcu compile."
         )
-    if not (project / "firmware/board.h").is_file():
-        write_firmware(project, device)
+    _prepare_firmware(project, device)
     objects = _compile_all(project, compiler)
     write_atomically(project / _MAP, _link(project, device, compiler, objects).encode())
     proof = _verified(project, verify)
@@ -78,6 +77,22 @@ def build_project(
     )
     build.save(project / _RECORD)
     return build
+
+
+def _prepare_firmware(project: Path, device: Device) -> None:
+    """Write the firmware's own files unless they are there.
+
+    Raises:
+        WrongInputError: they are for another board.
+    """
+    header = project / "firmware/board.h"
+    if not header.is_file():
+        write_firmware(project, device)
+    elif f'"{device.id}"' not in header.read_text(encoding="utf-8", errors="replace"):
+        raise WrongInputError(
+            f"{header.parent} was written for another board than {device.id}, for which the "
+            "project is compiled. Keep what you changed there, and delete the folder."
+        )
 
 
 def _verified(project: Path, verify: Verify | None) -> Verification | Unverified | None:

@@ -1,6 +1,5 @@
 """The firmware's part of a compiled project: which C files a device needs."""
 
-import shutil
 from pathlib import Path
 
 from automcu.devices.profile import Device
@@ -38,6 +37,13 @@ def _sources_in(*folders: str) -> list[Path]:
     return [path for folder in folders for path in sorted((firmware / folder).glob("*.[chS]"))]
 
 
+def _every_name() -> set[str]:
+    """All file names that the firmware of any device has."""
+    ports = {port for ports in _PORTS.values() for port in ports}
+    sources = _sources_in("runtime", *sorted(ports))
+    return {"board.h", "linker.ld", *(path.name for path in sources)}
+
+
 def _is_needed(path: Path, device: Device) -> bool:
     if path.name.startswith("clock_"):
         return path.name == _CLOCK_SOURCE[device.family]
@@ -60,7 +66,8 @@ def write_firmware(project: Path, device: Device, stack_bytes: int = DEFAULT_STA
         "board.h": render_board_header(device),
         "linker.ld": render_linker_script(device, stack_bytes),
     }
-    shutil.rmtree(folder, ignore_errors=True)
+    for name in _every_name():  # those of another device; a user's own files stay
+        (folder / name).unlink(missing_ok=True)
     for source in firmware_sources(device):
         write_atomically(folder / source.name, source.read_bytes())
     for name, text in rendered.items():

@@ -41,6 +41,20 @@ def test_results_are_kept_and_compared(project: Path) -> None:
     assert "+0.0 %" in run("bench", str(project), "--compare").stdout
 
 
+def test_a_comparison_names_the_devices_and_says_where_they_differ(project: Path) -> None:
+    assert run("bench", str(project), "--runs", "1").exit_code == 0
+    shown = run("bench", str(project), "--compare").stdout
+    assert "nucleo-l4r5zi" in shown
+    assert "different devices" not in shown
+    table = project / "bench.csv"
+    header, row = table.read_text().splitlines()
+    table.write_text("\n".join([header, row, row.replace("nucleo-l4r5zi", "nucleo-f446re")]) + "\n")
+    shown = " ".join(run("bench", str(project), "--compare").stdout.split())
+    assert "digits ran on different devices (nucleo-f446re, nucleo-l4r5zi)" in shown
+    compared = json.loads(run("bench", str(project), "--compare", "--json").stdout)["runs"]
+    assert [row["latency_change_percent"] for row in compared] == [None, None]
+
+
 def test_accuracy_is_that_on_a_test_set(project: Path, tmp_path: Path) -> None:
     """The tiny network answers the class of the largest byte; -128 follows 127."""
     x = np.zeros((40, 8, 8, 1), np.int8)

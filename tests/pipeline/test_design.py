@@ -11,7 +11,7 @@ import pytest
 from automcu.brief import Brief
 from automcu.errors import DoesNotFitError, WrongInputError
 from automcu.pipeline import Run, RunFolder, Settings, Silent, design
-from automcu.planner import Plan
+from automcu.planner import Counts, Plan
 
 
 def _events(folder: Path) -> list[str]:
@@ -185,6 +185,31 @@ def test_where_nothing_fits_the_smallest_miss_is_told(brief: Brief, tmp_path: Pa
     tiny = brief.model_copy(update={"max_ram_bytes": 1024})
     with pytest.raises(DoesNotFitError, match=r"the smallest one misses the ram limit by [\d,]+"):
         design(tiny, tmp_path / "tiny")
+
+
+def test_the_counts_are_those_of_the_run(finished: Run, finished_folder: Path) -> None:
+    assert Counts.load(finished_folder / "counts.json") == finished.counts
+
+
+class _StoppedAt(Silent):
+    """Presses Ctrl-C when a stage begins."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+
+    def begin(self, stage: str) -> None:
+        if stage == self.stage:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("stage", ["what fits", "compiling"])
+def test_the_counts_stay_those_of_the_run_when_it_is_resumed_and_stopped(
+    finished: Run, copy_of_run: Callable[[], Path], stage: str
+) -> None:
+    folder = copy_of_run()
+    with pytest.raises(KeyboardInterrupt):
+        design(None, folder, resume=True, progress=_StoppedAt(stage))
+    assert Counts.load(folder / "counts.json") == Run.load(folder / "run.json").counts
 
 
 class _Interrupting(Silent):

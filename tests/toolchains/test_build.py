@@ -184,3 +184,21 @@ def test_sizes_of_a_file_that_is_no_elf_are_refused(tmp_path: Path) -> None:
         elf_sizes(path)
     with pytest.raises(WrongInputError, match="cannot be read"):
         elf_sizes(tmp_path / "absent.elf")
+
+
+def test_firmware_of_another_board_is_not_built_into_a_project(
+    tiny_project: Path, f407: Device
+) -> None:
+    other = next(device for device in all_devices().values() if device.id == "nucleo-f446re")
+    with pytest.raises(WrongInputError, match="written for another board than nucleo-f446re"):
+        build_project(tiny_project, other)
+
+
+def test_a_user_s_own_files_beside_the_firmware_stay(tiny_project: Path, f407: Device) -> None:
+    mine = tiny_project / "firmware/sensor.h"
+    mine.write_text("#define SENSOR 1\n")
+    (tiny_project / "firmware/clock_h7.c").write_text("#error another part's\n")
+    (tiny_project / "firmware/board.h").unlink()
+    build_project(tiny_project, f407)
+    assert mine.is_file()
+    assert not (tiny_project / "firmware/clock_h7.c").exists()
