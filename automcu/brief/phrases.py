@@ -213,8 +213,7 @@ class PhrasedText:
         if self._subject_behind(behind, amount) is not None:
             return False
         share_of_memory = said.amount.dimension == "share" and meaning in ("ram", "flash")
-        next_phrase = self.phrases[subject + 1]
-        joined = next_phrase.kind == "direction" or self._written(next_phrase) in (":", "=")
+        joined = self._written(self.phrases[subject + 1]) in (":", "=")
         return said.subject is not None or share_of_memory or joined
 
     def _next_significant(self, at: int) -> int | None:

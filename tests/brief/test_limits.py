@@ -192,6 +192,13 @@ def test_what_looks_like_a_limit_and_is_none_is_a_problem_with_the_next_step(
     assert all(problem.message.rstrip().endswith((".", "so.")) for problem in draft.problems)
 
 
+def test_context_beside_a_limit_leaves_the_limit_alone() -> None:
+    draft = read("digits on f407 at 10 kHz sample rate under 20 ms with 2 s windows and 64k ram")
+    assert limits_of(draft) == {"ms": 20.0, "ram": 64 * KB}
+    assert draft.unused == ("10 kHz sample rate", "2 s windows")
+    assert draft.problems == ()
+
+
 def test_a_flag_settles_what_the_sentence_left_open_and_only_that() -> None:
     draft = read("digits on f407, at most 50 kilobytes, 0 ms")
     settled = override(draft, Draft(max_ram_bytes=51200))
