@@ -35,7 +35,7 @@ def comparison(path: Path, project: Path) -> Answer:
     runs = compared(history(path))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in _COLUMNS.values():
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "device")
     for heading in ("median ms", "change", "accuracy %", "stack", "arena"):
         table.add_column(heading, justify="right")
     for _, run in runs.iterrows():
