@@ -5,17 +5,21 @@
 
 A search may train so many cells; to train one is to look up its validation accuracy after 200
 epochs. It then chooses the cell with the highest one, and reported is that cell's test accuracy:
-mean and standard deviation over the seeds, and `regret`, how far the mean is below the best test
+mean and standard deviation over the seeds (100; ten where 100 cells are trained), and `regret`, how far the mean is below the best test
 accuracy of all cells that fit. `best_by_validation` is the test accuracy that a search reaches
-which trains all of them. The prior is `zero_cost_rating`, computed from the cells alone.
-The searches see nothing of the table but what they train; the constants of prior and predictor
-were tuned on its CIFAR-10 columns, and are the same for all data sets.
+which trains all of them.
 
-Cells are those of the benchmark's own skeleton (16 stem channels, 5 cells a stage, 32x32x3):
-all of them, and those that fit three device limits. Controls see the feasible cells only; the
-planner without feasibility sees all and loses the queries that do not fit. Published rows are
-AutoMCU's and its figure for GENIUS. Accuracies come from `$AUTOMCU_DATA/nb201_core.csv.gz` or
-`../shared/data`. `benchmarks/nas.csv` holds the rows of the full run.
+The planner's rows call what `automcu design` calls: `rank_cells`, the one prior, `plan` and
+`next_proposal`. Rows with "CIFAR-10 table" are a run's default, whose prior is the embedded
+AnalogNAS-Bench table. On CIFAR-10 itself they are left out: that table would be the answer. Rows
+with "no table" are a run that has none, and knows of a cell only how it is wired. No search sees
+anything of the table that answers its queries but what it trains.
+
+Cells are those of the benchmark's own skeleton (16 stem channels, 5 cells a stage, 32x32x3): those
+that fit three device limits, and all of them, with latencies of a board that holds all. Controls
+see the feasible cells only; the planner without feasibility sees all and loses the queries that do
+not fit. Published rows are AutoMCU's and its figure for GENIUS. Accuracies come from
+`$AUTOMCU_DATA/nb201_core.csv.gz` or `../shared/data`. `benchmarks/nas.csv` has the full run's rows.
 
 With --planner agents choose instead, on all cells and with ten queries; --blind gives the
 operations other names in what the language model sees, so that it cannot remember the table.
@@ -35,17 +39,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from automcu.brief import Limits
-from automcu.cost import survey
+from automcu.cost import Survey, survey
 from automcu.devices import find_device
 from automcu.errors import AutomcuError, WrongInputError
-from automcu.models import expected_synflow
-from automcu.space import Skeleton, unknown_accuracies
+from automcu.space import AccuracyTable, Skeleton, accuracy_prior, unknown_accuracies
 from benchmarks.accuracies import benchmark_table
 from benchmarks.nas_agents import agents_search
-from benchmarks.nas_searches import SEARCHES, Oracle, OutOfQueriesError, Search
+from benchmarks.nas_searches import (
+    NEED_A_TABLE,
+    SEARCHES,
+    WITHOUT_CHANCE,
+    Oracle,
+    OutOfQueriesError,
+    Search,
+    Task,
+)
 
 SEEDS = 100
-QUERIES = (10, 100)
+QUERIES = (3, 10, 30, 100)
+_SHORT_QUERIES = 30
+_SEEDS_OF_LONG_RUNS = 10
+_AGENTS_QUERIES = 10
 _QUICK_SEEDS = 5
 _WITHOUT_FEASIBILITY = "offline planner without feasibility"
 
@@ -83,6 +97,9 @@ LIMITS = (
     DeviceLimit("nucleo-l4r5zi", 500.0),
     DeviceLimit("stm32f746g-disco", 100.0),
 )
+# All connected cells of the skeleton fit it, so it limits nothing; its latencies rank capacity.
+_HOLDS_ALL = DeviceLimit("nucleo-h743zi2")
+_DATASET_OF_TABLE = "CIFAR-10"
 
 
 @dataclass(frozen=True)
@@ -106,14 +123,18 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What may be trained, and what comes of it: validation and test accuracies [15625]."""
+    """What may be known and trained, and what comes of it: accuracies in percent [15625]."""
 
     dataset: str
     device: str | None
-    feasible: Sequence[int]
+    task: Task
     validation: NDArray[np.float64]
     test: NDArray[np.float64]
-    rating: NDArray[np.float64]
+
+    @property
+    def feasible(self) -> Sequence[int]:
+        """The cells that fit."""
+        return self.task.feasible
 
     @property
     def best_test(self) -> float:
@@ -129,39 +150,43 @@ class Problem:
 def problems(
     table: pd.DataFrame, datasets: Sequence[str], unconstrained: bool
 ) -> Iterator[Problem]:
-    rating = expected_synflow(Skeleton())
     for limit in LIMITS[:1] if unconstrained else LIMITS:
         for name in datasets:
             data = DATASETS[name]
             yield Problem(
                 dataset=name,
                 device=str(limit) if limit else None,
-                feasible=_feasible(limit, data.classes, rating),
+                task=task_of(limit, name),
                 validation=table[f"{data.prefix}_val200"].to_numpy(),
                 test=table[f"{data.prefix}_test200"].to_numpy(),
-                rating=rating,
             )
 
 
-def _feasible(
-    limit: DeviceLimit | None, classes: int, rating: NDArray[np.float64]
-) -> Sequence[int]:
-    if limit is None:
-        return [int(index) for index in np.flatnonzero(np.isfinite(rating))]
-    found = survey(
-        find_device(limit.device),
-        Skeleton(classes=classes),
-        Limits(latency_ms=limit.max_latency_ms),
-        prior=unknown_accuracies(),
+def task_of(limit: DeviceLimit | None, dataset: str) -> Task:
+    """What a search may know; the embedded table only where it is of another data set."""
+
+    def found(limit: DeviceLimit, prior: AccuracyTable) -> Survey:
+        return survey(
+            find_device(limit.device),
+            Skeleton(classes=DATASETS[dataset].classes),
+            Limits(latency_ms=limit.max_latency_ms),
+            prior=prior,
+        )
+
+    here = limit or _HOLDS_ALL
+    return Task(
+        with_table=None if dataset == _DATASET_OF_TABLE else found(here, accuracy_prior()),
+        without_table=found(here, unknown_accuracies()),
+        whole_space=found(_HOLDS_ALL, unknown_accuracies()),
+        latency_limit_ms=limit.max_latency_ms if limit else None,
     )
-    return sorted(cell.index for cell in found.feasible_cells)
 
 
 def run(search: Search, problem: Problem, queries: int, seed: int) -> list[int | None]:
     """The cells in the order in which they were trained, None for those that did not fit."""
     oracle = Oracle(problem.validation, problem.feasible, queries)
     with suppress(OutOfQueriesError):
-        search(oracle, problem.feasible, problem.rating, seed)
+        search(oracle, problem.task, seed)
     return oracle.trained
 
 
@@ -173,10 +198,34 @@ def chosen_test(problem: Problem, trained: Sequence[int | None]) -> float:
     return float(problem.test[max(fitting, key=lambda index: problem.validation[index])])
 
 
+def searches_of(problem: Problem) -> list[str]:
+    """The searches that make sense: none with the answers, and all that is limited by a device."""
+    left_out = {_WITHOUT_FEASIBILITY} if problem.device is None else set()
+    if problem.task.with_table is None:
+        left_out |= NEED_A_TABLE
+    return [name for name in SEARCHES if name not in left_out]
+
+
 def rows_of(problem: Problem, name: str, queries: Sequence[int], seeds: int) -> list[Row]:
-    """Shorter runs are the beginnings of the longest: no search looks ahead."""
-    runs = [run(SEARCHES[name], problem, max(queries), seed) for seed in range(seeds)]
-    return [_row(problem, name, count, [one[:count] for one in runs]) for count in queries]
+    """Shorter runs are the beginnings of longer ones: no search looks ahead."""
+    rows = []
+    for count, runs in _runs(problem, name, queries, seeds):
+        rows.append(_row(problem, name, count, [one[:count] for one in runs]))
+    return rows
+
+
+def _runs(
+    problem: Problem, name: str, queries: Sequence[int], seeds: int
+) -> Iterator[tuple[int, list[list[int | None]]]]:
+    """Each count of queries with its runs; long ones take longer, so there are fewer of them."""
+    short = [count for count in queries if count <= _SHORT_QUERIES]
+    for counts, repeats in (
+        (short, seeds),
+        (queries[len(short) :], min(seeds, _SEEDS_OF_LONG_RUNS)),
+    ):
+        repeats = 1 if name in WITHOUT_CHANCE else repeats
+        runs = [run(SEARCHES[name], problem, max(counts, default=0), at) for at in range(repeats)]
+        yield from ((count, runs) for count in counts)
 
 
 def _row(problem: Problem, name: str, queries: int, runs: Sequence[Sequence[int | None]]) -> Row:
@@ -228,14 +277,14 @@ def agents_row(problem: Problem, options: argparse.Namespace) -> Row:
     search = agents_search(options.planner, options.model, options.base_url, options.blind)
     runs = []
     for seed in range(options.seeds):
-        runs.append(run(search, problem, QUERIES[0], seed))
+        runs.append(run(search, problem, _AGENTS_QUERIES, seed))
         reached = chosen_test(problem, runs[-1])
         print(f"seed {seed}: {reached:.2f} %, {search.lost} turns lost", file=sys.stderr)
     for reason in sorted(search.problems):
         print(f"lost because {reason}", file=sys.stderr)
     name = f"agents with {search.settings.model}{' (blind)' if options.blind else ''}"
     answered = search.proposed / (search.proposed + search.lost)
-    return replace(_row(problem, name, QUERIES[0], runs), answered=round(answered, 3))
+    return replace(_row(problem, name, _AGENTS_QUERIES, runs), answered=round(answered, 3))
 
 
 def read_table() -> pd.DataFrame:
@@ -258,7 +307,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"runs of each search ({SEEDS})")
     parser.add_argument("--dataset", action="append", choices=DATASETS, help="only this one")
     parser.add_argument("--unconstrained", action="store_true", help="without device limits")
-    parser.add_argument("--quick", action="store_true", help="5 seeds, 10 queries; writes no CSV")
+    parser.add_argument(
+        "--quick", action="store_true", help="5 seeds, up to 10 queries; writes no CSV"
+    )
     parser.add_argument("--planner", choices=("llm", "local"), help="agents choose")
     parser.add_argument("--model", help="their language model, or its GGUF file")
     parser.add_argument("--base-url", help="its server")
@@ -271,13 +322,12 @@ def main() -> int:
         agents = [agents_row(problem, options) for problem in chosen]
         print(json.dumps([asdict(row) for row in agents])) if options.json else show(agents)
         return 0
-    seeds, queries = (_QUICK_SEEDS, QUERIES[:1]) if options.quick else (options.seeds, QUERIES)
+    seeds, queries = (_QUICK_SEEDS, QUERIES[:2]) if options.quick else (options.seeds, QUERIES)
     full = not (options.quick or options.dataset or options.unconstrained) and seeds >= SEEDS
     rows: list[Row] = []
     for problem in problems(read_table(), options.dataset or list(DATASETS), options.unconstrained):
-        for name in SEARCHES:
-            if name != _WITHOUT_FEASIBILITY or problem.device:
-                rows += rows_of(problem, name, queries, seeds)
+        for name in searches_of(problem):
+            rows += rows_of(problem, name, queries, seeds)
         rows += published(problem)
         print(f"{problem.dataset}, {problem.device or 'unconstrained'}: done", file=sys.stderr)
     if full:

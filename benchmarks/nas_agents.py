@@ -1,20 +1,15 @@
 """The agents in `benchmarks.nas`: a language model chooses the cells that are trained.
 
 The Architect and the Critic work as in `automcu design`, from the feasible set and what was
-trained; cells have no latency here, their work stands in for it. Where a turn brings no usable
-answer the offline planner chooses, as in a run: `answered` says how many the model chose itself.
+trained, and without any table. The first cell is the offline planner's, and so is every one where a
+turn brings no usable answer, as in a run: `answered` says how many of the others the model chose.
 """
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from automcu.cost.records import FeasibleCell, Survey
-from automcu.planner import CellPool, Observation, next_cell, zero_cost_rating
+from automcu.planner import Observation, Plan, next_proposal, plan
 from automcu.planner.agents import (
     Council,
     Disguise,
@@ -23,9 +18,7 @@ from automcu.planner.agents import (
     ModelSettings,
     start_local_server,
 )
-from automcu.planner.cell_pool import cell_work
-from automcu.space import Cell, Skeleton
-from benchmarks.nas_searches import Oracle
+from benchmarks.nas_searches import Oracle, Task
 
 _LOCAL_TIME_OUT_S = 300.0
 _LOCAL_ANSWER_TOKENS = 400
@@ -42,31 +35,38 @@ class AgentsSearch:
     lost: int = 0
     problems: set[str] = field(default_factory=set)
 
-    def __call__(
-        self, oracle: Oracle, feasible: Sequence[int], rating: NDArray[np.float64], seed: int
-    ) -> None:
+    def __call__(self, oracle: Oracle, task: Task, seed: int) -> None:
         """Train cells until there are no queries left."""
-        pool = CellPool.rated(feasible, zero_cost_rating(rating, feasible))
         with tempfile.TemporaryDirectory() as folder:
             disguise = Disguise.drawn(seed) if self.blind else None
             model = LanguageModel(self.settings, Path(folder), disguise=disguise)
-            council = Council(model, _space(feasible), seed, tell=self.problems.add)
-            self._search(oracle, pool, council, seed)
+            space = FeasibleSpace([task.without_table], task.latency_limit_ms)
+            council = Council(model, space, seed, tell=self.problems.add)
+            self._search(oracle, task, council, seed)
 
-    def _search(self, oracle: Oracle, pool: CellPool, council: Council, seed: int) -> None:
-        trained: dict[int, float] = {}
+    def _search(self, oracle: Oracle, task: Task, council: Council, seed: int) -> None:
+        """The first cell is the offline planner's, as in a run."""
+        ranked = task.ranked_without_table
+        proposals = plan([ranked], budget=oracle.left, seed=seed)
+        planned = Plan.model_construct(seed=seed, budget=oracle.left, proposals=proposals)
+        seen: list[Observation] = []
         while oracle.left:
-            seen = [
-                Observation(skeleton=Skeleton(), cell_index=index, accuracy_percent=accuracy)
-                for index, accuracy in trained.items()
-            ]
-            chosen, _ = council.choose(seen, len(trained) + 1, oracle.left, may_stop=False)
-            self.proposed += chosen is not None
-            self.lost += chosen is None
-            index = chosen.cell_index if chosen else next_cell(pool, trained, seed)
-            if index is None:
+            rank, chosen = len(seen) + 1, None
+            if seen:
+                chosen, _ = council.choose(seen, rank, oracle.left, may_stop=False)
+                self.proposed += chosen is not None
+                self.lost += chosen is None
+            proposal = chosen or next_proposal(planned, lambda _: ranked, seen, rank=rank)
+            if proposal is None:
                 return
-            trained[index] = oracle.train(index) or 0.0
+            accuracy = oracle.train(proposal.cell_index)
+            seen.append(
+                Observation(
+                    skeleton=ranked.skeleton,
+                    cell_index=proposal.cell_index,
+                    accuracy_percent=accuracy,
+                )
+            )
 
 
 def agents_search(
@@ -90,20 +90,3 @@ def agents_search(
         max_answer_tokens=_LOCAL_ANSWER_TOKENS,
     )
     return AgentsSearch(settings, blind, server)
-
-
-def _space(feasible: Sequence[int]) -> FeasibleSpace:
-    work = cell_work()
-    cells = tuple(
-        FeasibleCell(
-            index=index,
-            architecture=str(Cell.from_index(index)),
-            prior=None,
-            latency_ms=float(work[index]) + 1.0,
-            flash_bytes=0,
-            ram_bytes=0,
-        )
-        for index in feasible
-    )
-    survey = Survey.model_construct(device="a board", skeleton=Skeleton(), feasible_cells=cells)
-    return FeasibleSpace([survey], None)

@@ -1,16 +1,31 @@
 """The searches that `benchmarks.nas` compares: our planner, without its parts, and controls.
 
 Each one asks an `Oracle` to train cells until there are no queries left, and sees nothing else of
-the accuracies. Controls choose among feasible cells only, so they too waste no query.
+the accuracies. The planner's go through `plan` and `next_proposal`, as `automcu design` does: same
+prior, same choices, same use of the seed. Controls choose among feasible cells only, so they too
+waste no query.
 """
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.planner import CellPool, next_cell, zero_cost_rating
+from automcu.cost.records import Survey
+from automcu.planner import (
+    CellPool,
+    Observation,
+    Plan,
+    RankedCells,
+    expected_synflow,
+    next_cell,
+    next_proposal,
+    plan,
+    rank_cells,
+)
 from automcu.space import OPERATIONS, Cell, all_cells
 
 Column = NDArray[np.float64]
@@ -51,58 +66,116 @@ class Oracle:
         return float(self._accuracies[index]) if fits else None
 
 
-Search = Callable[[Oracle, Sequence[int], Column, int], None]
-"""Takes the oracle, the feasible cells, the rating of untrained cells and a seed."""
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a search may know of the cells: the same as a run of `automcu design`.
+
+    The surveys hold the cells that fit: `with_table` with the accuracies of the embedded table,
+    None where that table is of the data set in question, `without_table` with none. `whole_space`
+    has every connected cell.
+    """
+
+    with_table: Survey | None
+    without_table: Survey
+    whole_space: Survey
+    latency_limit_ms: float | None
+
+    @cached_property
+    def feasible(self) -> Sequence[int]:
+        """The cells that fit, ascending."""
+        return sorted(cell.index for cell in self.without_table.feasible_cells)
+
+    @cached_property
+    def ranked_with_table(self) -> RankedCells:
+        """The cells that fit by the prior of a run with the embedded table."""
+        assert self.with_table, "no search with a table is run on the table's own data set"
+        return rank_cells(self.with_table, self.latency_limit_ms)
+
+    @cached_property
+    def ranked_without_table(self) -> RankedCells:
+        """The same by the prior of a run without any table."""
+        return rank_cells(self.without_table, self.latency_limit_ms)
+
+    @cached_property
+    def ranked_whole_space(self) -> RankedCells:
+        """Every connected cell, by the prior of a run without any table."""
+        return rank_cells(self.whole_space, None)
 
 
-def planner(oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int) -> None:
-    _plan(oracle, CellPool.rated(feasible, zero_cost_rating(rating, feasible)), seed)
+Search = Callable[[Oracle, Task, int], None]
+"""Takes the oracle, what may be known and a seed."""
 
 
-def without_prior(oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int) -> None:
-    _plan(oracle, CellPool.rated(feasible, None), seed)
+def planner_with_table(oracle: Oracle, task: Task, seed: int) -> None:
+    _design(oracle, task.ranked_with_table, seed)
 
 
-def without_feasibility(oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int) -> None:
-    connected = np.flatnonzero(np.isfinite(rating)).tolist()
-    _plan(oracle, CellPool.rated(connected, zero_cost_rating(rating, connected)), seed)
+def planner_without_table(oracle: Oracle, task: Task, seed: int) -> None:
+    _design(oracle, task.ranked_without_table, seed)
 
 
-def _plan(oracle: Oracle, pool: CellPool, seed: int) -> None:
-    trained: dict[int, float] = {}
-    failed: list[int] = []
-    while (index := next_cell(pool, trained, seed, failed)) is not None:
-        accuracy = oracle.train(index)
-        if accuracy is None:
-            failed.append(index)
-        else:
-            trained[index] = accuracy
+def without_feasibility(oracle: Oracle, task: Task, seed: int) -> None:
+    _design(oracle, task.ranked_whole_space, seed)
 
 
-def first_by_synflow(oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int) -> None:
+def _design(oracle: Oracle, ranked: RankedCells, seed: int) -> None:
+    """Plan and propose with the functions that `automcu design` calls, in one skeleton."""
+    budget = oracle.left
+    proposals = plan([ranked], budget=budget, seed=seed)
+    planned = Plan.model_construct(seed=seed, budget=budget, proposals=proposals)
+    seen: list[Observation] = []
+    while proposal := next_proposal(planned, lambda _: ranked, seen, rank=len(seen) + 1):
+        seen.append(
+            Observation(
+                skeleton=ranked.skeleton,
+                cell_index=proposal.cell_index,
+                accuracy_percent=oracle.train(proposal.cell_index),
+            )
+        )
+
+
+def without_prior(oracle: Oracle, task: Task, seed: int) -> None:
+    pool, trained = CellPool.rated(task.feasible, None), dict[int, float]()
+    while (index := next_cell(pool, trained, seed)) is not None:
+        trained[index] = oracle.train(index) or 0.0
+
+
+def first_by_table(oracle: Oracle, task: Task, seed: int) -> None:
     del seed
-    for index in sorted(feasible, key=lambda index: (-rating[index], index)):
-        oracle.train(index)
+    _in_order(oracle, task.ranked_with_table.merits)
 
 
-def first_by_prior(oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int) -> None:
-    first_by_synflow(oracle, feasible, zero_cost_rating(rating, feasible), seed)
+def first_by_flow_and_work(oracle: Oracle, task: Task, seed: int) -> None:
+    del seed
+    _in_order(oracle, task.ranked_without_table.merits)
 
 
-def random(oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int) -> None:
-    del rating
-    for index in np.random.default_rng(seed).permutation(feasible):
+def first_by_synflow(oracle: Oracle, task: Task, seed: int) -> None:
+    del seed
+    flow = expected_synflow(task.without_table.skeleton)
+    _in_order(oracle, {index: float(flow[index]) for index in task.feasible})
+
+
+def _in_order(oracle: Oracle, ratings: Mapping[int, float]) -> None:
+    """Train the best rated cells first, and no network twice."""
+    networks = set[Cell]()
+    for index in sorted(ratings, key=lambda index: (-ratings[index], index)):
+        network = all_cells()[index].without_dead_edges()
+        if network not in networks:
+            networks.add(network)
+            oracle.train(index)
+
+
+def random(oracle: Oracle, task: Task, seed: int) -> None:
+    for index in np.random.default_rng(seed).permutation(task.feasible):
         oracle.train(int(index))
 
 
-def regularised_evolution(
-    oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int
-) -> None:
+def regularised_evolution(oracle: Oracle, task: Task, seed: int) -> None:
     """Real et al., "Regularized Evolution for Image Classifier Architecture Search"."""
-    del rating
-    generator, allowed = np.random.default_rng(seed), frozenset(feasible)
+    generator, allowed = np.random.default_rng(seed), frozenset(task.feasible)
     population: deque[tuple[float, int]] = deque(maxlen=_POPULATION)
-    for index in generator.choice(feasible, _POPULATION, replace=False):
+    for index in generator.choice(task.feasible, _POPULATION, replace=False):
         population.append((oracle.train(int(index)) or 0.0, int(index)))
     while True:
         drawn = generator.choice(len(population), _SAMPLE, replace=False)
@@ -111,13 +184,12 @@ def regularised_evolution(
         population.append((oracle.train(child) or 0.0, child))
 
 
-def hill_climbing(oracle: Oracle, feasible: Sequence[int], rating: Column, seed: int) -> None:
+def hill_climbing(oracle: Oracle, task: Task, seed: int) -> None:
     """From 3x3 convolutions everywhere (or a random cell, where that does not fit) to the first
     better neighbour, in random order; at a summit anew from a random cell."""
-    del rating
-    generator, allowed = np.random.default_rng(seed), frozenset(feasible)
+    generator, allowed = np.random.default_rng(seed), frozenset(task.feasible)
     seen: dict[int, float] = {}
-    here = _ALL_3X3.index if _ALL_3X3.index in allowed else int(generator.choice(feasible))
+    here = _ALL_3X3.index if _ALL_3X3.index in allowed else int(generator.choice(task.feasible))
     while len(seen) < len(allowed):
         if here not in seen:
             seen[here] = oracle.train(here) or 0.0
@@ -156,12 +228,20 @@ def _neighbours(index: int) -> list[int]:
 
 
 SEARCHES: Mapping[str, Search] = {
-    "offline planner": planner,
+    "offline planner, CIFAR-10 table": planner_with_table,
+    "offline planner, no table": planner_without_table,
     "offline planner without prior": without_prior,
     "offline planner without feasibility": without_feasibility,
-    "first by the planner's prior": first_by_prior,
+    "first by CIFAR-10 table": first_by_table,
+    "first by flow and work": first_by_flow_and_work,
     "first by synflow": first_by_synflow,
     "hill climbing": hill_climbing,
     "regularised evolution": regularised_evolution,
     "random": random,
 }
+
+NEED_A_TABLE = frozenset(("offline planner, CIFAR-10 table", "first by CIFAR-10 table"))
+
+WITHOUT_CHANCE = frozenset(
+    ("first by CIFAR-10 table", "first by flow and work", "first by synflow")
+)

@@ -36,7 +36,7 @@ from automcu.brief import Limits
 from automcu.cost import Survey, survey
 from automcu.devices import find_device
 from automcu.errors import AutomcuError, WrongInputError
-from automcu.planner import Observation, Plan, Proposal, Study, next_proposal, plan
+from automcu.planner import Observation, Plan, Proposal, Study, next_proposal, plan, rank_cells
 from automcu.planner.agents import Council, FeasibleSpace, LanguageModel, ModelSettings
 from automcu.space import Skeleton
 
@@ -156,6 +156,7 @@ def carry_out(folder: Path, url: str, found: Survey, seed: int, killed_at: int =
     """
     options = ModelSettings(model="faulty", base_url=url, timeout_s=_TIME_OUT_S, attempts=1)
     space = FeasibleSpace([found], _LIMIT_MS)
+    ranked = rank_cells(found, _LIMIT_MS)
     council = Council(LanguageModel(options, folder), space, seed)
     study = Study(f"sqlite:///{folder / 'study.db'}", "faults", "run")
     proposals = _plan(found, seed)
@@ -169,9 +170,7 @@ def carry_out(folder: Path, url: str, found: Survey, seed: int, killed_at: int =
                 chosen, enough = council.choose(seen, rank, _NETWORKS - rank + 1, may_stop)
                 if enough:
                     return None
-            return chosen or next_proposal(
-                planned, lambda _: found, seen, rank=rank, latency_limit_ms=_LIMIT_MS
-            )
+            return chosen or next_proposal(planned, lambda _: ranked, seen, rank=rank)
 
         claim = study.claim(choose)
         if claim is None:
@@ -192,7 +191,7 @@ def is_whole(folder: Path, found: Survey, seed: int) -> bool:
 
 
 def _plan(found: Survey, seed: int) -> tuple[Proposal, ...]:
-    return plan({_SKELETON: found}, latency_limit_ms=_LIMIT_MS, budget=_NETWORKS, seed=seed)
+    return plan([rank_cells(found, _LIMIT_MS)], budget=_NETWORKS, seed=seed)
 
 
 def one_run(fault: str, found: Survey, seed: int) -> tuple[bool, int]:

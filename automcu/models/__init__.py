@@ -1,6 +1,5 @@
 """Torch modules of the networks that automcu trains, and ratings of untrained ones."""
 
-from automcu.models.expected_synflow import expected_synflow
 from automcu.models.nas_bench_201 import build_benchmark_network, build_network
 from automcu.models.ternary import with_ternary_values
 from automcu.models.timm_weights import read_timm_weights, transformer_from_timm
@@ -17,7 +16,6 @@ __all__ = [
     "build_benchmark_network",
     "build_network",
     "build_vision_transformer",
-    "expected_synflow",
     "mean_ranks",
     "read_timm_weights",
     "transformer_from_timm",

@@ -1,23 +1,19 @@
 """From the board and the limits to proposals: what fits, and which of it is worth training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from automcu.cost import check, estimate, survey
 from automcu.cost.records import Survey, Verdict
-from automcu.datasets import Dataset, resized
+from automcu.datasets import Dataset
 from automcu.errors import ToolError
-from automcu.models import mean_ranks, zero_cost_scores
 from automcu.pipeline.families import Planned, plan_families
 from automcu.pipeline.job import Job
 from automcu.pipeline.progress import Progress
 from automcu.pipeline.records import Settings
 from automcu.pipeline.run_folder import RunFolder, load_if_valid
 from automcu.planner import Plan, search, skeleton_grid
-from automcu.planner.plan import SURVEYS, Rating
+from automcu.planner.plan import SURVEYS
 from automcu.records import write_atomically
 from automcu.space import (
     AccuracyTable,
@@ -28,8 +24,6 @@ from automcu.space import (
     read_accuracy_table,
     unknown_accuracies,
 )
-
-_PROXY_BATCH = 32
 
 
 def judge(job: Job, network: Network) -> Verdict:
@@ -60,13 +54,12 @@ def make_plan(job: Job, dataset: Dataset) -> Plan:
 
 def _plan_cells(job: Job, dataset: Dataset) -> Planned:
     settings = job.settings
-    prior = _prior(dataset, settings, job.folder)
-    table = prior if isinstance(prior, AccuracyTable) else unknown_accuracies()
+    table = _known_accuracies(settings, job.folder)
     ternary = {"ternary": settings.weights == "ternary"}
     grid = skeleton_grid(dataset.input_shape, len(dataset.class_names))
     return search(
         [skeleton.model_copy(update=ternary) for skeleton in grid],
-        prior,
+        table,
         probe=lambda cell, skeleton: judge(job, Architecture(cell=str(cell), skeleton=skeleton)),
         survey=_told(lambda skeleton: _survey(job, skeleton, table), job.progress),
         latency_limit_ms=job.milliseconds_allowed,
@@ -95,8 +88,8 @@ def _told(
     return survey_and_tell
 
 
-def _prior(dataset: Dataset, settings: Settings, folder: RunFolder) -> AccuracyTable | Rating:
-    """Return the accuracy table, or where it cannot be had a rating of untrained networks.
+def _known_accuracies(settings: Settings, folder: RunFolder) -> AccuracyTable:
+    """Return the accuracy table; an empty one where the embedded one cannot be had.
 
     Raises:
         WrongInputError: the settings name a table that cannot be read.
@@ -107,10 +100,4 @@ def _prior(dataset: Dataset, settings: Settings, folder: RunFolder) -> AccuracyT
         return accuracy_prior()
     except ToolError as error:
         folder.log("prior missing", reason=str(error))
-
-    def rate(architectures: Sequence[Architecture]) -> NDArray[np.float64]:
-        side = architectures[0].skeleton.resolution
-        batch = resized(dataset, side).train.inputs[:_PROXY_BATCH]
-        return mean_ranks(zero_cost_scores(architectures, batch, settings.seed))
-
-    return rate
+        return unknown_accuracies()

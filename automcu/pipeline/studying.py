@@ -16,9 +16,11 @@ from automcu.planner import (
     Observation,
     Plan,
     Proposal,
+    RankedCells,
     Study,
     TransformerProposal,
     next_proposal,
+    rank_cells,
 )
 from automcu.space import Skeleton
 
@@ -74,10 +76,9 @@ def next_in_run(
                 return chosen
         return next_proposal(
             plan,
-            lambda skeleton: _survey(job, plan, skeleton),
+            lambda skeleton: _ranked(job, plan, skeleton),
             seen,
             rank=rank,
-            latency_limit_ms=job.milliseconds_allowed,
         )
 
     # What was claimed and not finished has its own number, by which it is found above.
@@ -105,28 +106,27 @@ def tell(job: Job, study: Study, proposal: AnyProposal, accuracy_percent: float 
         study.finish(claim.trial, accuracy_percent)
 
 
-def _survey(job: Job, plan: Plan, skeleton: Skeleton) -> Survey:
-    """Read the plan's survey of a skeleton.
+def _ranked(job: Job, plan: Plan, skeleton: Skeleton) -> RankedCells:
+    """Rank the cells of the plan's survey of a skeleton.
 
     Raises:
         WrongInputError: its file is missing or damaged.
     """
     for number, one in enumerate(plan.surveyed, start=1):
-        found = _read_survey(job.folder.survey(number)) if one.skeleton == skeleton else None
-        if found:
-            return found
+        path = job.folder.survey(number)
+        if one.skeleton == skeleton and path.is_file():
+            found = _rank_file(path, path.stat().st_mtime_ns, job.milliseconds_allowed)
+            if found:
+                return found
     raise WrongInputError(
         f"{job.folder.path} has lost the survey of a skeleton that its study has trained. "
         f"Delete {job.folder.plan.name} there and resume the run."
     )
 
 
-def _read_survey(path: Path) -> Survey | None:
-    """Read a survey once as long as its file stays as it is: it has thousands of cells."""
-    return _unchanged_survey(path, path.stat().st_mtime_ns) if path.is_file() else None
-
-
 @lru_cache(maxsize=4)
-def _unchanged_survey(path: Path, written: int) -> Survey | None:
+def _rank_file(path: Path, written: int, latency_limit_ms: float | None) -> RankedCells | None:
+    """Read and rank a survey once as long as its file stays as it is: it has thousands of cells."""
     del written
-    return load_if_valid(Survey, path)
+    survey = load_if_valid(Survey, path)
+    return rank_cells(survey, latency_limit_ms) if survey else None

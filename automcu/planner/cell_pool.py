@@ -35,14 +35,13 @@ class CellPool:
     def rated(cls, indices: Sequence[int], rating: Column | None) -> "CellPool":
         """Make a pool of these cells; `rating` has one entry for each cell of the space.
 
-        Only the rating's order counts. The logarithm spreads the best few per cent, among which
-        the search chooses, and leaves the rest close together.
+        Only the rating's order counts.
         """
         sorted_indices = np.array(sorted(indices), dtype=np.int64)
         if rating is None or len(sorted_indices) < 2:
             return cls(sorted_indices, np.zeros(len(sorted_indices)))
         values = rating[sorted_indices]
-        spread = -np.log((_better(values) + 1.0) / len(values) + 1e-3)
+        spread = spread_ranks(values)
         return cls(sorted_indices, (spread - spread.mean()) / max(float(spread.std()), 1e-9))
 
     def __len__(self) -> int:
@@ -103,6 +102,15 @@ class CellPool:
     @cached_property
     def _neighbours(self) -> dict[int, list[int]]:
         return {}
+
+
+def spread_ranks(values: Column) -> Column:
+    """Return minus the logarithm of the share of values at least as good, about 0 to 6.9.
+
+    It spreads the best few per cent, among which searches choose, and leaves the rest close
+    together.
+    """
+    return np.asarray(-np.log((_better(values) + 1.0) / len(values) + 1e-3))
 
 
 def _better(values: Column) -> Column:

@@ -6,36 +6,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from automcu.cost.records import Limit, Survey
 from automcu.errors import DoesNotFitError
-from automcu.planner.merit import merit
-from automcu.planner.records import Plan, Proposal, SkeletonSurvey
+from automcu.planner.prior import ZERO_COST, RankedCells, rank_cells
+from automcu.planner.records import Plan, Proposal, SkeletonSurvey, propose
 from automcu.planner.scouting import Probe, scout
 from automcu.planner.selection import Candidate, choose_diverse
-from automcu.space import AccuracyTable, Architecture, Cell, Skeleton
+from automcu.space import AccuracyTable, Cell, Skeleton
 
 SURVEYS = 3
 # Spare proposals beside the budget, should a check or a training fail.
 SPARES = 2
 _SHORTLIST = 150
-# A proxy costs a forward and a backward pass per network, so it sees fewer of them.
-_RATED = 24
-# Between the worst and the best cell of equal cost, errors differ by a factor of about two.
-_RATING_SPREAD = 0.7
 _RESIDUAL_CELL = Cell.from_index(11472)
 # Estimates are good to a few per cent, so what is proposed keeps this share of the limit free.
 _LATENCY_RESERVE = 0.05
 # Far below what a doubling of capacity is worth: a seed only reorders near equals.
 _SEED_JITTER = 0.01
 
-Rating = Callable[[Sequence[Architecture]], NDArray[np.float64]]
-
 
 def search(
     grid: Sequence[Skeleton],
-    prior: AccuracyTable | Rating,
+    table: AccuracyTable,
     *,
     probe: Probe,
     survey: Callable[[Skeleton], Survey],
@@ -47,10 +40,9 @@ def search(
 
     Args:
         grid: see `skeleton_grid`.
-        prior: known accuracies of cells, or where there are none, a zero-cost rating of
-            untrained networks between 0 and 1.
+        table: known accuracies of cells; it may be empty.
         probe: judges one cell in one skeleton.
-        survey: judges every cell of a skeleton.
+        survey: judges every cell of a skeleton, with the accuracies of the same table.
         latency_limit_ms: the brief's limit, if it has one.
         budget: how many networks may be trained.
         seed: decides between near equals.
@@ -62,21 +54,18 @@ def search(
         DoesNotFitError: no network of the grid fits; says what the smallest one needs.
     """
     started = time.monotonic()
-    table, rate = (prior, None) if isinstance(prior, AccuracyTable) else (None, prior)
-    reference = Cell.from_index(int(np.nanargmax(table.accuracies))) if table else _RESIDUAL_CELL
-    scouting = scout(grid, reference, probe, SURVEYS)
+    scouting = scout(grid, _reference(table), probe, SURVEYS)
     if not scouting.promising:
         raise DoesNotFitError(_smallest_miss(survey(_lightest(grid))))
     surveys = {skeleton: survey(skeleton) for skeleton in scouting.promising}
-    proposals = plan(
-        surveys, latency_limit_ms=latency_limit_ms, budget=budget, seed=seed, rate=rate
-    )
+    ranked = [rank_cells(found, latency_limit_ms) for found in surveys.values()]
+    proposals = plan(ranked, budget=budget, seed=seed)
     judged = sum(found.cells for found in surveys.values())
     cells_per_skeleton = judged // len(surveys)
     return Plan(
         seed=seed,
         budget=budget,
-        prior=table.source if table else "zero-cost proxies",
+        prior=table.source if len(table) else ZERO_COST,
         surveyed=tuple(_summary(found) for found in surveys.values()),
         ruled_out=scouting.ruled_out,
         unexplored=scouting.unexplored,
@@ -87,68 +76,37 @@ def search(
     ), surveys
 
 
-def plan(
-    surveys: Mapping[Skeleton, Survey],
-    *,
-    latency_limit_ms: float | None,
-    budget: int,
-    seed: int,
-    rate: Rating | None = None,
-) -> tuple[Proposal, ...]:
+def plan(skeletons: Sequence[RankedCells], *, budget: int, seed: int) -> tuple[Proposal, ...]:
     """Choose the networks to train, the most promising first; the same for the same seed."""
     generator = np.random.default_rng(seed)
     shortlist: list[Candidate] = []
-    for skeleton, survey in surveys.items():
-        ranked = _shortlist(skeleton, survey, latency_limit_ms)
-        if rate:
-            ranked = _rated(ranked[:: max(1, len(ranked) // _RATED)], rate)
-        shifts = generator.normal(0.0, _SEED_JITTER, len(ranked))
-        shortlist += [_shifted(*pair) for pair in zip(ranked, shifts, strict=True)]
+    for ranked in skeletons:
+        best = _shortlist(ranked)
+        shifts = generator.normal(0.0, _SEED_JITTER, len(best))
+        shortlist += [_shifted(*pair) for pair in zip(best, shifts, strict=True)]
     chosen = choose_diverse(shortlist, budget + SPARES)
-    return tuple(_proposal(rank, candidate) for rank, candidate in enumerate(chosen, start=1))
-
-
-def _shortlist(
-    skeleton: Skeleton, survey: Survey, latency_limit_ms: float | None
-) -> list[Candidate]:
-    """Return the best cells of a survey; those close to the latency limit only if there are none
-    with some reserve."""
-    safe_ms = (1.0 - _LATENCY_RESERVE) * (latency_limit_ms or math.inf)
-    safe = [cell for cell in survey.feasible_cells if cell.latency_ms <= safe_ms]
-    candidates = [
-        Candidate(skeleton, cell, merit(cell, latency_limit_ms))
-        for cell in safe or survey.feasible_cells
-    ]
-    return sorted(candidates, key=lambda found: (-found.merit, found.cell.index))[:_SHORTLIST]
-
-
-def _rated(candidates: list[Candidate], rate: Rating) -> list[Candidate]:
-    ratings = rate(
-        [
-            Architecture(cell=found.cell.architecture, skeleton=found.skeleton)
-            for found in candidates
-        ]
+    return tuple(
+        propose(one.skeleton, one.cell, rank, one.merit) for rank, one in enumerate(chosen, start=1)
     )
-    pairs = zip(candidates, ratings, strict=True)
-    return [_shifted(found, _RATING_SPREAD * rating) for found, rating in pairs]
+
+
+def _reference(table: AccuracyTable) -> Cell:
+    return Cell.from_index(int(np.nanargmax(table.accuracies))) if len(table) else _RESIDUAL_CELL
+
+
+def _shortlist(ranked: RankedCells) -> list[Candidate]:
+    """Return the best cells of a skeleton; those close to the latency limit only if there are none
+    with some reserve."""
+    safe_ms = (1.0 - _LATENCY_RESERVE) * (ranked.latency_limit_ms or math.inf)
+    safe = [cell for cell in ranked.by_merit if cell.latency_ms <= safe_ms]
+    return [
+        Candidate(ranked.skeleton, cell, ranked.merits[cell.index])
+        for cell in (safe or ranked.by_merit)[:_SHORTLIST]
+    ]
 
 
 def _shifted(candidate: Candidate, shift: float) -> Candidate:
     return replace(candidate, merit=candidate.merit + float(shift))
-
-
-def _proposal(rank: int, candidate: Candidate) -> Proposal:
-    cell = candidate.cell
-    return Proposal(
-        rank=rank,
-        architecture=Architecture(cell=cell.architecture, skeleton=candidate.skeleton),
-        cell_index=cell.index,
-        prior=cell.prior,
-        merit=candidate.merit,
-        latency_ms=cell.latency_ms,
-        flash_bytes=cell.flash_bytes,
-        ram_bytes=cell.ram_bytes,
-    )
 
 
 def _summary(survey: Survey) -> SkeletonSurvey:

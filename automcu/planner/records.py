@@ -1,5 +1,6 @@
 """What the planner decided, and on which grounds."""
 
+from automcu.cost.records import FeasibleCell
 from automcu.planner.transformers import TransformerPlan
 from automcu.records import Record
 from automcu.space import Architecture, Skeleton
@@ -22,6 +23,20 @@ class Proposal(Record):
     latency_ms: float
     flash_bytes: int
     ram_bytes: int
+
+
+def propose(skeleton: Skeleton, cell: FeasibleCell, rank: int, merit: float) -> Proposal:
+    """Return a surveyed cell as the proposal with this number."""
+    return Proposal(
+        rank=rank,
+        architecture=Architecture(cell=cell.architecture, skeleton=skeleton),
+        cell_index=cell.index,
+        prior=cell.prior,
+        merit=merit,
+        latency_ms=cell.latency_ms,
+        flash_bytes=cell.flash_bytes,
+        ram_bytes=cell.ram_bytes,
+    )
 
 
 class Observation(Record):

@@ -32,6 +32,7 @@ def choose_diverse(candidates: Sequence[Candidate], count: int) -> tuple[Candida
         candidate.cell.index: Cell.parse(candidate.cell.architecture).without_dead_edges()
         for candidate in left
     }
+    names = {index: canonical_form(cell) for index, cell in operations.items()}
     chosen: list[Candidate] = []
     likeness = [0.0] * len(left)
     while left and len(chosen) < count:
@@ -40,12 +41,11 @@ def choose_diverse(candidates: Sequence[Candidate], count: int) -> tuple[Candida
         )
         picked = left[best]
         chosen.append(picked)
-        name = canonical_form(operations[picked.cell.index])
+        name = names[picked.cell.index]
         keep = [
             at
             for at, other in enumerate(left)
-            if other.skeleton != picked.skeleton
-            or canonical_form(operations[other.cell.index]) != name
+            if other.skeleton != picked.skeleton or names[other.cell.index] != name
         ]
         likeness = [max(likeness[at], _likeness(left[at], picked, operations)) for at in keep]
         left = [left[at] for at in keep]

@@ -1,6 +1,6 @@
 """The networks that fit, as agents can ask about them and choose from them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -16,9 +16,9 @@ from automcu.planner.agents.records import (
     SpaceSummary,
     TrainedSummary,
 )
-from automcu.planner.merit import merit
-from automcu.planner.records import Observation, Proposal
-from automcu.space import Architecture, Cell, Skeleton
+from automcu.planner.prior import rank_cells
+from automcu.planner.records import Observation, Proposal, propose
+from automcu.space import Cell
 
 _CELLS_SHOWN = 8
 _TRAINED_SHOWN = 6
@@ -30,9 +30,7 @@ class FeasibleSpace:
     def __init__(self, surveys: Sequence[Survey], latency_limit_ms: float | None) -> None:
         self._surveys = tuple(surveys)
         self._limit = latency_limit_ms
-        self._cells: tuple[Mapping[int, FeasibleCell], ...] = tuple(
-            {cell.index: cell for cell in survey.feasible_cells} for survey in self._surveys
-        )
+        self._ranked = tuple(rank_cells(survey, latency_limit_ms) for survey in self._surveys)
 
     def summary(self) -> SpaceSummary:
         """Return what there is, without the cells."""
@@ -90,11 +88,20 @@ class FeasibleSpace:
         at = choice.skeleton - 1 if choice.skeleton <= len(self._surveys) else 0
         skeleton = self._surveys[at].skeleton
         taken = {_network(one.cell_index) for one in seen if one.skeleton == skeleton}
-        left = [cell for cell in self._cells[at].values() if _network(cell.index) not in taken]
+        cells = self._ranked[at].cells.values()
+        left = [cell for cell in cells if _network(cell.index) not in taken]
         if not left:
             return None
-        nearest = min(left, key=lambda cell: self._distance(choice.cell, cell))
-        return self._proposal(skeleton, nearest, rank)
+        merits = self._ranked[at].merits
+        nearest = min(
+            left,
+            key=lambda cell: (
+                _edits(choice.cell, _edges(cell.index)),
+                -merits[cell.index],
+                cell.index,
+            ),
+        )
+        return propose(skeleton, nearest, rank, merits[nearest.index])
 
     def is_exactly(self, proposal: Proposal, choice: Choice) -> bool:
         """Say whether a proposal is what was asked for, or only the nearest to it."""
@@ -103,35 +110,22 @@ class FeasibleSpace:
         known = choice.skeleton <= len(self._surveys)
         return known and same_skeleton and _edges(proposal.cell_index) == choice.cell
 
-    def _distance(self, wanted: CellEdges, cell: FeasibleCell) -> tuple[int, float, int]:
-        edits = _edits(wanted, _edges(cell.index))
-        return (edits, -merit(cell, self._limit), cell.index)
-
-    def _proposal(self, skeleton: Skeleton, cell: FeasibleCell, rank: int) -> Proposal:
-        return Proposal(
-            rank=rank,
-            architecture=Architecture(cell=cell.architecture, skeleton=skeleton),
-            cell_index=cell.index,
-            prior=cell.prior,
-            merit=merit(cell, self._limit),
-            latency_ms=cell.latency_ms,
-            flash_bytes=cell.flash_bytes,
-            ram_bytes=cell.ram_bytes,
-        )
-
     def _passing(self, question: Question) -> list[tuple[int, FeasibleCell]]:
         limit = question.max_latency_ms
         return [
             (number, cell)
-            for number, cells in enumerate(self._cells, start=1)
+            for number, ranked in enumerate(self._ranked, start=1)
             if question.skeleton in (None, number)
-            for cell in cells.values()
+            for cell in ranked.cells.values()
             if limit is None or cell.latency_ms <= limit
         ]
 
     def _front(self, found: list[tuple[int, FeasibleCell]]) -> list[tuple[int, FeasibleCell]]:
         front: list[tuple[int, FeasibleCell]] = []
-        by_merit = sorted(found, key=lambda pair: (-merit(pair[1], self._limit), pair[1].index))
+        merits = [ranked.merits for ranked in self._ranked]
+        by_merit = sorted(
+            found, key=lambda pair: (-merits[pair[0] - 1][pair[1].index], pair[1].index)
+        )
         for pair in by_merit:
             if all(pair[1].latency_ms < other.latency_ms for _, other in front):
                 front.append(pair)
