@@ -242,6 +242,7 @@ SEARCHES: Mapping[str, Search] = {
 
 NEED_A_TABLE = frozenset(("offline planner, CIFAR-10 table", "first by CIFAR-10 table"))
 
+ABLATIONS = frozenset(("offline planner without prior", "offline planner without feasibility"))
 WITHOUT_CHANCE = frozenset(
     ("first by CIFAR-10 table", "first by flow and work", "first by synflow")
 )

@@ -26,7 +26,7 @@ ZERO_COST = "expected synaptic flow and work (no accuracy table)"
 
 # Without limits the flow is the better guide; it counts twice.
 _SHARE_OF_FLOW = 2 / 3
-# How much a cell's place counts beside its capacity and beside likeness, of which a plan wants little.
+# What a cell's place counts beside its capacity, and beside likeness, of which plans want little.
 # Chosen among 0.1 to 0.4 on CIFAR-10 of NAS-Bench-201, at 3 to 20 networks.
 _LOG_ERROR_PER_SPREAD = 0.3
 

@@ -1,4 +1,4 @@
-"""Planning where the accuracy table is missing: untrained networks are rated instead."""
+"""Planning where the accuracy table is missing: cells are ranked by their wiring instead."""
 
 import sys
 from pathlib import Path
@@ -11,6 +11,7 @@ from automcu.errors import ToolError, WrongInputError
 from automcu.pipeline import Settings, Silent
 from automcu.pipeline.job import start_job
 from automcu.pipeline.planning import make_plan
+from automcu.planner import ZERO_COST
 
 
 def _missing() -> None:
@@ -22,17 +23,16 @@ def small(brief: Brief) -> Brief:
     return brief.model_copy(update={"max_latency_ms": 1.0})
 
 
-def test_without_the_embedded_table_untrained_networks_are_rated(
+def test_without_the_embedded_table_cells_are_ranked_by_their_wiring(
     small: Brief, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("automcu.pipeline.planning.accuracy_prior", _missing)
     monkeypatch.setattr("automcu.cost.space_survey.accuracy_prior", _missing)
-    # One skeleton and few cells are enough, and quick.
+    # One skeleton is enough, and quick.
     monkeypatch.setattr(sys.modules["automcu.planner.plan"], "SURVEYS", 1)
-    monkeypatch.setattr(sys.modules["automcu.planner.plan"], "_RATED", 4)
     job = start_job(tmp_path / "run", small, Settings(budget=1), Silent())
     plan = make_plan(job, load_dataset("digits"))
-    assert plan.prior == "zero-cost proxies"
+    assert plan.prior == ZERO_COST
     assert plan.feasible > 0
     assert [proposal.prior for proposal in plan.proposals] == [None] * len(plan.proposals)
 

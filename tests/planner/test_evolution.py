@@ -3,8 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from automcu.models import expected_synflow
-from automcu.planner import CellPool, next_cell
+from automcu.planner import CellPool, expected_synflow, next_cell
 from automcu.space import Cell, Skeleton, all_cells
 
 FLOW = expected_synflow(Skeleton())

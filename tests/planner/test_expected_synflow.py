@@ -1,8 +1,9 @@
 import numpy as np
 from scipy.stats import spearmanr
 
-from automcu.models import expected_synflow, zero_cost_scores
+from automcu.planner import expected_synflow
 from automcu.space import Architecture, Cell, Skeleton, all_cells
+from benchmarks.zero_cost_proxies import zero_cost_scores
 
 SKELETON = Skeleton(stem_channels=4, cells_per_stage=1, resolution=8)
 

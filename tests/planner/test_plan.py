@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from automcu.cost.records import Estimate, FeasibleCell, Limit, Survey, Verdict
 from automcu.errors import DoesNotFitError
-from automcu.planner import Counts, Plan, merit, plan, search, skeleton_grid
+from automcu.planner import (
+    ZERO_COST,
+    Counts,
+    Plan,
+    merit,
+    plan,
+    rank_cells,
+    search,
+    skeleton_grid,
+)
 from automcu.space import (
     AccuracyTable,
     Architecture,
@@ -27,12 +36,12 @@ def _latency_ms(cell: Cell, skeleton: Skeleton) -> float:
     return count_macs(Architecture(cell=str(cell), skeleton=skeleton)) / MACS_PER_MS
 
 
-def _survey(limit_ms: float) -> Callable[[Skeleton], Survey]:
-    """Survey every 40th cell with a plain latency model."""
+def _survey(limit_ms: float, table: AccuracyTable | None = None) -> Callable[[Skeleton], Survey]:
+    """Survey every 40th cell with a plain latency model; `table` defaults to the embedded one."""
 
     def survey(skeleton: Skeleton) -> Survey:
         cells = [Cell.from_index(index) for index in range(0, 15625, 40)]
-        prior = accuracy_prior()
+        prior = table or accuracy_prior()
         feasible = tuple(
             FeasibleCell(
                 index=cell.index,
@@ -120,7 +129,7 @@ def test_without_any_reserve_the_closest_are_proposed_all_the_same() -> None:
         ram_bytes=1,
     )
     survey = _survey(LIMIT_MS)(skeleton).model_copy(update={"feasible_cells": (cell,)})
-    proposals = plan({skeleton: survey}, latency_limit_ms=LIMIT_MS, budget=1, seed=0)
+    proposals = plan([rank_cells(survey, LIMIT_MS)], budget=1, seed=0)
     assert [proposal.latency_ms for proposal in proposals] == [19.9]
 
 
@@ -162,25 +171,21 @@ def test_a_board_on_which_nothing_fits_is_told_by_how_much() -> None:
     assert caught.value.exit_code == 1
 
 
-def test_without_a_table_a_rating_of_untrained_networks_ranks() -> None:
-    rated: list[Architecture] = []
-
-    def rate(architectures: Sequence[Architecture]) -> np.ndarray:
-        rated.extend(architectures)
-        return np.linspace(0.0, 1.0, len(architectures))
-
-    found, _ = search(
+def test_without_a_table_flow_and_work_rank() -> None:
+    table = AccuracyTable("nothing", np.full(15625, np.nan))
+    found, surveys = search(
         GRID,
-        rate,
+        table,
         probe=lambda cell, skeleton: _verdict(LIMIT_MS, _latency_ms(cell, skeleton)),
-        survey=_survey(LIMIT_MS),
+        survey=_survey(LIMIT_MS, table),
         latency_limit_ms=LIMIT_MS,
         budget=2,
         seed=0,
     )
-    assert found.prior == "zero-cost proxies"
-    assert found.proposals[0].architecture in rated
-    assert len(rated) < 200
+    assert found.prior == ZERO_COST
+    best = found.proposals[0]
+    ranked = rank_cells(surveys[best.architecture.skeleton], LIMIT_MS)
+    assert best.cell_index in [cell.index for cell in ranked.by_merit[:10]]
 
 
 def _cell(latency_ms: float, prior: float | None) -> FeasibleCell:
@@ -203,8 +208,8 @@ def test_merit_never_falls_with_capacity_or_prior(
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 8), st.integers(0, 100))
 def test_any_budget_gives_that_many_proposals_and_two_spares(budget: int, seed: int) -> None:
-    surveys = {GRID[2]: _survey(LIMIT_MS)(GRID[2])}
-    proposals = plan(surveys, latency_limit_ms=LIMIT_MS, budget=budget, seed=seed)
+    ranked = rank_cells(_survey(LIMIT_MS)(GRID[2]), LIMIT_MS)
+    proposals = plan([ranked], budget=budget, seed=seed)
     assert len(proposals) == budget + 2
 
 

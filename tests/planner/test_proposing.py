@@ -1,5 +1,5 @@
 from automcu.cost.records import Estimate, FeasibleCell, Survey, Verdict
-from automcu.planner import Observation, Plan, next_proposal
+from automcu.planner import Observation, Plan, RankedCells, next_proposal, rank_cells
 from automcu.space import Cell, Skeleton, accuracy_prior
 from tests.planner.test_study import proposal_of
 
@@ -7,9 +7,9 @@ SKELETON = Skeleton(stem_channels=4, cells_per_stage=1, resolution=8)
 CELLS = [index for index in range(0, 15625, 25) if Cell.from_index(index).is_connected]
 
 
-def _survey(skeleton: Skeleton) -> Survey:
+def _ranked(skeleton: Skeleton) -> RankedCells:
     nothing = Estimate.model_construct()
-    return Survey.model_construct(
+    survey = Survey.model_construct(
         skeleton=skeleton,
         feasible_cells=tuple(
             FeasibleCell(
@@ -24,6 +24,7 @@ def _survey(skeleton: Skeleton) -> Survey:
         ),
         smallest=Verdict.model_construct(estimate=nothing),
     )
+    return rank_cells(survey, 10.0)
 
 
 PLANNED = [CELLS[at] for at in (3, 30, 60, 90, 120, 150)]
@@ -33,7 +34,7 @@ PLAN = Plan.model_construct(
 
 
 def _next(seen: list[Observation], rank: int = 9) -> int:
-    found = next_proposal(PLAN, _survey, seen, rank=rank, latency_limit_ms=10.0)
+    found = next_proposal(PLAN, _ranked, seen, rank=rank)
     assert found and found.rank == rank
     return found.cell_index
 
@@ -61,7 +62,7 @@ def test_from_then_on_cells_evolve_among_those_that_fit() -> None:
 def test_where_nothing_could_be_trained_the_plan_goes_on() -> None:
     assert _next([_seen(index, None) for index in PLANNED[:5]]) == PLANNED[5]
     rest = [_seen(index, None) for index in PLANNED]
-    assert next_proposal(PLAN, _survey, rest, rank=7, latency_limit_ms=None) is None
+    assert next_proposal(PLAN, _ranked, rest, rank=7) is None
 
 
 def test_the_same_observations_give_the_same_proposal() -> None:

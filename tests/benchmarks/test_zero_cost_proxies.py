@@ -5,12 +5,22 @@ from scipy.stats import rankdata, spearmanr
 from torch import nn
 
 from automcu.errors import WrongInputError
-from automcu.models import ZeroCostScore, build_network, mean_ranks, zero_cost_scores
+from automcu.models import build_network
 from automcu.space import Architecture, Cell, Skeleton, accuracy_prior, all_cells
+from benchmarks.zero_cost_proxies import ZeroCostScore, mean_ranks, zero_cost_scores
 
 TINY = Skeleton(stem_channels=2, cells_per_stage=1, resolution=4, input_channels=1, classes=3)
 RESNET = Architecture(cell=str(Cell.from_index(11472)), skeleton=TINY)
 BATCH = np.random.default_rng(0).random((6, 4, 4, 1), dtype=np.float32)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Keep to one thread: for networks this small more of them only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def seeded_network(architecture, seed):

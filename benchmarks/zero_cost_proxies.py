@@ -1,4 +1,4 @@
-"""Rate untrained networks from one minibatch: the prior where no accuracy table fits.
+"""Rate untrained networks from one minibatch: what the planner's prior is compared with.
 
 `naswot` asks how differently the inputs of a minibatch switch the network's ReLUs (Mellor et al.,
 "Neural Architecture Search without Training", ICML 2021, section 3). `synflow` sums how much
