@@ -1,6 +1,6 @@
 """Synaptic flow of every cell of the space at once, as it is on average over initialisations.
 
-`zero_cost.synflow` builds one network and draws its weights. In the linearised network of
+Synaptic flow is usually measured on one network with drawn weights. In its linearised network of
 magnitudes, though, an edge multiplies the signal by a number that only its operation and width
 decide: torch draws a convolution's weights evenly from ±1/√fan-in, so their mean magnitude is half
 of that, and fan-in of them add up. The product of these numbers, summed over a cell's paths, is its

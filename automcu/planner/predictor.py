@@ -55,10 +55,9 @@ def _likeness(pool: CellPool, one: NDArray[np.int64], other: NDArray[np.int64]) 
     """Return covariances [len(one), len(other)], one for a cell and itself."""
     operations, features = pool.operations, pool.features
     edits = EDGE_COUNT - operations[one] @ operations[other].T
-    lengths = np.square(features).sum(axis=1)
-    squared = (
-        lengths[one][:, None] + lengths[other][None, :] - 2 * features[one] @ features[other].T
-    )
+    first, second = features[one], features[other]
+    lengths, others = np.square(first).sum(axis=1), np.square(second).sum(axis=1)
+    squared = lengths[:, None] + others[None, :] - 2 * first @ second.T
     by_edge = np.exp(-edits / _EDITS_OF_LIKENESS)
     by_feature = np.exp(-squared / (2 * _FEATURE_DISTANCE**2))
     return np.asarray((by_edge + by_feature) / 2, dtype=np.float64)
