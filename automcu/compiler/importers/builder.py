@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from automcu.compiler.graph import Graph, Operator, Quantisation, Shape, Tensor
 from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.constant import Constant
@@ -27,6 +30,8 @@ from automcu.errors import UnsupportedModelError
 MOST_ELEMENTS = 1 << 24  # of one tensor: a bound on what a hostile file can make us allocate
 MOST_OPERATORS = 1000
 MOST_WEIGHTS = 1 << 26
+SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+LARGEST_SCALE = 2.0**50
 PROBABILITIES = Quantisation(1 / 256, -128)
 STEPS = 255  # between the least and the largest int8
 WIDEST_STEP = 8.0  # of a function's result on its own range, in steps of its input
@@ -263,9 +268,41 @@ def checked_shape(shape: Shape, layer: str) -> Shape:
     return shape
 
 
+def check_scales(scales: NDArray[np.float64], name: str) -> None:
+    """See that the scales of `name` are such that a step of them can mean something.
+
+    Raises:
+        UnsupportedModelError: one is not finite, negative, denormal as a float32, or astronomical.
+    """
+    for index, scale in enumerate(scales.reshape(-1)):
+        if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
+            where = f" for channel {index}" if scales.size > 1 else ""
+            raise UnsupportedModelError(
+                f"{name} has a scale of {float(scale):.3g}{where}: a scale is finite, and from "
+                f"{SMALLEST_SCALE:.2g} to {LARGEST_SCALE:.2g}. Quantise the model again."
+            )
+
+
+def check_scales_of(
+    integers: NDArray[np.int64], scales: NDArray[np.float64], axis: int, name: str
+) -> None:
+    """The same for a constant; the scale of a channel of zeros has only to be a number, or is 0.
+
+    `scales` are one for all, or one for each index of `axis`.
+
+    Raises:
+        UnsupportedModelError: as above.
+    """
+    others = tuple(other for other in range(integers.ndim) if other != axis)
+    used = integers.any(axis=others) if scales.size > 1 else np.array(integers.any())
+    harmless = ~np.reshape(used, scales.shape) & np.isfinite(scales) & (scales >= 0)
+    check_scales(np.where(harmless | (scales == 0), 1.0, scales), name)
+
+
 def checked_quantisation(scale: float, zero_point: int, name: str) -> Quantisation:
-    """A quantisation whose scale is finite and positive and whose zero point is an int8."""
-    if not (math.isfinite(scale) and scale > 0) or not -128 <= zero_point <= 127:
+    """A quantisation whose scale means something and whose zero point is an int8."""
+    check_scales(np.array([scale]), name)
+    if not -128 <= zero_point <= 127:
         raise UnsupportedModelError(
             f"{name} is quantised with scale {scale} and zero point {zero_point}, "
             "which is not int8. Quantise the model again."

@@ -277,8 +277,8 @@ def _channelwise(
     """A depthwise 1x1 convolution; of a single pixel where the constants differ in each pixel."""
     scale = builder.quantisation(source, layer).scale
     name = source.tensor
-    if np.all(gains == 1) and clamp == NO_CLAMP and not np.all(offsets == offsets[:1, :1]):
-        return _plus_constants(builder, layer, source, offsets, quantisation)
+    if np.all(gains == 1) and not np.all(offsets == offsets[:1, :1]):
+        return _plus_constants(builder, layer, source, AddConstant(offsets, clamp), quantisation)
     if np.all(gains == gains[:1, :1]) and np.all(offsets == offsets[:1, :1]):
         gains, offsets = gains[0, 0], offsets[0, 0]
     else:
@@ -296,18 +296,19 @@ def _plus_constants(
     builder: GraphBuilder,
     layer: str,
     source: Activation,
-    offsets: Reals,
+    attributes: AddConstant,
     quantisation: Quantisation | None,
 ) -> Activation:
     """A sum with a constant for each value; a matrix becomes a row of pixels, as products need it.
 
     All that follows in a transformer then has that shape, and nothing need be copied.
     """
-    name, shape = source.tensor, source.view.shape
+    name, shape, offsets = source.tensor, source.view.shape, attributes.values
+    assert offsets is not None
     in_file_order = np.array_equal(source.view.addresses().reshape(-1), np.arange(offsets.size))
     if in_file_order and len(shape) == _MATRIX_AXES:
         rows = (shape[0], shape[1], shape[2])
         name = copied(builder, source, layer, ((offsets.size, 1),), rows)
-        offsets = offsets.reshape(shape)
-    result = builder.add(layer, (name,), AddConstant(offsets), quantisation)
+        attributes = replace(attributes, values=offsets.reshape(shape))
+    result = builder.add(layer, (name,), attributes, quantisation)
     return replace(source, tensor=result)

@@ -272,6 +272,7 @@ def _declare_input(model: onnx.ModelProto, reading: Reading) -> FileLayout:
     builder.add_input(name, (rows, lengths[-2], lengths[-1]), in_order(shape, order), None)
     if kind in (TensorProto.UINT8, TensorProto.INT8):
         reading.integer_inputs[name] = UINT8_OFFSET if kind == TensorProto.UINT8 else 0
+        reading.integer_types[name] = np.dtype(np.uint8 if kind == TensorProto.UINT8 else np.int8)
     return FileLayout(shape, order)
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler import fixed_point
 from automcu.compiler.fixed_point import AddScaling
+from automcu.compiler.operators.clamp import NO_CLAMP, Clamp, integer_limits
 from automcu.compiler.operators.definition import Definition, Values, first_shape
 from automcu.compiler.tensor import Quantisation, Shape
 
@@ -26,6 +27,7 @@ class AddConstant:
     """`values` are real [height, width, channels]; None in a graph only costed."""
 
     values: NDArray[np.float64] | None
+    clamp: Clamp = NO_CLAMP
 
 
 @dataclass(frozen=True)
@@ -68,19 +70,24 @@ def _lower(
     if attributes.values is None:
         raise ValueError("a sum without values can be costed but not lowered")
     (source,) = sources
+    limits = integer_limits(attributes.clamp, result.scale, result.zero_point)
     if needs_wide_values(attributes, source, result):
-        return _wide(attributes.values, source, result)
+        return _wide(attributes.values, source, result, limits)
     scale = _scale(attributes.values)
     scaling = fixed_point.add_scaling(
         source.scale / result.scale,
         scale / result.scale,
         (source.zero_point, 0, result.zero_point),
+        *limits,
     )
     return AddConstantIntegers(np.rint(attributes.values / scale).astype(np.int8), scaling)
 
 
 def _wide(
-    values: NDArray[np.float64], source: Quantisation, result: Quantisation
+    values: NDArray[np.float64],
+    source: Quantisation,
+    result: Quantisation,
+    limits: tuple[int, int],
 ) -> AddConstantIntegers:
     """Constants beyond all that the input can make up for are cut to where they saturate."""
     ratio = source.scale / result.scale
@@ -93,7 +100,7 @@ def _wide(
     multiplier = round(ratio * (1 << shift))
     offset = (result.zero_point << shift) + (1 << (shift - 1)) - source.zero_point * multiplier
     rounded = np.rint(np.clip(terms, -reach, reach) * (1 << shift)).astype(np.int32)
-    scaling = AddScaling(multiplier, 1, offset, shift, fixed_point.INT8_MIN, fixed_point.INT8_MAX)
+    scaling = AddScaling(multiplier, 1, offset, shift, *limits)
     return AddConstantIntegers(rounded, scaling)
 
 

@@ -1,9 +1,20 @@
-"""ReLU and other clamps go into the operator that produces their input."""
+"""ReLU and other clamps go into the operator that produces their input.
+
+Where that one takes no clamp and its result has no scale of its own, it gets that of the clamp's
+result: there, rounding before the clamp or behind it is the same.
+"""
 
 from dataclasses import replace
 
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.operators import Add, AveragePool, Convolution, Multiply, Rescale
+from automcu.compiler.operators import (
+    Add,
+    AddConstant,
+    AveragePool,
+    Convolution,
+    Multiply,
+    Rescale,
+)
 from automcu.compiler.operators.clamp import Clamp, intersect
 
 
@@ -25,6 +36,9 @@ def fuse_clamps(graph: Graph) -> Graph:
             graph = graph.with_operators(
                 fused if op is producer else op for op in graph.operators if op is not rescale
             )
+        elif between is None and result is not None:
+            tensor = replace(graph.tensors[producer.output], quantisation=result)
+            graph = replace(graph, tensors={**graph.tensors, tensor.name: tensor})
     return graph
 
 
@@ -36,7 +50,7 @@ def _fused(producer: Operator, output: str, clamp: Clamp) -> Operator | None:
         case Convolution() as attributes:
             fused = replace(attributes, sum_clamp=intersect(attributes.sum_clamp, clamp))
             return replace(producer, attributes=fused, output=output)
-        case Add() | AveragePool() | Multiply() | Rescale() as attributes:
+        case Add() | AddConstant() | AveragePool() | Multiply() | Rescale() as attributes:
             simple = replace(attributes, clamp=intersect(attributes.clamp, clamp))
             return replace(producer, attributes=simple, output=output)
         case _:

@@ -45,12 +45,16 @@ class Node:
 
 @dataclass
 class Reading:
-    """The graph so far; `readers` are the nodes that use a name; `opset` the ONNX version."""
+    """The graph so far; `readers` are the nodes that use a name; `opset` the ONNX version.
+
+    `integer_types` are those of activations that are still quantised.
+    """
 
     builder: GraphBuilder
     readers: Mapping[str, list[Node]]
     opset: int
     integer_inputs: dict[str, int] = field(default_factory=dict)
+    integer_types: dict[str, np.dtype[np.generic]] = field(default_factory=dict)
 
     def activation(self, node: Node, position: int = 0) -> Activation:
         """An input that is computed."""
@@ -100,8 +104,11 @@ class Reading:
         return None if given is None or not given.size else float(given.reshape(()))
 
     def bind(self, node: Node, activation: Activation, position: int = 0) -> None:
-        """State what an output of the node is."""
+        """State what an output of the node is; what moves integers leaves their type."""
         self.builder.bind(node.outputs[position], activation)
+        kind = self.integer_types.get(node.inputs[0]) if node.inputs else None
+        if kind is not None and node.kind != "DequantizeLinear":
+            self.integer_types[node.outputs[position]] = kind
 
 
 Importer = Callable[[Node, Reading], None]

@@ -8,7 +8,7 @@ from onnx import TensorProto
 
 from automcu.compiler.graph import Quantisation
 from automcu.compiler.importers.arrange import on_scale
-from automcu.compiler.importers.builder import checked_quantisation
+from automcu.compiler.importers.builder import check_scales_of, checked_quantisation
 from automcu.compiler.importers.constant import Constant
 from automcu.compiler.importers.onnx_operators.node import (
     UINT8_OFFSET,
@@ -30,13 +30,31 @@ def quantisation_of(node: Node, reading: Reading) -> Quantisation:
             f"layer {node.layer} quantises an activation per channel. "
             "Quantise activations per tensor."
         )
-    zero_point = np.zeros(1, _type_without_zero_point(node))
+    zero_point = np.zeros(1, _type_read(node, reading))
     if node.has_input(2):
         zero_point = np.asarray(reading.constant(node, 2).values)
     signed = _signed(zero_point, node.layer)
     return checked_quantisation(
-        float(scale.reshape(())), int(signed.reshape(())), f"layer {node.layer}"
+        float(scale.reshape(())),
+        int(signed.reshape(())),
+        f"layer {node.layer} ({node.inputs[1]!r})",
     )
+
+
+def _type_read(node: Node, reading: Reading) -> np.dtype[np.generic]:
+    """The integers of a node without a zero point, which stands for 0 of their type.
+
+    Raises:
+        UnsupportedModelError: they are read, and it is not known what wrote them.
+    """
+    if node.kind == "QuantizeLinear" or node.has_input(2):
+        return _type_without_zero_point(node)
+    if node.inputs[0] not in reading.integer_types:
+        raise UnsupportedModelError(
+            f"layer {node.layer} reads {node.inputs[0]!r} without a zero point, and whether that "
+            "is int8 or uint8 is not known. Give it one."
+        )
+    return reading.integer_types[node.inputs[0]]
 
 
 @operator("QuantizeLinear")
@@ -48,6 +66,10 @@ def _quantize(node: Node, reading: Reading) -> None:
     reading.bind(
         node, on_scale(reading.builder, reading.activation(node), quantisation, node.layer)
     )
+    kind = _type_without_zero_point(node)
+    if node.has_input(2):
+        kind = np.asarray(reading.constant(node, 2).values).dtype
+    reading.integer_types[node.outputs[0]] = kind
 
 
 @operator("DequantizeLinear")
@@ -65,8 +87,9 @@ def _dequantize(node: Node, reading: Reading) -> None:
     known = reading.builder.tensors[activation.tensor].quantisation
     if known is not None and known != quantisation:
         raise UnsupportedModelError(
-            f"layer {node.layer} reads {node.inputs[0]!r} with another scale than it was "
-            "quantised with. Quantise the model again."
+            f"layer {node.layer} reads {node.inputs[0]!r} with another scale or zero point "
+            f"({_described(quantisation)}) than it was quantised with ({_described(known)}). "
+            "Quantise the model again."
         )
     reading.bind(node, reading.builder.quantised(activation, quantisation, node.layer))
 
@@ -97,6 +120,10 @@ def _identity(node: Node, reading: Reading) -> None:
         reading.builder.constants[node.outputs[0]] = reading.constant(node, 0)
     else:
         reading.bind(node, reading.activation(node))
+
+
+def _described(quantisation: Quantisation) -> str:
+    return f"{quantisation.scale:.6g} and {quantisation.zero_point} as int8"
 
 
 def _type_without_zero_point(node: Node) -> np.dtype[np.generic]:
@@ -135,21 +162,20 @@ def _dequantised_constant(node: Node, reading: Reading) -> Constant:
             f"layer {node.layer} has weights of type {values.dtype}. Quantise the model to int8."
         )
     scales = reading.constant(node, 1).real().reshape(-1)
-    if not np.all(np.isfinite(scales) & (scales >= 0)):
-        raise UnsupportedModelError(
-            f"layer {node.layer} has scales that are not finite. Quantise the model again."
-        )
     integers = values.astype(np.int64)
     if node.has_input(2):
         zero_points = np.asarray(reading.constant(node, 2).values)
-        if zero_points.dtype.kind == "f":
-            raise ValueError(f"a zero point of type {zero_points.dtype}")
+        if zero_points.dtype != values.dtype:
+            raise ValueError(f"a zero point of type {zero_points.dtype} for {values.dtype}")
+        if zero_points.size not in (1, scales.size):
+            raise ValueError(f"{zero_points.size} zero points for {scales.size} scales")
         integers = integers - _along_axis(zero_points, node, values.ndim).astype(np.int64)
     axis = 0
     if scales.size > 1:
         axis = positive_axis(int(node.settings.get("axis", 1)), values.ndim)
         if values.shape[axis] != scales.size:
             raise ValueError(f"{scales.size} scales for {values.shape[axis]} channels")
+    check_scales_of(integers, scales, axis, f"layer {node.layer} ({node.inputs[1]!r})")
     return Constant(integers, scales, axis)
 
 

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from automcu.compiler.graph import Quantisation
 from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.arrange import on_scale
-from automcu.compiler.importers.builder import GraphBuilder, checked_quantisation
+from automcu.compiler.importers.builder import (
+    GraphBuilder,
+    check_scales_of,
+    checked_quantisation,
+)
 from automcu.compiler.importers.constant import Constant
 from automcu.compiler.importers.tflite_operators.records import (
     LayerRecord,
@@ -178,17 +182,32 @@ def _dequantised(record: TensorRecord) -> Constant:
     assert record.data is not None
     if record.scales.size == 0:
         return Constant(record.data)
-    if not np.all(np.isfinite(record.scales) & (record.scales >= 0)):
-        raise UnsupportedModelError(
-            f"{record.name!r} has scales that are not finite. Convert the model again."
-        )
+    _check_zero_points(record)
     integers = record.data.astype(np.int64)
     axis = 0
     if record.scales.size > 1:
         axis = positive_axis(record.axis, integers.ndim)
         if integers.shape[axis] != record.scales.size:
             raise ValueError(f"{record.scales.size} scales for {integers.shape[axis]} channels")
-    return Constant(integers - _along(record.zero_points, axis, integers.ndim), record.scales, axis)
+    integers = integers - _along(record.zero_points, axis, integers.ndim)
+    check_scales_of(integers, record.scales, axis, repr(record.name))
+    return Constant(integers, record.scales, axis)
+
+
+def _check_zero_points(record: TensorRecord) -> None:
+    assert record.data is not None
+    if record.zero_points.size not in (1, record.scales.size):
+        raise ValueError(
+            f"{record.name!r} has {record.zero_points.size} zero points for "
+            f"{record.scales.size} scales"
+        )
+    limits = np.iinfo(record.data.dtype)
+    outside = (record.zero_points < limits.min) | (record.zero_points > limits.max)
+    if outside.any():
+        raise UnsupportedModelError(
+            f"{record.name!r} has a zero point of {int(record.zero_points[outside][0])}, which is "
+            f"no {record.data.dtype}. Convert the model again."
+        )
 
 
 def _along(values: NDArray[np.int64], axis: int, rank: int) -> NDArray[np.int64]:

@@ -34,6 +34,7 @@ from automcu.compiler.operators.windows import Window
 from automcu.errors import UnsupportedModelError
 
 _AXES = SpatialAxes(1, 2, 3)
+_BIAS_TOLERANCE = 0.02  # steps of the result
 _LARGEST = 1 << 12  # of a kernel, stride or dilation
 
 
@@ -165,7 +166,25 @@ def _bias(
             f"layer {layer.name} has a bias that is not int32. Convert the model again."
         )
     steps = record.data.astype(np.float64).reshape(-1)
+    _check_bias_scale(layer, reading, weights, source)
     return np.asarray(steps * source.scale * weights.scales)
+
+
+def _check_bias_scale(
+    layer: LayerRecord, reading: Reading, weights: Weights, source: Quantisation
+) -> None:
+    """See that a single scale of a bias is what it has to be, as closely as LiteRT asks."""
+    record = reading.record(layer, 2)
+    product = source.scale * weights.scales
+    if record.scales.size != 1 or np.ptp(weights.scales) or not np.any(record.data):
+        return
+    stated = float(record.scales[0])
+    off = abs(product[0] - stated) / reading.result_quantisation(layer).scale
+    if not off <= _BIAS_TOLERANCE:
+        raise UnsupportedModelError(
+            f"layer {layer.name} has a bias {record.name!r} of the scale {stated:.6g}, where those "
+            f"of its input and weights ask for {product[0]:.6g}. Convert the model again."
+        )
 
 
 def _add_convolution(
