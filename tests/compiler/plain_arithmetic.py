@@ -182,11 +182,14 @@ def _average(
     window = attributes.window
     largest = window.height * window.width
     allowed = limits(attributes.clamp, target.scale, target.zero_point)
-    if source == target and not attributes.padding_counts and largest <= 2048:
+    raw = attributes.raw_halves and not attributes.padding_counts
+    if raw and source == target and largest <= 2048:
         for row, column, channel in np.ndindex(result.shape):
-            raw = [int(image[y, x, channel]) for _, _, y, x in _inside(window, row, column, image)]
-            times_n = 2**30 // len(raw) + 1
-            result[row, column, channel] = requantise(sum(raw), 2, times_n, 0, allowed)
+            inside = [
+                int(image[y, x, channel]) for _, _, y, x in _inside(window, row, column, image)
+            ]
+            times_n = 2**30 // len(inside) + 1
+            result[row, column, channel] = requantise(sum(inside), 2, times_n, 0, allowed)
         return result
     ratios = [0.0, *(source.scale / target.scale / n for n in range(1, largest + 1))]
     shift, times = multipliers(ratios, 255 * largest)
@@ -216,7 +219,7 @@ def _convolution(
         offsets = [int(o) for o in attributes.weight_offsets]
     for k, ratio in enumerate(ratios):
         size = int(abs(weights[k]).sum()) + abs(offsets[k]) * taps
-        most = 256 * size + ceil(512 / max(ratio, 2.0**-60))
+        most = 256 * size + ceil(512 / max(ratio, 2.0**-40))
         bias[k] = min(max(bias[k], -most), most)
     if attributes.weight_offsets is None:
         step = 2 ** (8 - attributes.weight_bits)

@@ -176,7 +176,7 @@ def averages(draw: st.DrawFn) -> Layer:
     size = draw(st.integers(1, min(shape[:2])))
     window = Window(size, size, padding=(draw(st.integers(0, (size - 1) // 2)),) * 4)
     counts = draw(st.booleans())
-    attributes = AveragePool(window, counts, clamp)
+    attributes = AveragePool(window, counts, clamp, draw(st.booleans()))
     graph = one_operator(attributes, ((shape, source),), result)
 
     def definition(values: Reals) -> Reals:

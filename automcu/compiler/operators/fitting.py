@@ -12,7 +12,7 @@ _INPUT_SPAN = 256  # no value minus its zero point is larger, nor both when they
 _FITTING_BITS = 30  # one less than there are, for what rounding adds
 _OUT_OF_RANGE = 512  # any result of this magnitude saturates, whatever the zero point
 _CONSTANT_RATIO = 0.25
-_TINY_RATIO = 2.0**-60  # no 32 bits of bias make a step of it
+_TINY_RATIO = 2.0**-40  # no 32 bits of bias make a step of it
 
 
 def saturating_bias(

@@ -21,11 +21,16 @@ _INPUT_SPAN = 255  # the largest magnitude of an int8 value minus its zero point
 
 @dataclass(frozen=True)
 class AveragePool:
-    """Mean of the pixels that lie inside the image, or of the whole window (`padding_counts`)."""
+    """Mean of the pixels that lie inside the image, or of the whole window (`padding_counts`).
+
+    `raw_halves` are halves of raw values, which go away from zero, as in LiteRT's average pools:
+    on one scale only. Else halves of what the values stand for go up.
+    """
 
     window: Window
     padding_counts: bool = False
     clamp: Clamp = NO_CLAMP
+    raw_halves: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,8 @@ def _lower_average(
 ) -> AveragePoolIntegers:
     (source,) = sources
     largest = attributes.window.height * attributes.window.width
-    if source == result and not attributes.padding_counts and largest <= _MOST_EXACT_TAPS:
+    rounds_raw_values = attributes.raw_halves and not attributes.padding_counts
+    if rounds_raw_values and source == result and largest <= _MOST_EXACT_TAPS:
         return _mean_of_raw_values(attributes, result)
     counts = np.array([inf, *range(1, largest + 1)])  # nothing is divided by index 0
     scaling = fixed_point.requantisation(

@@ -510,13 +510,10 @@ def _nibbles() -> bytes:
     return writer.content(x, y)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_layer_is_within_one_step_of_litert(
-    name: str, tmp_path: Path, portable_device: Device
-) -> None:
-    path = tmp_path / "model.tflite"
-    path.write_bytes(CASES[name]())
-    program = compile_graph(import_tflite(path), portable_device)
+def both(content: bytes, path: Path, device: Device) -> tuple[np.ndarray, np.ndarray]:
+    """Our results and LiteRT's for equal random inputs, as int8."""
+    path.write_bytes(content)
+    program = compile_graph(import_tflite(path), device)
     interpreter = litert.Interpreter(
         str(path),
         experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -535,4 +532,43 @@ def test_a_layer_is_within_one_step_of_litert(
         interpreter.invoke()
         theirs.append(interpreter.get_tensor(result["index"]).astype(np.int64) - offset)
     ours = program.run(values)
-    assert np.abs(ours - np.concatenate(theirs).reshape(INPUTS, -1)).max() <= 1
+    return ours, np.concatenate(theirs).reshape(INPUTS, -1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_layer_is_within_one_step_of_litert(
+    name: str, tmp_path: Path, portable_device: Device
+) -> None:
+    ours, theirs = both(CASES[name](), tmp_path / "model.tflite", portable_device)
+    assert np.abs(ours - theirs).max() <= 1
+
+
+@pytest.mark.parametrize("zero_point", [-128, -7, 0, 99])
+@pytest.mark.parametrize("activation", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("size", "stride", "padding"), [(2, 2, 1), (3, 2, 0), (4, 1, 0), (8, 8, 1), (5, 3, 0)]
+)
+def test_an_average_pool_is_litert_s_to_the_last_bit(
+    size: int,
+    stride: int,
+    padding: int,
+    activation: int,
+    zero_point: int,
+    tmp_path: Path,
+    portable_device: Device,
+) -> None:
+    writer = TfliteWriter()
+    x = writer.activation((1, 8, 8, 4), SCALE, zero_point)
+    length = -(-8 // stride) if padding == 0 else (8 - size) // stride + 1
+    y = writer.activation((1, length, length, 4), SCALE, zero_point)
+    settings = {
+        "Padding": padding,
+        "StrideH": stride,
+        "StrideW": stride,
+        "FilterHeight": size,
+        "FilterWidth": size,
+        "FusedActivationFunction": activation,
+    }
+    writer.layer("AVERAGE_POOL_2D", (x,), y, "Pool2DOptions", **settings)
+    ours, theirs = both(writer.content(x, y), tmp_path / "model.tflite", portable_device)
+    assert np.array_equal(ours, theirs)

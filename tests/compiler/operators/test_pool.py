@@ -5,14 +5,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from automcu.compiler import Quantisation
+from automcu.compiler import Quantisation, run_reference
 from automcu.compiler.kernels import choose_kernel
 from automcu.compiler.operators import AveragePool, Convolution, MaxPool
 from automcu.compiler.operators.pool import needed_counts, pixel_counts
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.operators.windows import Window, taps
 from automcu.compiler.shapes import output_shape
 from automcu.devices import Device
 from tests.compiler.operators.one_operator import one_operator
+from tests.compiler.plain_arithmetic import run_plainly
 from tests.compiler.random_graphs import windows
 
 SCALE = Quantisation(0.5, 3)
@@ -56,3 +57,19 @@ def test_kernels_of_different_windows_have_different_names(
     groups = data.draw(st.sampled_from((1, 2)))
     one, other = (kernel(window, Convolution(window, 2, groups)) for window in (first, second))
     assert (one[0] == other[0]) <= (one[1] == other[1])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(window=windows(6, 5, pooling=True), zero_point=st.integers(-128, 127))
+def test_halves_of_raw_values_go_away_from_zero(window: Window, zero_point: int) -> None:
+    scale = Quantisation(0.5, zero_point)
+    image = np.random.default_rng(0).integers(-128, 128, (6, 5, 2), dtype=np.int8)
+    graph = one_operator(AveragePool(window, raw_halves=True), (((6, 5, 2), scale),), scale)
+    result = run_reference(graph, image.reshape(1, 1, 1, -1)).reshape(-1)
+    counts = pixel_counts(window, 6, 5)[..., None]
+    sums = sum(tap.astype(np.int64) for tap in taps(image[None], window, 0))
+    assert isinstance(sums, np.ndarray)
+    away = (np.abs(sums) + counts // 2) // counts * np.sign(sums)
+    assert np.array_equal(result, away.reshape(-1))
+    plain = run_plainly(graph, image.reshape(1, 1, -1))["result"]
+    assert np.array_equal(plain.reshape(-1), result)

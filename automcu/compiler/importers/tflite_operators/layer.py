@@ -201,7 +201,7 @@ def _check_zero_points(record: TensorRecord) -> None:
             f"{record.name!r} has {record.zero_points.size} zero points for "
             f"{record.scales.size} scales"
         )
-    limits = np.iinfo(record.data.dtype)
+    limits = np.iinfo(str(record.data.dtype))
     outside = (record.zero_points < limits.min) | (record.zero_points > limits.max)
     if outside.any():
         raise UnsupportedModelError(

@@ -93,7 +93,7 @@ def _pool(layer: LayerRecord, reading: Reading) -> None:
     window = _window(layer, source, size, (1, 1))
     clamp = fused_clamp(layer)
     if layer.kind == "AVERAGE_POOL_2D":
-        average = AveragePool(window, clamp=clamp)
+        average = AveragePool(window, clamp=clamp, raw_halves=True)
         quantisation = reading.result_quantisation(layer)
         result = pool(reading.builder, layer.name, source, _AXES, average, quantisation)
     else:
