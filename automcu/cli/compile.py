@@ -41,18 +41,23 @@ def compile(
     max_energy: MaxEnergy = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
+    name: Annotated[
+        str, typer.Option("--name", help="What the C symbols begin with (two networks need two).")
+    ] = "model",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Compile a model of your own to C for a board."""
 
     def command() -> Answer:
+        from automcu.compiler.naming import checked_name
         from automcu.compiler.output_folder import check_output_folder
 
+        checked_name(name)  # before anything is computed
         check_output_folder(out)
         file, calibrated = quantised_first(model, calibrate, out / QUANTISED_MODEL)
         limits = read_limits(max_latency_ms, max_energy, max_ram, max_flash)
-        answer = _compile(file, device, out, weights, data, limits)
+        answer = _compile(file, device, out, weights, data, limits, name)
         return with_calibrated(answer, calibrated)
 
     respond(command, json, debug)
@@ -60,11 +65,12 @@ def compile(
 
 def _compile(
     model: Path,
-    name: str,
+    board: str,
     out: Path,
     weights: str,
     data: str | None,
     limits: "Limits",
+    name: str,
 ) -> Answer:
     from dataclasses import replace
 
@@ -80,11 +86,11 @@ def _compile(
     from automcu.errors import NoFiguresError, ToolError
     from automcu.pipeline import narrow_model_file, write_program
 
-    device = find_device(name)
+    device = find_device(board)
     graph, narrowing = narrow_model_file(model, device, weights, limits.flash_bytes, data)
     program = compile_within(graph, device, limits.ram_bytes)
     begin_output(out)
-    project = write_program(program, device, out)
+    project = write_program(program, device, out, name=name)
     end_output(out)
     try:
         needed = estimate_program(program, device)

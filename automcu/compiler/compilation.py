@@ -5,12 +5,12 @@ from collections.abc import Callable
 from automcu.compiler.arena import plan_arena
 from automcu.compiler.fit_arena import fit_arena
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.kernels import Choose, Kernel, choose_kernel
+from automcu.compiler.kernels import Choose, Kernel, choose_kernel, portable_kernel
 from automcu.compiler.operators import Stripes
 from automcu.compiler.passes import optimise
 from automcu.compiler.program import Program
 from automcu.compiler.schedule import schedule
-from automcu.devices.profile import Device
+from automcu.devices.profile import Core, Device
 
 
 def compile_graph(
@@ -37,7 +37,7 @@ def compile_graph(
         return known[key]
 
     def plan(optimised: Graph) -> Program:
-        return _plan(optimised, choose_once)
+        return _plan(optimised, choose_once, device.core)
 
     program = plan(optimise(graph))
     if arena_limit_bytes is None:
@@ -45,7 +45,14 @@ def compile_graph(
     return fit_arena(program, arena_limit_bytes, plan, choose_once)
 
 
-def _plan(graph: Graph, choose: Callable[[Operator, Graph], Kernel]) -> Program:
+def portable_program(program: Program) -> Program:
+    """The same layers in the same order, by kernels in plain C99: for unit tests on a PC."""
+    graph = program.graph
+    kernels = {operator.name: portable_kernel(operator, graph) for operator in graph.operators}
+    return Program(graph, kernels, plan_arena(graph, graph.operators, kernels), None)
+
+
+def _plan(graph: Graph, choose: Callable[[Operator, Graph], Kernel], core: Core) -> Program:
     kernels = {operator.name: choose(operator, graph) for operator in graph.operators}
     graph = graph.with_operators(schedule(graph, kernels))
-    return Program(graph, kernels, plan_arena(graph, graph.operators, kernels))
+    return Program(graph, kernels, plan_arena(graph, graph.operators, kernels), core)

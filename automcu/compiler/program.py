@@ -11,15 +11,20 @@ from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels import Kernel
 from automcu.compiler.reference import run_reference
 from automcu.compiler.shapes import operator_macs, operator_title
+from automcu.devices.profile import Core
 
 
 @dataclass(frozen=True)
 class Program:
-    """`graph.operators` are in execution order; `kernels` are by operator name."""
+    """`graph.operators` are in execution order; `kernels` are by operator name.
+
+    Without a `core` the code is for any machine, a PC among them.
+    """
 
     graph: Graph
     kernels: Mapping[str, Kernel]
     arena: Arena
+    core: Core | None
 
     @property
     def functions(self) -> tuple[Kernel, ...]:

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from automcu.compiler.compilation import portable_program
 from automcu.compiler.graph import FileLayout, Tensor
+from automcu.compiler.naming import DEFAULT_NAME, checked_name
 from automcu.compiler.program import Program
 from automcu.compiler.reference import run_all_tensors
 from automcu.compiler.render import model_hash, render_cmake, render_model
@@ -15,6 +17,7 @@ from automcu.compiler.shapes import operator_macs
 from automcu.records import Record, write_atomically
 
 _TRACED_INPUTS = 16  # as many as a build is verified with
+MODEL, PORTABLE = "model", "portable"  # folders of a project: for its device, and for a PC
 
 
 class TensorInfo(Record):
@@ -55,8 +58,9 @@ class ArenaSpan(Record):
 
 
 class Project(Record):
-    """What `project.json` says of a compiled model."""
+    """What `project.json` says of a compiled model; `name` is what its symbols begin with."""
 
+    name: str = DEFAULT_NAME
     device: str
     model_hash: str
     input: TensorInfo
@@ -76,22 +80,48 @@ def write_project(
     class_names: tuple[str, ...] = (),
     golden_inputs: NDArray[np.int8] | None = None,
     golden_labels: NDArray[np.int64] | None = None,
+    name: str = DEFAULT_NAME,
 ) -> Project:
     """Write `model/`, `CMakeLists.txt`, `golden.npz` and, last, `project.json` into `folder`.
 
+    Where kernels are for one core alone, `portable/` holds the same network for a PC.
     `golden_inputs` are int8 [n, height, width, channels]; the integer reference computes their
     outputs. Files that hold the same content are left alone, so that builds stay valid.
+
+    Raises:
+        WrongInputError: a network cannot have this name.
     """
-    files = render_model(program)
-    for name, text in files.items():
-        _write_if_changed(folder / "model" / name, text.encode())
-    _write_if_changed(folder / "CMakeLists.txt", render_cmake().encode())
+    files = render_model(program, checked_name(name), class_names)
+    _write_files(folder / MODEL, files)
+    portable = _portable_files(program, name, class_names)
+    _write_files(folder / PORTABLE, portable)
+    _write_if_changed(folder / "CMakeLists.txt", render_cmake(name, bool(portable)).encode())
     digest = model_hash(files)
     if golden_inputs is not None:
         write_golden(program, folder, golden_inputs, golden_labels, digest)
-    project = describe(program, device, digest, class_names)
+    project = describe(program, device, digest, class_names, name)
     project.save(folder / "project.json")
     return project
+
+
+def _portable_files(program: Program, name: str, class_names: tuple[str, ...]) -> dict[str, str]:
+    """The network in plain C99; nothing where it is that already."""
+    if not any(kernel.variant.startswith("armv7e-m") for kernel in program.functions):
+        return {}
+    return render_model(portable_program(program), name, class_names)
+
+
+def _write_files(folder: Path, files: dict[str, str]) -> None:
+    """Write the files; those of a network that was here before, under another name, go."""
+    written = {folder / file for file in files}
+    for path in written:
+        _write_if_changed(path, files[path.name].encode())
+    for header in folder.glob("*_layers.h"):
+        former = header.name.removesuffix("_layers.h")
+        for suffix in (".c", ".h", "_layers.h", "_weights.c", "_weights.h"):
+            path = folder / f"{former}{suffix}"
+            if path not in written:
+                path.unlink(missing_ok=True)
 
 
 def write_golden(
@@ -129,10 +159,17 @@ def _layer_checksums(program: Program, inputs: NDArray[np.int8]) -> NDArray[np.u
     )
 
 
-def describe(program: Program, device: str, digest: str, class_names: tuple[str, ...]) -> Project:
+def describe(
+    program: Program,
+    device: str,
+    digest: str,
+    class_names: tuple[str, ...],
+    name: str = DEFAULT_NAME,
+) -> Project:
     """The record of a program."""
     graph, arena = program.graph, program.arena
     return Project(
+        name=name,
         device=device,
         model_hash=digest,
         input=describe_tensor(graph.tensors[graph.input], graph.input_layout),

@@ -15,6 +15,7 @@ from automcu.compiler.kernels.armv7e_m.ternary_assembly import shared_functions
 from automcu.compiler.kernels.packing import layouts_of
 from automcu.compiler.kernels.ternary_lanes import lane_functions
 from automcu.compiler.lowering import lower
+from automcu.compiler.naming import DEFAULT_NAME, named
 from automcu.compiler.program import Program
 from automcu.plain_text import c_comment
 from automcu.resources import resource_folder
@@ -47,58 +48,69 @@ class _Layer:
     arrays: tuple[_Array, ...]
 
 
-def render_model(program: Program) -> dict[str, str]:
+def render_model(
+    program: Program, name: str = DEFAULT_NAME, class_names: tuple[str, ...] = ()
+) -> dict[str, str]:
     """Return the model's C files by name; the graph must hold its weights.
 
-    `model.h` is what an application includes; its MODEL_HASH is a digest of all other content.
+    `name`.h is what an application includes; its hash is a digest of all other content.
     """
-    layers = tuple(_layer(index, op, program) for index, op in enumerate(program.graph.operators))
-    environment = _environment()
+    environment = _environment(name)
+    layers = tuple(
+        _layer(index, operator, program, name)
+        for index, operator in enumerate(program.graph.operators)
+    )
     kernels = program.functions
     special = any(kernel.variant.startswith("armv7e-m") for kernel in kernels)
     context = {
+        "name": name,
         "layers": layers,
         "kernels": tuple(_kernel_sources(program, environment)),
         "parameter_types": sorted({kernel.parameters_type or "" for kernel in kernels}),
         "residual": any(kernel.settings.get("residual") for kernel in kernels),
         "weight_offsets": any(kernel.settings.get("offsets") for kernel in kernels),
         "stripes": any(kernel.parts for kernel in kernels),
+        "xtensa": program.core == "xtensa-lx7",
         "arena_bytes": program.arena.size,
         "input": program.graph.tensors[program.graph.input],
         "output": program.graph.tensors[program.graph.output],
         "input_offset": program.arena.tensor_offsets[program.graph.input],
         "output_offset": program.arena.tensor_offsets[program.graph.output],
-        "arithmetic": _kernel_file("arithmetic.h"),
-        "parameters": _kernel_file("parameters.h"),
+        "class_names": tuple(map(_string_literal, class_names)),
+        "arithmetic": _kernel_file("arithmetic.h", name),
+        "parameters": _kernel_file("parameters.h", name),
         "unpack": _unpack_source(program, environment),
         "ternary": _ternary_source(program, environment),
         "ternary_lanes": _lanes_source(program, environment),
         "attention": _attention_source(program, environment),
-        "armv7e_m": _kernel_file("armv7e_m.h") if special else "",
-        "armv7e_m_block": _kernel_file("armv7e_m_block.h") if special else "",
+        "armv7e_m": _kernel_file("armv7e_m.h", name) if special else "",
+        "armv7e_m_block": _kernel_file("armv7e_m_block.h", name) if special else "",
     }
     files = {
-        name: environment.get_template(f"templates/{name}.j2").render(context)
-        for name in ("model.c", "model_weights.c", "model_weights.h", "model_layers.h")
+        named(file, name): environment.get_template(f"templates/{file}.j2").render(context)
+        for file in ("model.c", "model_weights.c", "model_weights.h", "model_layers.h")
     }
-    digest = hashlib.sha256("".join(files[name] for name in sorted(files)).encode()).digest()
     header = environment.get_template("templates/model.h.j2").render(
-        context, hash_bytes=digest[:_HASH_BYTES]
+        context, hash_bytes=_digest(files)
     )
-    return files | {"model.h": header}
+    return files | {f"{name}.h": header}
 
 
 def model_hash(files: dict[str, str]) -> str:
-    """The hash in `model.h` as 16 hexadecimal digits."""
-    digest = hashlib.sha256(
-        "".join(files[name] for name in sorted(files) if name != "model.h").encode()
-    ).digest()
-    return digest[:_HASH_BYTES].hex()
+    """The hash in the header as 16 hexadecimal digits."""
+    headers = {file.removesuffix("_layers.h") + ".h" for file in files}
+    return _digest({file: text for file, text in files.items() if file not in headers}).hex()
 
 
-def _environment() -> jinja2.Environment:
+def _digest(files: dict[str, str]) -> bytes:
+    content = "".join(files[file] for file in sorted(files))
+    return hashlib.sha256(content.encode()).digest()[:_HASH_BYTES]
+
+
+def _environment(name: str) -> jinja2.Environment:
+    folder = resource_folder("firmware")
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resource_folder("firmware")),
+        loader=jinja2.FunctionLoader(lambda path: named((folder / path).read_text(), name)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -107,8 +119,8 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _kernel_file(name: str) -> str:
-    return (resource_folder("firmware") / "kernels" / name).read_text()
+def _kernel_file(file: str, name: str) -> str:
+    return named((resource_folder("firmware") / "kernels" / file).read_text(), name)
 
 
 def _unpack_source(program: Program, environment: jinja2.Environment) -> str:
@@ -147,14 +159,17 @@ def _kernel_sources(program: Program, environment: jinja2.Environment) -> Iterat
         yield template.render(k={**kernel.settings, "function": kernel.function}).strip()
 
 
-def _layer(index: int, operator: Operator, program: Program) -> _Layer:
+def _layer(index: int, operator: Operator, program: Program, name: str) -> _Layer:
     graph, kernel = program.graph, program.kernels[operator.name]
     constants = kernel.pack(operator, graph, lower(operator, graph))
-    arrays = tuple(_array(index, shape, constants) for shape in kernel.arrays)
-    fields = [(array.name, _symbol(index, array)) for array in kernel.arrays]
+    prefix = "" if name == DEFAULT_NAME else f"{name}_"
+    arrays = tuple(_array(f"{prefix}layer_{index}", shape, constants) for shape in kernel.arrays)
+    fields = [
+        (shape.name, array.symbol) for shape, array in zip(kernel.arrays, arrays, strict=True)
+    ]
     return _Layer(
         index=index,
-        title=program.title(operator),
+        title=c_comment(program.title(operator)),
         name=c_comment(operator.name),
         shapes=" -> ".join(
             "x".join(str(size) for size in graph.tensors[name].shape)
@@ -162,7 +177,7 @@ def _layer(index: int, operator: Operator, program: Program) -> _Layer:
         ),
         kernel=_choice(kernel),
         function=kernel.function,
-        arguments=_arguments(index, operator, kernel, program),
+        arguments=_arguments(index, operator, kernel, program, name),
         parameters_type=kernel.parameters_type,
         fields=(*fields, *constants.fields.items()),
         arrays=arrays,
@@ -177,21 +192,19 @@ def _choice(kernel: Kernel) -> str:
     return f"{chosen.variant}, {chosen.cycles} cycles (modelled; {second.variant}: {second.cycles})"
 
 
-def _arguments(index: int, operator: Operator, kernel: Kernel, program: Program) -> tuple[str, ...]:
+def _arguments(
+    index: int, operator: Operator, kernel: Kernel, program: Program, name: str
+) -> tuple[str, ...]:
     offsets = [program.arena.tensor_offsets[name] for name in (*operator.inputs, operator.output)]
     if kernel.scratch_bytes:
         offsets.append(program.arena.scratch_offsets[operator.name])
-    arguments = [f"&model_arena[{offset}]" for offset in offsets]
+    arguments = [f"&{name}_arena[{offset}]" for offset in offsets]
     if kernel.parameters_type:
         arguments.append(f"&layer_{index}")
     return tuple(arguments)
 
 
-def _symbol(index: int, array: ArrayShape) -> str:
-    return f"layer_{index}_{array.name.replace('.', '_')}"
-
-
-def _array(index: int, shape: ArrayShape, constants: LayerConstants) -> _Array:
+def _array(layer: str, shape: ArrayShape, constants: LayerConstants) -> _Array:
     values = constants.arrays[shape.name]
     padding = (shape.size - values.nbytes) // values.itemsize
     if padding:
@@ -200,7 +213,7 @@ def _array(index: int, shape: ArrayShape, constants: LayerConstants) -> _Array:
         raise ValueError(f"{shape.name} holds {values.nbytes} bytes where {shape.size} are planned")
     element_type = _ELEMENT_TYPES.get(shape.c_type, shape.c_type)
     return _Array(
-        symbol=_symbol(index, shape),
+        symbol=f"{layer}_{shape.name.replace('.', '_')}",
         c_type=shape.c_type,
         length=shape.size // (8 if element_type != shape.c_type else values.itemsize),
         size=shape.size,
@@ -222,6 +235,20 @@ def _literal(value: int) -> str:
     return str(value) if value != -(1 << 31) else f"({value + 1} - 1)"
 
 
-def render_cmake() -> str:
-    """The CMake file that makes the model a library target of a user's firmware."""
-    return _environment().get_template("templates/CMakeLists.txt.j2").render()
+def _string_literal(text: str) -> str:
+    """Text as a C string literal of UTF-8; a question mark could begin a trigraph."""
+    return '"' + "".join(map(_escaped, text.encode())) + '"'
+
+
+def _escaped(byte: int) -> str:
+    plain = 0x20 <= byte < 0x7F and chr(byte) not in '"\\?'
+    return chr(byte) if plain else f"\\{byte:03o}"
+
+
+def render_cmake(name: str = DEFAULT_NAME, portable: bool = False) -> str:
+    """The CMake file that makes the model a library target of a user's firmware.
+
+    With `portable` there is a folder of that name beside it, with code for the PC itself.
+    """
+    template = _environment(name).get_template("templates/CMakeLists.txt.j2")
+    return template.render(name=name, portable=portable)

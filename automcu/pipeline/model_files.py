@@ -14,7 +14,9 @@ from automcu.compiler import (
     quantise_inputs,
     write_project,
 )
+from automcu.compiler.naming import DEFAULT_NAME
 from automcu.compiler.program import Program
+from automcu.compiler.project import describe_tensor
 from automcu.cost import estimate_program
 from automcu.datasets import Split
 from automcu.devices.profile import Device
@@ -54,6 +56,7 @@ def write_program(
     folder: Path,
     class_names: tuple[str, ...] = (),
     shown: Split | None = None,
+    name: str = DEFAULT_NAME,
 ) -> Project:
     """Write the C project, with golden inputs from a split, or random ones where there is none.
 
@@ -61,11 +64,11 @@ def write_program(
     """
     with contextlib.suppress(WrongInputError, ToolError):
         estimate_program(program, device).save(folder / ESTIMATE)
+    source, labels = program.graph.tensors[program.graph.input], None
     if shown is None:
-        shape = program.graph.tensors[program.graph.input].shape
         generator = np.random.default_rng(_SEED)
-        inputs = generator.integers(-128, 128, (_RANDOM_INPUTS, *shape), dtype=np.int8)
-        return write_project(program, device.id, folder, class_names, inputs)
-    information = write_project(program, device.id, folder, class_names)
-    inputs = quantise_inputs(shown.inputs, information.input)
-    return write_project(program, device.id, folder, class_names, inputs, shown.labels)
+        inputs = generator.integers(-128, 128, (_RANDOM_INPUTS, *source.shape), dtype=np.int8)
+    else:
+        information = describe_tensor(source, program.graph.input_layout)
+        inputs, labels = quantise_inputs(shown.inputs, information), shown.labels
+    return write_project(program, device.id, folder, class_names, inputs, labels, name)

@@ -9,7 +9,11 @@ if TYPE_CHECKING:
     from automcu.toolchains.build import build_project
     from automcu.toolchains.compiler import Compiler, find_compiler
     from automcu.toolchains.elf import ElfSizes, elf_sizes, flash_image
-    from automcu.toolchains.firmware_files import firmware_sources, write_firmware
+    from automcu.toolchains.firmware_files import (
+        firmware_sources,
+        write_firmware,
+        write_names,
+    )
     from automcu.toolchains.host import HostCompiler, host_compiler
     from automcu.toolchains.linker_script import DEFAULT_STACK_BYTES, render_linker_script
     from automcu.toolchains.records import Build
@@ -31,6 +35,7 @@ else:
             "firmware_files": (
                 "firmware_sources",
                 "write_firmware",
+                "write_names",
             ),
             "host": (
                 "HostCompiler",
@@ -59,4 +64,5 @@ __all__ = [
     "render_board_header",
     "render_linker_script",
     "write_firmware",
+    "write_names",
 ]

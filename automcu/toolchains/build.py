@@ -11,7 +11,7 @@ from automcu.records import write_atomically
 from automcu.toolchains.compiler import Compiler, find_compiler
 from automcu.toolchains.elf import elf_sizes, flash_image
 from automcu.toolchains.esp32_image import esp32_image
-from automcu.toolchains.firmware_files import write_firmware
+from automcu.toolchains.firmware_files import network_name, write_firmware, write_names
 from automcu.toolchains.linker_script import ENTRY_POINT
 from automcu.toolchains.process import ToolFailedError, run_tool
 from automcu.toolchains.records import Build, Unverified, Verification
@@ -51,11 +51,9 @@ def build_project(
         WrongInputError: the folder holds no model, or firmware for another board.
     """
     compiler = compiler or find_compiler(device.core)
-    if not (project / "model/model.h").is_file():
-        raise WrongInputError(
-            f"{project} holds no model/model.h. Compile a model into it first: automcu compile."
-        )
+    network_name(project)  # before anything is written
     _prepare_firmware(project, device)
+    write_names(project, project / "firmware")
     objects = _compile_all(project, compiler)
     write_atomically(project / _MAP, _link(project, device, compiler, objects).encode())
     proof = _verified(project, verify)

@@ -10,7 +10,7 @@ from elftools.elf.elffile import ELFFile
 from automcu.errors import WrongInputError
 from automcu.records import Record
 
-_ARENA_SYMBOL = "model_arena"
+_ARENA_SECTION = ".model_arena"
 _WEIGHTS_SECTION = ".model_weights"
 _ERASED = 0xFF
 
@@ -47,7 +47,7 @@ def elf_sizes(path: Path) -> ElfSizes:
             sections=sections,
             flash_bytes=len(_image(elf)),
             ram_bytes=ram,
-            arena_bytes=_symbol_size(elf, _ARENA_SYMBOL),
+            arena_bytes=sections.get(_ARENA_SECTION, 0),
             weight_bytes=sections.get(_WEIGHTS_SECTION, 0),
         )
 
@@ -108,9 +108,3 @@ def _load_address(elf: Any, section: Any) -> int:
             offset: int = section["sh_offset"] - segment["p_offset"]
             return int(segment["p_paddr"]) + offset
     return int(section["sh_addr"])
-
-
-def _symbol_size(elf: Any, name: str) -> int:
-    table = elf.get_section_by_name(".symtab")
-    symbols = table.get_symbol_by_name(name) if table is not None else None
-    return int(symbols[0]["st_size"]) if symbols else 0

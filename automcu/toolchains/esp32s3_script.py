@@ -29,13 +29,13 @@ SECTIONS
         __stack_top = .;
     }} > {data}
 
-    .model_weights : ALIGN(16) {{ *(.rodata.model_weights .rodata.model_weights.*) }} > {data}
+    .model_weights : ALIGN(16) {{ *(.rodata.model_weights .rodata.*_weights.*layer_*) }} > {data}
     .rodata : ALIGN(4) {{ *(.rodata .rodata.*) . = ALIGN(4); }} > {data}
     .data : ALIGN(4) {{ *(.data .data.*) . = ALIGN(4); }} > {data}
     __image_bytes = SIZEOF(.text) + SIZEOF(.model_weights) + SIZEOF(.rodata) + SIZEOF(.data);
 
     /* Not cleared at start: the model writes before it reads. */
-    .model_arena (NOLOAD) : ALIGN(16) {{ *(.bss.model_arena) }} > {data}
+    .model_arena (NOLOAD) : ALIGN(16) {{ *(.bss.*_arena) }} > {data}
 
     .bss (NOLOAD) : ALIGN(4)
     {{

@@ -23,7 +23,7 @@ SECTIONS
     .text : {{ *(.text .text.*) }} > {code}
 
     /* Before .rodata, whose pattern would take the weights too. */
-    .model_weights : ALIGN(16) {{ *(.rodata.model_weights .rodata.model_weights.*) }} > {weights}
+    .model_weights : ALIGN(16) {{ *(.rodata.model_weights .rodata.*_weights.*layer_*) }} > {weights}
     .rodata : ALIGN(4) {{ *(.rodata .rodata.*) . = ALIGN(4); }} > {code}
 
     /* At the very start of its memory: a stack that grows too far leaves the memory, and the
@@ -52,7 +52,7 @@ SECTIONS
     .model_arena (NOLOAD) : ALIGN(16)
     {{
         __arena_start = .;
-        *(.bss.model_arena)
+        *(.bss.*_arena)
         __arena_end = .;
     }} > {arena}
 

@@ -39,15 +39,19 @@ def test_the_port_compiles_against_esp_idf_s_declarations(
 
 
 def test_every_file_that_cmake_names_is_there(project: Path) -> None:
-    application = project / "esp-idf"
-    for lists, root in (
-        (application / "main/CMakeLists.txt", project / "firmware"),
-        (application / "components/automcu_model/CMakeLists.txt", project / "model"),
-    ):
-        named = re.findall(r'"\$\{(?:runtime|model)\}/([\w.]+)"', lists.read_text())
-        assert len(named) >= 2
-        assert all((root / name).is_file() for name in named)
-    assert (application / "main/esp_idf_port.c").is_file()
+    lists = (project / "esp-idf/main/CMakeLists.txt").read_text()
+    named = re.findall(r'"\$\{runtime\}/([\w.]+)"', lists)
+    assert len(named) >= 2
+    assert all((project / "firmware" / name).is_file() for name in named)
+    assert (project / "esp-idf/main/esp_idf_port.c").is_file()
+
+
+def test_the_component_takes_the_network_under_whatever_name(project: Path) -> None:
+    component = project / "esp-idf/components/automcu_model"
+    (folder,) = re.findall(
+        r'CMAKE_CURRENT_LIST_DIR\}/(.*)"', (component / "CMakeLists.txt").read_text()
+    )
+    assert (component / folder).resolve() == project / "model"
 
 
 def test_all_of_the_runtime_but_what_esp_idf_has_is_built(project: Path) -> None:

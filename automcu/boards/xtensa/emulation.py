@@ -20,7 +20,7 @@ from automcu.boards.xtensa.counts import SectionCounts, read_counts
 from automcu.errors import BoardError, ToolError
 from automcu.records import Record
 from automcu.resources import resource_folder
-from automcu.toolchains import Compiler, find_compiler
+from automcu.toolchains import Compiler, find_compiler, write_names
 from automcu.toolchains.build import OBJECTS
 from automcu.toolchains.process import ToolFailedError, run_tool
 
@@ -131,6 +131,7 @@ def _link(
 ) -> Path:
     """Link the network, sources or objects, with a main program that runs it on `inputs`."""
     (work / "golden.h").write_text(_golden_header(inputs))
+    write_names(project, work)
     firmware = resource_folder("firmware")
     includes = (work, project / "model", *(firmware / folder for folder in _INCLUDES))
     sources = [*(firmware / name for name in _SOURCES), *network]

@@ -112,8 +112,7 @@ def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel
             special = armv7e_m_ternary(operator, graph)
         elif device.core == _LX7:
             special = (ternary_lanes(operator, graph),)
-        return (*special, portable_ternary(operator, graph))
-    if "dsp" in device.isa:
+    elif "dsp" in device.isa:
         special = tuple(
             kernel
             for factory in ARMV7E_M.get(type(operator.attributes), ())
@@ -121,7 +120,17 @@ def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel
         )
     elif device.core == _LX7 and isinstance(attributes, Attention):
         special = attention_words(operator, graph)
-    return (*special, PORTABLE[type(operator.attributes)](operator, graph))
+    return (*special, portable_kernel(operator, graph))
+
+
+def portable_kernel(operator: Operator, graph: Graph) -> Kernel:
+    """The kernel in C99 that any core can run."""
+    attributes = operator.attributes
+    if isinstance(attributes, Stripes):
+        return stripes_kernel(operator, graph, portable_kernel)
+    if isinstance(attributes, Convolution) and attributes.ternary:
+        return portable_ternary(operator, graph)
+    return PORTABLE[type(attributes)](operator, graph)
 
 
 def figures_of_choice(device: Device) -> Mapping[str, float]:
