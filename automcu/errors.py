@@ -53,13 +53,13 @@ class BoardError(AutomcuError):
 _LONGEST_SHOWN = 80
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _FULL_IN_WORDS = ("No space left on device", "database or disk is full")
+_NO_FOLDER = "A part of the path is a file, or a link that leads nowhere: choose another path."
 _NEXT_STEP = {
     errno.ENAMETOOLONG: "Choose a shorter path.",
     errno.EROFS: "Choose a folder on a file system that can be written to.",
     errno.EACCES: "Choose a folder of your own, or change its permissions.",
     errno.EPERM: "Choose a folder of your own, or change its permissions.",
-    errno.ENOTDIR: "A part of the path is a file: choose another path.",
-    errno.EEXIST: "A part of the path is a file: choose another path.",
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST, errno.ELOOP), _NO_FOLDER),
     errno.EISDIR: "It is a folder: name a file.",
     **dict.fromkeys(_FULL, "Free some space and run the command again."),
 }

@@ -75,3 +75,18 @@ def append_line(path: Path, entry: dict[str, object]) -> None:
             file.write(json.dumps(entry, default=str) + "\n")
     except OSError as error:
         raise WrongInputError(str(file_problem(error, path))) from error
+
+
+def no_such_file(path: Path, what: str) -> str:
+    """Say in a sentence why there is no `what`, such as "model file", at a path."""
+    if path.exists() or path.is_symlink():
+        return f"{_what_is_there(path)}, not a {what}."
+    return f"There is no {what} {path}."
+
+
+def _what_is_there(path: Path) -> str:
+    if path.is_symlink() and not path.exists():
+        return f"{path} is a link that leads nowhere"
+    if path.is_dir():
+        return f"{path} is a folder"
+    return f"{path} is a file" if path.is_file() else f"{path} is a device"

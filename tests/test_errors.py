@@ -47,7 +47,7 @@ def test_a_path_that_is_too_long_is_a_sentence_for_every_command(
         (errno.EROFS, "Choose a folder on a file system that can be written to"),
         (errno.EACCES, "change its permissions"),
         (errno.ENAMETOOLONG, "Choose a shorter path"),
-        (errno.ENOTDIR, "a file: choose another path"),
+        (errno.ENOTDIR, "A part of the path is a file"),
         (errno.EIO, "Check the path"),
     ],
 )

@@ -49,6 +49,11 @@ def read_array(path: Path) -> NDArray[Any]:
     return array
 
 
+def _is_numpy(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(6).startswith((b"\x93NUMPY", b"PK"))
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Say in a sentence why NumPy could not read a file."""
@@ -58,6 +63,10 @@ def _explained(path: Path) -> Iterator[None]:
         reason = error.strerror or "it is not a NumPy archive"
         raise WrongInputError(f"{path} cannot be read ({reason}). Save it again.") from error
     except ValueError as error:
+        if not _is_numpy(path):
+            raise WrongInputError(
+                f"{path} is no NumPy file, whatever its name. Save the arrays with np.savez."
+            ) from error
         if "pickle" in str(error).lower():
             raise WrongInputError(
                 f"{path} holds Python objects, which are not loaded because they can run code. "

@@ -26,7 +26,7 @@ from automcu.export.float_islands import DEQUANTISE, QUANTISE
 from automcu.export.insert_quantisation import BYTES, PIXELS, Range, insert_quantisation
 from automcu.export.quiet import quiet_onnxruntime
 from automcu.export.tidy import store_constants
-from automcu.records import write_atomically
+from automcu.records import no_such_file, write_atomically
 
 _PER_CHANNEL_OPSET = 13
 """Since this version of the operators a scale can be one per channel."""
@@ -92,7 +92,7 @@ def read_own(path: Path) -> OwnModel:
             tensor of fixed size.
     """
     if not path.is_file():
-        raise WrongInputError(f"There is no model file {path}. Give a float .onnx file.")
+        raise WrongInputError(f"{no_such_file(path, 'model file')} Give a float .onnx file.")
     model = read_model(path)
     graph = model.graph
     if any(node.op_type in (QUANTISE, DEQUANTISE) for node in graph.node):

@@ -21,6 +21,7 @@ from automcu.cost import estimate_program
 from automcu.datasets import Split
 from automcu.devices.profile import Device
 from automcu.errors import ToolError, WrongInputError
+from automcu.records import no_such_file
 
 _RANDOM_INPUTS = 16
 _SEED = 0
@@ -45,7 +46,7 @@ def import_model_file(model: Path) -> Graph:
     """
     if not model.is_file():
         raise WrongInputError(
-            f"There is no model file {model}. Give a quantised .onnx or .tflite file."
+            f"{no_such_file(model, 'model file')} Give a quantised .onnx or .tflite file."
         )
     return import_model(model)
 

@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 from pydantic import TypeAdapter
 
 from automcu.errors import WrongInputError
-from automcu.records import Record, append_line, write_atomically
+from automcu.records import Record, append_line, no_such_file, write_atomically
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -33,9 +33,9 @@ class RunFolder:
             WrongInputError: something is already there.
         """
         folder = cls(path)
-        if path.exists() and (
-            not path.is_dir() or any(entry != folder.agents for entry in path.iterdir())
-        ):
+        if path.exists() and not path.is_dir():
+            raise WrongInputError(f"{no_such_file(path, 'folder')} Choose another with --out.")
+        if path.exists() and any(entry != folder.agents for entry in path.iterdir()):
             raise WrongInputError(
                 f"{path} already holds something. Add --resume to continue a run there, "
                 "or choose another folder with --out."
@@ -51,8 +51,11 @@ class RunFolder:
         """
         folder = cls(path)
         if not folder.brief.is_file():
-            what = "holds no run: its brief.json is missing" if path.is_dir() else "is no folder"
-            raise WrongInputError(f"{path} {what}. Start one with automcu design --out {path}.")
+            if path.is_dir():
+                what = f"{path} holds no run: its brief.json is missing."
+            else:
+                what = no_such_file(path, "folder")
+            raise WrongInputError(f"{what} Start a run with automcu design --out RUN.")
         return folder
 
     @property

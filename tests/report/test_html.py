@@ -1,3 +1,4 @@
+import re
 import xml.etree.ElementTree as ElementTree
 from html import escape
 from html.parser import HTMLParser
@@ -60,6 +61,82 @@ def test_the_page_needs_nothing_but_itself(findings: Findings) -> None:
 def test_what_the_user_wrote_is_text_and_never_markup(findings: Findings) -> None:
     page = render_html(findings)
     assert "STM32F407 &lt;b&gt;, under 20 ms &amp; 64 KB" in page
+
+
+def test_names_from_files_are_text_in_the_page_and_in_its_pictures(findings: Findings) -> None:
+    hostile = "</svg><script>$\\frac$[/red]\x1b[2J\x00\u202e\n&$x^"
+    layers = tuple(one.model_copy(update={"name": hostile}) for one in findings.measurement.layers)
+    page = render_html(
+        findings.model_copy(
+            update={
+                "measurement": findings.measurement.model_copy(
+                    update={"layers": layers, "board": hostile}
+                ),
+                "arena": tuple(
+                    one.model_copy(update={"tensor": hostile[:9] + "$$"}) for one in findings.arena
+                ),
+                "brief": findings.brief.model_copy(update={"text": hostile}),
+                "device": findings.device.model_copy(update={"name": hostile}),
+                "warnings": (hostile,),
+                "missed": (hostile,),
+            }
+        )
+    )
+    assert "<script" not in page
+    assert not set("\x1b\x00\u202e") & set(page)
+    assert "\\x1b[2J\\x00\\u202e" in page
+    assert _Page(page).open == []
+    for part in page.split("<svg ")[1:]:
+        ElementTree.fromstring("<svg " + part[: part.index("</svg>")] + "</svg>")
+
+
+def test_a_result_that_is_none_is_a_warning_on_top_of_the_page(findings: Findings) -> None:
+    assert "Warning:" not in _Page(render_html(findings)).text
+    warned = findings.model_copy(update={"warnings": ("Only 12 inputs were tested.",)})
+    text = _Page(render_html(warned)).text
+    assert text.index("Only 12 inputs were tested.") < text.index("Result")
+
+
+MEASURED = re.compile(r"(?i)measured")
+
+
+def _body(findings: Findings) -> str:
+    body = render_html(findings).partition("<body>")[2].partition("</body>")[0]
+    return " ".join(_Page(body).text.split())
+
+
+@pytest.mark.parametrize(
+    ("execution", "says"),
+    [
+        ("virtual board", "core, memory and serial line are emulated, and no silicon was used"),
+        ("network in QEMU", "Only the network's code ran, in QEMU."),
+        ("image in QEMU", "The whole flash image booted in Espressif's QEMU"),
+    ],
+)
+def test_only_silicon_is_said_to_have_measured_and_the_page_names_what_ran(
+    findings: Findings, execution: str, says: str
+) -> None:
+    measurement = findings.measurement.model_copy(update={"execution": execution})
+    shown = findings.model_copy(
+        update={
+            "measurement": measurement,
+            "seconds": {"flashing and running on the board": 3.0},
+        }
+    )
+    text = _body(shown)
+    assert says in text
+    assert not MEASURED.search(text)
+    assert " on the board" not in text
+    on_a_chip = shown.model_copy(
+        update={
+            "measurement": measurement.model_copy(
+                update={"execution": "chip", "latency_source": "measured", "board": "/dev/ttyACM0"}
+            )
+        }
+    )
+    text = _body(on_a_chip)
+    assert len(MEASURED.findall(text)) >= 4
+    assert "accuracy on the board" in text and "emulat" not in text
 
 
 def test_a_missed_goal_is_on_top_of_the_page(findings: Findings) -> None:

@@ -108,10 +108,11 @@ def read_model(path: Path) -> onnx.ModelProto:
         model.ParseFromString(content)
     except (DecodeError, RuntimeError) as error:
         raise UnsupportedModelError(
-            f"{path} is not an ONNX file. Export the model again."
+            f"{path} is not an ONNX file, nor a TFLite one. Export the model again."
         ) from error
     if not model.graph.node:
-        raise UnsupportedModelError(f"{path} holds no layers. Export the model again.")
+        what = "holds no layers" if content else "is empty and holds no layers"
+        raise UnsupportedModelError(f"{path} {what}. Export the model again.")
     if len(model.graph.node) > _MOST_NODES:
         raise UnsupportedModelError(
             f"{path} holds {len(model.graph.node)} nodes, more than any small model. "
