@@ -91,7 +91,7 @@ def read_limits_said(text: str) -> LimitsSaid:
         _as_problem(phrased, one, outcome) for one, outcome in outcomes if outcome.kind == "problem"
     ]
     spans = [
-        phrased.span(one)
+        phrased.span(_with_word_behind(phrased, one) if outcome.kind == "problem" else one)
         for one, outcome in outcomes
         if outcome.kind != "context" or one.at in joined
     ]
@@ -106,10 +106,14 @@ def read_limits_said(text: str) -> LimitsSaid:
 
 
 def _as_problem(phrased: PhrasedText, one: Said, outcome: _Outcome) -> Problem:
-    behind = phrased.word_behind(one)
-    words = phrased.words(one if behind is None else replace(one, end=one.end + 1))
+    words = phrased.words(_with_word_behind(phrased, one))
     message = outcome.problem.format(words=words)
     return Problem(words=words, message=message, settled_by=outcome.settled_by)
+
+
+def _with_word_behind(phrased: PhrasedText, one: Said) -> Said:
+    """Take the word that may be the unknown unit: "under 20 bananas"."""
+    return one if phrased.word_behind(one) is None else replace(one, end=one.end + 1)
 
 
 def _units_without_numbers(phrased: PhrasedText, said: Sequence[Said]) -> LimitsSaid:

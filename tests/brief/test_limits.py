@@ -189,6 +189,7 @@ def test_what_looks_like_a_limit_and_is_none_is_a_problem_with_the_next_step(
 ) -> None:
     draft = read(f"digits on f407, {text}")
     assert any(message in problem.message for problem in draft.problems)
+    assert "bananas" not in draft.unused
     assert all(problem.message.rstrip().endswith((".", "so.")) for problem in draft.problems)
 
 
