@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
 from automcu.errors import WrongInputError
@@ -42,10 +43,11 @@ def read_array(path: Path) -> NDArray[Any]:
     Raises:
         WrongInputError: as `read_arrays`.
     """
-    with _explained(path):
+    with _explained(path), path.open("rb") as file:
+        if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:  # NumPy would take it for a pickle
+            raise WrongInputError(f"{path} is not a NumPy array. Save it with np.save.")
         array = np.load(path, allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        raise WrongInputError(f"{path} is an archive of arrays. Call it .npz.")
+    assert isinstance(array, np.ndarray), "an archive begins otherwise"
     return array
 
 

@@ -20,7 +20,9 @@ from onnx import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from automcu.compiler.importers.onnx_file import read_model
+from automcu.compiler.importers.content import read_content
+from automcu.compiler.importers.onnx_file import is_known, read_model
+from automcu.compiler.importers.tflite_file import IDENTIFIER
 from automcu.errors import UnsupportedModelError, WrongInputError
 from automcu.export.float_islands import DEQUANTISE, QUANTISE
 from automcu.export.insert_quantisation import BYTES, PIXELS, Range, insert_quantisation
@@ -93,6 +95,11 @@ def read_own(path: Path) -> OwnModel:
     """
     if not path.is_file():
         raise WrongInputError(f"{no_such_file(path, 'model file')} Give a float .onnx file.")
+    if read_content(path)[4:8] == IDENTIFIER:
+        raise UnsupportedModelError(
+            f"{path} is a TFLite file; --calibrate quantises float ONNX files. Convert the model "
+            "with full integer quantisation (TFLITE_BUILTINS_INT8, a representative dataset)."
+        )
     model = read_model(path)
     graph = model.graph
     if any(node.op_type in (QUANTISE, DEQUANTISE) for node in graph.node):
@@ -157,6 +164,7 @@ def _for_one_input(model: ModelProto) -> ModelProto:
 
 def _prepared(own: OwnModel) -> ModelProto:
     """The graph with batch normalisations folded and constants computed, in a recent opset."""
+    _session(own.model, own.path)  # which onnxruntime's tool would log a traceback of
     model = ModelProto()
     model.CopyFrom(own.model)
     with tempfile.TemporaryDirectory(prefix="automcu-") as folder:
@@ -313,6 +321,12 @@ def _session(model: ModelProto, path: Path) -> onnxruntime.InferenceSession:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:
+        for index, node in enumerate(model.graph.node):
+            if not is_known(node.op_type):
+                raise UnsupportedModelError(
+                    f"layer {node.name or f'{node.op_type}_{index}'} is a {node.op_type}, which "
+                    "cannot be compiled. The page docs/models.md lists what can be."
+                ) from error
         raise UnsupportedModelError(
             f"{path} cannot be opened by onnxruntime, which says {_first_line(error)!r}. "
             "Export the network again."

@@ -72,6 +72,11 @@ def calibrate_model_file(model: Path, data: str, quantised: Path) -> Calibrated:
     calibrating, compared = (
         laid_out(values, own.input_shape, data) * scale for values in (calibrating, compared)
     )
+    if calibrating.min() == calibrating.max():
+        raise WrongInputError(
+            f"{data} holds {calibrating.min():g} everywhere, from which no range can be learned. "
+            "Give inputs that the model will see."
+        )
     quantised.parent.mkdir(parents=True, exist_ok=True)
     quantise_own(own, calibrating, given.are_pixels, quantised)
     found = _compared(own, optimise(import_model(quantised)), compared)

@@ -212,6 +212,7 @@ def test_functions_of_one_value_become_one_table(calibrate: Calibrate, tmp_path:
             " y = LSTM<hidden_size=3>(x, w, r) }",
             "is a LSTM, which cannot be compiled",
         ),
+        (f"({VECTOR}) => (float y) {{ y = Foo(x) }}", "layer Foo_0 is a Foo, which cannot be"),
         (
             f"({IMAGE}, {W}) => (float y) {{ t = Log(x)  y = Conv(t, w) }}",
             r"layer .* \(Log\) of the float model gives values that are not finite",

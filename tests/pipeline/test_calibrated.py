@@ -198,7 +198,12 @@ def test_a_folder_of_pictures_without_classes_calibrates(export: Export, tmp_pat
 
 @pytest.mark.parametrize(
     ("shape", "message"),
-    [((20, 9, 9), "takes 1x8x8"), ((0, 8, 8, 1), "holds no inputs")],
+    [
+        ((20, 9, 9), "takes 1x8x8"),
+        ((0, 8, 8, 1), "holds no inputs"),
+        ((20, 1, 8, 8), "holds 0 everywhere"),
+        ((20,), r"shape \[20\]"),
+    ],
 )
 def test_data_of_another_size_is_refused(
     export: Export, tmp_path: Path, shape: tuple[int, ...], message: str
@@ -206,6 +211,18 @@ def test_data_of_another_size_is_refused(
     np.savez(tmp_path / "own.npz", x=np.zeros(shape, np.float32))
     with pytest.raises(WrongInputError, match=message):
         calibrate_model_file(export(), str(tmp_path / "own.npz"), tmp_path / "int8.onnx")
+
+
+def test_a_file_that_is_called_an_array_and_is_none_is_told(export: Export, tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_text("0.1 0.2 0.3")
+    with pytest.raises(WrongInputError, match=r"x\.npy is not a NumPy array"):
+        calibrate_model_file(export(), str(tmp_path / "x.npy"), tmp_path / "int8.onnx")
+
+
+def test_a_tflite_file_is_told_how_it_is_quantised(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(b"\x20\0\0\0TFL3" + bytes(64))
+    with pytest.raises(UnsupportedModelError, match="full integer quantisation"):
+        calibrate_model_file(tmp_path / "model.tflite", "digits", tmp_path / "int8.onnx")
 
 
 def test_a_model_that_is_quantised_already_is_told(export: Export, tmp_path: Path) -> None:

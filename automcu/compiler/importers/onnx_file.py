@@ -216,7 +216,7 @@ def _check_quantised(nodes: list[Node]) -> None:
 
 
 def _read_node(node: Node, reading: Reading) -> None:
-    if node.kind not in OPERATORS and node.kind not in FOLDED_KINDS:
+    if not is_known(node.kind):
         hint = _HINTS.get(node.kind, _LIST)
         raise UnsupportedModelError(
             f"layer {node.layer} is a {node.kind}, which cannot be compiled. {hint}"
@@ -234,6 +234,11 @@ def _read_node(node: Node, reading: Reading) -> None:
         raise UnsupportedModelError(named(str(error), node.layer, node.kind)) from error
     except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
         raise _malformed(node, error) from error
+
+
+def is_known(kind: str) -> bool:
+    """Whether a layer of this kind can be read, at least with some settings."""
+    return kind in OPERATORS or kind in FOLDED_KINDS
 
 
 def _malformed(node: Node, error: Exception) -> UnsupportedModelError:
