@@ -52,8 +52,12 @@ class BoardError(AutomcuError):
 
 _LONGEST_SHOWN = 80
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-_FULL_IN_WORDS = ("No space left on device", "database or disk is full")
 _NO_FOLDER = "A part of the path is a file, or a link that leads nowhere: choose another path."
+_IN_WORDS = {  # of compilers, databases and other libraries
+    "No space left on device": errno.ENOSPC,
+    "database or disk is full": errno.ENOSPC,
+    "Read-only file system": errno.EROFS,
+}
 _NEXT_STEP = {
     errno.ENAMETOOLONG: "Choose a shorter path.",
     errno.EROFS: "Choose a folder on a file system that can be written to.",
@@ -78,8 +82,9 @@ def file_problem(error: BaseException, path: object = None) -> str | None:
         return f"{_shown(named)} cannot be used ({error.strerror or error}). {step}"
     if isinstance(error, ValueError) and "null byte" in str(error):
         return "A path holds a NUL character, which no file's name can. Give the path without it."
-    if any(words in str(error) for words in _FULL_IN_WORDS):
-        return f"{_shown(named)} cannot be written: the disk is full. {_NEXT_STEP[errno.ENOSPC]}"
+    for words, number in _IN_WORDS.items():
+        if words in str(error):
+            return f"{_shown(named)} cannot be used ({words}). {_NEXT_STEP[number]}"
     return file_problem(error.__cause__, path) if error.__cause__ else None
 
 

@@ -62,7 +62,9 @@ def test_a_full_disk_is_seen_behind_a_library_s_error() -> None:
     hidden = RuntimeError("saving failed")
     hidden.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert "Free some space" in str(file_problem(hidden))
-    assert "the disk is full" in str(file_problem(RuntimeError("database or disk is full")))
+    assert "Free some space" in str(file_problem(RuntimeError("database or disk is full")))
+    read_only = RuntimeError("can't create x.o: Read-only file system")
+    assert "can be written to" in str(file_problem(read_only, "x.o"))
     assert file_problem(RuntimeError("something else")) is None
 
 

@@ -33,7 +33,7 @@ def comparison(path: Path, project: Path) -> Answer:
     from automcu.boards import compared, history
 
     runs = compared(history(path))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in _COLUMNS.values():
         table.add_column(heading, overflow="fold", no_wrap=heading == "device")
     for heading in ("median ms", "change", "accuracy %", "stack", "arena"):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from automcu.devices.profile import Device
-from automcu.errors import AutomcuError, DoesNotFitError, ToolError, WrongInputError
+from automcu.errors import AutomcuError, DoesNotFitError, ToolError, WrongInputError, file_problem
 from automcu.records import write_atomically
 from automcu.toolchains.compiler import Compiler, find_compiler
 from automcu.toolchains.elf import elf_sizes, flash_image
@@ -129,11 +129,19 @@ def _compile(project: Path, source: Path, compiler: Compiler) -> str:
     try:
         run_tool(command, project, compiler.environment)
     except ToolFailedError as failure:
+        _check_disk(failure, project / target)
         raise ToolError(
             f"{compiler} does not compile {source}: {failure}. "
             "Generate the project again; if it stays, report the model as a bug."
         ) from failure
     return target.as_posix()
+
+
+def _check_disk(failure: ToolFailedError, written: Path) -> None:
+    """Tell a full or read-only disk from a fault of the project."""
+    problem = file_problem(failure, written)
+    if problem:
+        raise WrongInputError(problem) from failure
 
 
 def compile_command(
@@ -170,6 +178,7 @@ def _link(project: Path, device: Device, compiler: Compiler, objects: list[str])
     try:
         return run_tool(command, project, compiler.environment)
     except ToolFailedError as failure:
+        _check_disk(failure, project / _LINKED)
         overflow = _OVERFLOW.search(failure.output)
         if overflow:
             region, excess = overflow.groups()
