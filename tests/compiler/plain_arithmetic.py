@@ -120,7 +120,7 @@ def _computed(operator: Operator, graph: Graph, values: dict[str, Image]) -> Ima
                 result[row, column, channel] = max(inside, default=-128)
         case Rescale(clamp=clamp):
             source, target = scales
-            shift, (times,) = multipliers([source.scale / target.scale], 255)
+            shift, (times,) = multipliers([source.scale / target.scale], 2**16)
             allowed = limits(clamp, target.scale, target.zero_point)
             for place in np.ndindex(result.shape):
                 steps = int(inputs[0][place]) - source.zero_point
@@ -192,7 +192,7 @@ def _average(
             result[row, column, channel] = requantise(sum(inside), 2, times_n, 0, allowed)
         return result
     ratios = [0.0, *(source.scale / target.scale / n for n in range(1, largest + 1))]
-    shift, times = multipliers(ratios, 255 * largest)
+    shift, times = multipliers(ratios, max(255 * largest, 2**16))
     for row, column, channel in np.ndindex(result.shape):
         inside = [image[y, x, channel] for _, _, y, x in _inside(window, row, column, image)]
         total = sum(int(value) - source.zero_point for value in inside)

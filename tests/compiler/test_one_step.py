@@ -303,3 +303,17 @@ def test_kernels_of_the_dsp_extension_compute_the_same_bytes_at_such_scales(
     program = compile_graph(data.draw(LAYERS[kind]).graph, device)
     folder = tmp_path_factory.getbasetemp() / f"dsp{next(_numbers)}"
     assert first_wrong_layer(program, device, folder) is None
+
+
+@pytest.mark.parametrize("ratio", [2.0**14, 2.0**20, 2.0**40])
+@pytest.mark.parametrize("attributes", [Rescale(), AveragePool(Window(2, 2))])
+def test_a_step_far_beyond_the_result_saturates_in_kernels_of_the_dsp_extension(
+    attributes: Rescale | AveragePool, ratio: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Left shifts of 15 and more have no power of two in the half of a word."""
+    graph = one_operator(attributes, (((4, 4, 4), Quantisation(ratio, 1)),), Quantisation(1.0, 0))
+    device = find_device("stm32f407g-disc1")
+    folder = tmp_path_factory.getbasetemp() / f"dsp{next(_numbers)}"
+    program = compile_graph(graph, device)
+    assert program.kernels["tested"].variant == "armv7e-m"
+    assert first_wrong_layer(program, device, folder) is None

@@ -16,6 +16,7 @@ from automcu.compiler.tensor import Quantisation, Shape
 _FRACTION_BITS = 32  # of products with a multiplier
 _RAW_LEFT_SHIFT = 2  # so that the multiplier of a single value, 2^30 + 1, fits
 _MOST_EXACT_TAPS = 2048  # 128 n 2^2 does not reach 2^32 / 2n
+_LEAST_BOUND = 1 << 16  # keeps left shifts below 15, whose powers of two 16 bits hold
 _INPUT_SPAN = 255  # the largest magnitude of an int8 value minus its zero point
 
 
@@ -105,7 +106,7 @@ def _lower_average(
     counts = np.array([inf, *range(1, largest + 1)])  # nothing is divided by index 0
     scaling = fixed_point.requantisation(
         source.scale / result.scale / counts,
-        largest * _INPUT_SPAN,
+        max(largest * _INPUT_SPAN, _LEAST_BOUND),
         result.zero_point,
         *integer_limits(attributes.clamp, result.scale, result.zero_point),
     )

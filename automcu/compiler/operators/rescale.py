@@ -10,7 +10,9 @@ from automcu.compiler.operators.clamp import NO_CLAMP, Clamp, integer_limits
 from automcu.compiler.operators.definition import Definition, Values, first_shape
 from automcu.compiler.tensor import Quantisation, Shape
 
-_INPUT_SPAN = 255  # the largest magnitude of an int8 value minus its zero point
+# Far above any int8 value minus its zero point: a left shift then stays below 15, and a kernel can
+# multiply by its power of two in 16 bits. A ratio that asks for more saturates any but 0.
+_ACCUMULATOR_BOUND = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def _lower(
     (source,) = sources
     scaling = fixed_point.requantisation(
         np.array([source.scale / result.scale]),
-        _INPUT_SPAN,
+        _ACCUMULATOR_BOUND,
         result.zero_point,
         *integer_limits(attributes.clamp, result.scale, result.zero_point),
     )
