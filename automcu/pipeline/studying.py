@@ -46,7 +46,8 @@ def study_name(job: Job) -> str:
 
 def _not_asked(brief: Brief) -> set[str]:
     """Return what does not change the question; what older briefs lack counts only where it is."""
-    return {"text", *(() if brief.max_energy_mj else ("max_energy_mj",))}
+    wording = {"text", "unused", "notes"}
+    return wording if brief.max_energy_mj else wording | {"max_energy_mj"}
 
 
 def next_in_run(

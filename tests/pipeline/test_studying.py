@@ -1,6 +1,7 @@
 """Runs and their studies, without training: what was trained is said by the test."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,13 +70,13 @@ def test_two_runs_of_one_brief_share_a_study_and_train_nothing_twice(
     assert (summary.trained, len(summary.runs)) == (6, 2)
 
 
-def test_other_briefs_have_other_studies(job: Job, brief: Brief) -> None:
-    faster = Job(
-        job.folder,
-        brief.model_copy(update={"max_latency_ms": 5.0}),
-        job.settings,
-        job.device,
-        job.progress,
+def test_other_limits_have_other_studies_and_other_words_do_not(job: Job, brief: Brief) -> None:
+    faster = replace(job, brief=brief.model_copy(update={"max_latency_ms": 5.0}))
+    said_otherwise = replace(
+        job,
+        brief=brief.model_copy(
+            update={"text": "Digits, please", "unused": ("please",), "notes": {"latency": "said"}}
+        ),
     )
     assert study_name(job).startswith("digits-stm32f407g-disc1-")
-    assert study_name(job) != study_name(faster)
+    assert study_name(faster) != study_name(job) == study_name(said_otherwise)
