@@ -11,18 +11,20 @@ from typing import Literal, cast
 from automcu.brief.numerals import (
     ARTICLES,
     DIGITS,
+    LONGEST_FRENCH,
     SHARES,
     digits_value,
+    french_value,
     multiplier,
     spoken_value,
     word_value,
 )
-from automcu.brief.units import THOUSANDS, UNITS, Dimension, meant_instead, unit_named
+from automcu.brief.units import NEVER_ALONE, THOUSANDS, UNITS, Dimension, meant_instead, unit_named
 from automcu.brief.vocabulary import word_set
 
 _TOKEN = re.compile(
     r"(?P<times>(?<=\d)[x×*](?=[^\W_]))"
-    r"|(?P<name>[^\W\d_½¼¾⅓⅔⅛][^\W_]*\d[\w-]*"
+    r"|(?P<name>(?!(?:under|below|within|sub|over|unter)\d)[^\W\d_½¼¾⅓⅔⅛][^\W_]*\d[\w-]*"
     r"|(?!(?:under|sub|below|max|min|over|above|than|unter)-)[^\W\d_]+-\d+(?![\w.,-]))"
     rf"|(?P<number>{DIGITS})"
     r"|(?P<elision>\b(?:[dlnsj]|qu)['’](?=\w))|(?P<word>[^\W\d_½¼¾⅓⅔⅛]+(?:['’][^\W\d_]+)?)|(?P<symbol><=|>=|=<|=>|==|[^\w\s]|_)",
@@ -96,9 +98,13 @@ _TIMES = frozenset(("times", "time", "x", "×", "mal", "fois", "veces", "inf"))
 _PER = frozenset(("per", "a", "an", "each", "every", "pro", "je", "par", "por", "/", "al"))
 _ERRORS = frozenset(("error", "errors", "mistake", "mistakes", "fehler", "wrong"))
 _VAGUE = word_set("few several couple tens hundreds dozens einige wenige paar quelques")
+_CLASS_WORDS = frozenset(("digit", "digits", "input", "result", "results", "answer", "answers"))
+"""Words of an inference that are counted for other reasons: "10 digits in 20 ms" are 10 classes."""
 _NO_UNITS = frozenset(("d", "x", "st", "nd", "rd", "th", "er", "te", "ten", "e", "ème"))
+_LEADING_LETTERS = re.compile(r"[^\W\d_]+")
 _PREFIXES = frozenset(("nano", "micro", "mikro", "milli", "kilo", "mega"))
 _LARGEST_DENOMINATOR = 16
+_DECIMAL_POINTS = frozenset(("point", "komma", "virgule", "coma"))
 _EVERY = frozenset(("every", "each", "alle", "jede", "jeden", "chaque", "cada"))
 _HYPHENS = frozenset("-‐‑–")
 
@@ -189,7 +195,7 @@ class _Reader:
         end = at + 1
         fraction = self._fraction(at)
         if fraction is not None:
-            return _Number(fraction, at + 3)
+            return _Number(fraction, self._behind_ordinal(at + 3))
         if value is not None and (more := self._fraction(end)) is not None:
             return _Number(value + more, end + 3)
         if value is not None and end < len(self._tokens):
@@ -197,6 +203,13 @@ class _Reader:
             if (times and times >= 1e3) or self._word(end) == "hundred":
                 return _Number(value * (times or 1.0), end + 1)
         return _Number(value, end)
+
+    def _behind_ordinal(self, at: int) -> int:
+        """Return where "th of a" behind "1/20" ends."""
+        if self._word(at) not in ("th", "rd", "nd", "st") or not self._touches(at):
+            return at
+        at += 1 + (self._word(at + 1) == "of")
+        return at + (self._word(at) in ARTICLES)
 
     def _fraction(self, at: int) -> float | None:
         """Read "1/2", but not "64/256"."""
@@ -217,6 +230,9 @@ class _Reader:
         share = self._share(at)
         if share:
             return share
+        french = self._french(at)
+        if french:
+            return french
         vague = at + (self._word(at) in ARTICLES)
         if self._word(vague) in _VAGUE:
             return _Number(None, vague + 1 + (self._word(vague + 1) == "of"), in_digits=False)
@@ -236,15 +252,44 @@ class _Reader:
         if not values:
             return None
         total = spoken_value(values)
+        decimals, end = self._decimals(end)
+        total = None if total is None or decimals is None else total + decimals
         half = self._and_a_half(end)
         if total is not None and half:
             return _Number(total + half[0], half[1], in_digits=False)
         return _Number(total, end, in_digits=False)
 
+    def _french(self, at: int) -> _Number | None:
+        """Read a French numeral of several words: "quatre-vingt-dix-sept"."""
+        words: list[str] = []
+        found = None
+        end = at
+        while len(words) < LONGEST_FRENCH and end < len(self._tokens):
+            words.append(self._word(end))
+            end += 1
+            value = french_value(words)
+            if value is not None and len(words) > 1:
+                found = _Number(value, end, in_digits=False)
+            end += self._word(end) in _HYPHENS
+        return found
+
+    def _decimals(self, at: int) -> tuple[float | None, int]:
+        """Read "point two five"; 0 where there are none, None where they cannot be read."""
+        if self._word(at) not in _DECIMAL_POINTS:
+            return 0.0, at
+        end = at + 1
+        digits = ""
+        while (value := self._word_value(end)) is not None and not value[1]:
+            digits += f"{value[0]:g}" if value[0] < 10 or not digits else "?"
+            end += 1
+        if not digits:
+            return 0.0, at
+        return (float(f"0.{digits}") if digits.isdigit() else None), end
+
     def _word_value(self, at: int) -> tuple[float, bool] | None:
         word = self._word(at)
         times = multiplier(word)
-        if times:
+        if times and (self._word(at - 1), word) != ("pour", "cent"):
             return times, True
         value = word_value(word)
         return None if value is None or (word in ARTICLES and word != "one") else (value, False)
@@ -323,6 +368,10 @@ class _Reader:
 
     def _per(self, at: int) -> tuple[int, str | None]:
         """Read "per inference"; returns where it ends and, if it is not of a run, of what."""
+        if self._word(at) in ("for", "für", "pour", "per", "pro", "par"):
+            several = self._for_several(at)
+            if several[1] or self._word(at) not in _PER:
+                return several
         if self._word(at) not in _PER:
             return at, None
         thing = self._word(at + 1)
@@ -336,14 +385,25 @@ class _Reader:
             return at + 2, thing
         return at, None
 
+    def _for_several(self, at: int) -> tuple[int, str | None]:
+        """Read "for 10 images" and "per 1000 inferences", which are not per inference."""
+        number = self._number(at + 1)
+        if number is None or not number.value or number.value <= 1.0:
+            return at, None
+        thing = self._word(number.end)
+        if thing not in INFERENCE_WORDS or thing in _CLASS_WORDS:
+            return at, None
+        return number.end + 1, f"{number.value:g} {thing}"
+
     def _rate(self, at: int, number: _Number) -> Amount | None:
         """Read "10 frames per second", "twice a minute", "one inference every 10 seconds"."""
         position = self._after_hyphen(number.end)
         runs = self._word(position) in INFERENCE_WORDS or self._word(position) in _TIMES
         position += runs
-        if runs and self._word(position) in ("in",):
-            position += 1
-        period = self._period(position)
+        counted = runs and self._word(position - 1) not in _CLASS_WORDS
+        duration = self._duration(position) if counted else None
+        position += runs and self._word(position) == "in"
+        period = self._period(position) or duration
         spoken_often = self._word(at) in ("once", "twice", "thrice", "einmal", "zweimal")
         if period is None or not (runs or number.in_digits or spoken_often):
             return None
@@ -352,6 +412,21 @@ class _Reader:
         per = "samples" if runs and self._word(position - 1).startswith("sample") else None
         rate = number.value * 1e3 / period[0]
         return Amount(at, period[1], "rate", rate, in_digits=number.in_digits, per=per)
+
+    def _duration(self, at: int) -> tuple[float, int] | None:
+        """Read "in 200 ms" and "in under 5 seconds" behind a number of inferences."""
+        if self._word(at) not in ("in", "within", "en"):
+            return None
+        at += 1
+        at += 2 if (self._word(at), self._word(at + 1)) == ("less", "than") else 0
+        at += self._word(at) == "under"
+        number = self._number(at)
+        unit = UNITS.get(self._word(number.end)) if number else None
+        if not number or not number.value or number.value <= 0:
+            return None
+        if unit is None or unit.dimension != "time":
+            return None
+        return number.value * unit.factor, number.end + 1
 
     def _period(self, at: int) -> tuple[float, int] | None:
         """Read "per second", "a minute", "every 10 s", "in der Sekunde", "/s"."""
@@ -443,7 +518,14 @@ class _Reader:
 
     def _misspelled(self, at: int, number: _Number) -> Amount | None:
         named = self._after_hyphen(number.end)
-        if named >= len(self._tokens) or self._tokens[named].kind != "word" or number.by_article:
+        if named >= len(self._tokens) or number.by_article:
+            return None
+        if self._tokens[named].kind == "name" and self._touches(named):
+            prefix = _LEADING_LETTERS.match(self._word(named))
+            if number.in_digits and prefix and prefix[0] in NEVER_ALONE:  # "20ms64KB"
+                return Amount(at, named + 1, "count", number.value, hint="ms, KB, mJ or %")
+            return None
+        if self._tokens[named].kind != "word":
             return None
         hint = meant_instead(self._tokens[named].text)
         if hint is None and number.in_digits and self._touches(number.end):

@@ -39,6 +39,7 @@ _COIN = (("coin", "cell"), ("button", "cell"), ("knopfzelle",), ("pile", "bouton
 LITHIUM = frozenset(("lipo", "liion", "lithium", "akku"))
 """Words for a lithium cell, which has 3.7 V."""
 _LITHIUM_VOLT = 3.7
+_LOWEST_OF_MEAN, _HIGHEST_OF_MEAN = 0.7, 1.4
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def stored_millijoule(
     """
     charge = [one.value for one in amounts if one.dimension == "charge" and one.value]
     volts = [one.value for one in amounts if one.dimension == "voltage" and one.value]
-    if len(cells) == 1 and len(charge) < 2 and not volts:
+    if len(cells) == 1 and len(charge) < 2 and _is_of(CELLS[cells[0].name], volts):
         return _in_cells(cells[0], charge[0] if charge else None)
     spelled = {token.lower for token in tokens}
     if not volts and (spelled & LITHIUM or {"li", "ion"} <= spelled or {"li", "po"} <= spelled):
@@ -113,6 +114,11 @@ def stored_millijoule(
     if cells or len(charge) != 1 or len(volts) != 1:
         return None
     return StoredEnergy(charge[0] * volts[0] * 3600.0, f"{charge[0]:g} mAh at {volts[0]:g} V")
+
+
+def _is_of(cell: Cell, volts: Sequence[float]) -> bool:
+    """Say whether voltages are those of a cell, full or half empty: an AA has 1.5 V."""
+    return all(_LOWEST_OF_MEAN < volt / cell.volt < _HIGHEST_OF_MEAN for volt in volts)
 
 
 def _in_cells(named: NamedCells, milliampere_hours: float | None) -> StoredEnergy:

@@ -1,7 +1,9 @@
 """Data sets named in a sentence: well-known names, what people call them, and paths."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 # Words for data in general, "digits" say, go with the more specific name: "MNIST digits" is MNIST.
 _SYNONYMS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -43,6 +45,11 @@ _WORDS_OF_A_LIMIT = re.compile(
 )
 
 
+_ALTERNATIVE = re.compile(
+    r"[\s(,]*(?:or|not|vs|instead of|rather than|oder|nicht|statt|ou|pas)\s+", re.IGNORECASE
+)
+
+
 @dataclass(frozen=True)
 class NamedData:
     """`name`: the data set or path that a text names; `others`: more of them that do not agree.
@@ -66,8 +73,16 @@ def find_data(text: str) -> NamedData:
             outside = [inner for _, inner in named if inner[1] <= span[0] or inner[0] >= span[1]]
             return NamedData(match["path"], (), tuple(sorted([span, *outside])))
     names = list(dict.fromkeys(name for name, _ in named))
-    specific = [name for name in names if not any(one in names for one in _GENERAL.get(name, ()))]
+    if not _names_alternatives(text, [span for _, span in named]):
+        names = [name for name in names if not any(one in names for one in _GENERAL.get(name, ()))]
+    specific = names
     spans = tuple(sorted({span for _, span in named}))
     if not specific:
         return NamedData(None, (), ())
     return NamedData(specific[0], tuple(specific[1:]), spans)
+
+
+def _names_alternatives(text: str, spans: Sequence[tuple[int, int]]) -> bool:
+    """Say whether "or" or "not" stands between two names: "digits or MNIST" is no one set."""
+    ordered = sorted(spans)
+    return any(_ALTERNATIVE.fullmatch(text[one[1] : other[0]]) for one, other in pairwise(ordered))

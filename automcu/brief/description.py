@@ -17,7 +17,7 @@ def describe(brief: Draft | Brief) -> tuple[tuple[str, str], ...]:
         ("energy", _said(brief, "max_energy_mj", "at most {:.4g} mJ per inference (modelled)")),
         ("RAM", _at_most(brief, "max_ram_bytes")),
         ("flash", _at_most(brief, "max_flash_bytes")),
-        ("accuracy", _said(brief, "min_accuracy", "at least {:.4g}")),
+        ("accuracy", _said(brief, "min_accuracy", "at least {:.12g}")),
         *(("not read", one.words) for one in (brief.problems if isinstance(brief, Draft) else ())),
         *(("not used", words) for words in brief.unused or ()),
     )

@@ -35,6 +35,7 @@ _LARGEST: dict[LimitEntry, float] = {
 }
 _SPANNING = frozenset(("-", "–", "to", "bis", "à", "or", "oder", "and", "und", "et", "a", "/"))
 _JOINING = frozenset(("-", "–", "to", "bis", "à", "/", "±", "+", "×", "x", "*", "^"))
+_ONE_FIGURE = frozenset(("±", "+/-", "+-", "^", "^-"))
 _CONTEXT_RATE = 1000.0
 _MS_PER_MINUTE = 6e4
 _MS_PER_HOUR = 3.6e6
@@ -199,6 +200,8 @@ def _battery_spans(
 
 
 def _is_one_figure(one: Amount, other: Amount, between: list[str]) -> bool:
+    if "".join(between) in _ONE_FIGURE:
+        return True
     bare = one.dimension == "count" and one.in_digits
     measured = other.dimension not in ("count", "other")
     if bare and measured:
@@ -217,6 +220,13 @@ def _decide(one: Said, behind: str | None) -> _Outcome:
         return _Outcome(
             "problem",
             problem=f"“{{words}}” has an unknown unit. Was {amount.hint} meant? Write it so.",
+        )
+    if one.subject == "tolerance":
+        return _context(one, behind)
+    if one.excepted and amount.dimension not in ("count", "other"):
+        return _problem(
+            "is no limit: it is not meant, left over, or a difference. Leave it out, or give the "
+            "limit itself, as in “under 20 ms”"
         )
     if one.direction == "range":
         return _problem("is a range. Give one figure, the limit itself")

@@ -5,6 +5,7 @@ English words are read up to millions, German and French ones as far as limits a
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _ONES = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
@@ -20,18 +21,32 @@ _GERMAN_ONES = (
 _GERMAN_TENS = (
     *("zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"),
 )
-_FRENCH = {
-    "deux": 2.0,
-    "trois": 3.0,
-    "cinq": 5.0,
-    "dix": 10.0,
-    "quinze": 15.0,
-    "vingt": 20.0,
-    "trente": 30.0,
-    "quarante": 40.0,
-    "cinquante": 50.0,
-    "soixante": 60.0,
-}
+_FRENCH_ONES = (
+    *("zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix"),
+    *("onze", "douze", "treize", "quatorze", "quinze", "seize", "dix-sept", "dix-huit"),
+    "dix-neuf",
+)
+_FRENCH_TENS = {
+    "vingt": 20, "trente": 30, "quarante": 40, "cinquante": 50, "soixante": 60,
+    "septante": 70, "quatre-vingt": 80, "nonante": 90,
+}  # fmt: skip
+
+
+def _french() -> dict[str, float]:
+    """Return 2 to 99 in French, as "quatre-vingt-dix-sept": hyphens between all words."""
+    found = {word: float(value) for value, word in enumerate(_FRENCH_ONES) if value > 1}
+    for tens, value in _FRENCH_TENS.items():
+        found[tens] = float(value)
+        upto = 20 if value in (60, 80) else 10
+        for ones, word in enumerate(_FRENCH_ONES[1:upto], 1):
+            found[f"{tens}-{word}"] = found[f"{tens}-et-{word}"] = float(value + ones)
+    found["quatre-vingts"] = 80.0
+    return found
+
+
+_FRENCH = _french()
+LONGEST_FRENCH = max(name.count("-") + 1 for name in _FRENCH)
+"""Words in the longest French numeral below a hundred."""
 _MULTIPLIERS = {
     "hundred": 100.0,
     "thousand": 1e3,
@@ -64,6 +79,27 @@ _NAMED_SHARES = (
 )
 SHARES = {word: 1.0 / parts for word, parts in _NAMED_SHARES} | {
     **{f"{word}s": 1.0 / parts for word, parts in _NAMED_SHARES[1:9]},
+    **{
+        f"{tens[:-1]}ieth": 1.0 / value
+        for value, tens in zip(range(20, 100, 10), _TENS, strict=True)
+    },
+    **{f"{ones}th": 1.0 / value for value, ones in enumerate(_ONES) if value in (4, 6, 7, 10, 11)},
+    **{f"{ones}th": 1.0 / value for value, ones in enumerate(_ONES) if value > 12},
+    "eighth": 1 / 8,
+    "ninth": 1 / 9,
+    "twelfth": 1 / 12,
+    "achtel": 1 / 8,
+    **{
+        f"{ones}tel": 1.0 / value
+        for value, ones in enumerate(_GERMAN_ONES)
+        if value in (5, 6, 9, 10)
+    },
+    **{
+        f"{tens}stel": 1.0 / value
+        for value, tens in zip(range(20, 100, 10), _GERMAN_TENS, strict=True)
+    },
+    "hundertstel": 0.01,
+    "tausendstel": 0.001,
     "anderthalb": 1.5,
     "eineinhalb": 1.5,
     "zweieinhalb": 2.5,
@@ -125,6 +161,11 @@ def _separated_value(text: str, decimal_comma: bool) -> float | None:
 def word_value(word: str) -> float | None:
     """Read one number word, a German compound such as "zweihundertfünfzig" among them."""
     return _WORDS.get(word, _german_value(word))
+
+
+def french_value(words: Sequence[str]) -> float | None:
+    """Read a French numeral below a hundred in its words, without their hyphens."""
+    return _FRENCH.get("-".join(words))
 
 
 def multiplier(word: str) -> float | None:

@@ -19,8 +19,12 @@ from automcu.brief.amounts import (
 from automcu.brief.battery import NamedCells, find_cells
 from automcu.brief.units import MS_PER_DAY
 from automcu.brief.vocabulary import (
+    COMPARISONS,
     DIRECTIONS,
+    EXCEEDING,
+    EXCEPTIONS,
     FILLER,
+    LEFT_OVER,
     LINKS,
     LONGEST_PHRASE,
     NEGATIONS,
@@ -37,15 +41,25 @@ _INSIDE = frozenset(
     ("max", "maximum", "maximal", "min", "minimum", "limit", "in", "at", "or better", "or more")
 ) | {"or less"}
 _SUBJECTS_OF: dict[str, tuple[str, ...]] = {
-    "time": ("latency", "battery", "input", "sampling", "rate"),
-    "memory": ("ram", "flash", "other", "input"),
-    "thousand": ("ram", "flash", "other"),
-    "share": ("accuracy", "error", "ram", "flash", "battery", "other"),
-    "energy": ("energy", "battery", "other", "latency"),
-    "power": ("energy", "battery", "other"),
-    "rate": ("rate", "sampling", "input", "latency"),
+    "time": ("latency", "battery", "input", "sampling", "rate", "tolerance"),
+    "memory": ("ram", "flash", "other", "input", "tolerance"),
+    "thousand": ("ram", "flash", "other", "tolerance"),
+    "share": ("accuracy", "error", "ram", "flash", "battery", "other", "tolerance"),
+    "energy": ("energy", "battery", "other", "latency", "tolerance"),
+    "power": ("energy", "battery", "other", "tolerance"),
+    "rate": ("rate", "sampling", "input", "latency", "tolerance"),
     "frequency": ("sampling", "rate", "other"),
-    "count": ("latency", "energy", "ram", "flash", "accuracy", "error", "rate", "other"),
+    "count": (
+        "latency",
+        "energy",
+        "ram",
+        "flash",
+        "accuracy",
+        "error",
+        "rate",
+        "other",
+        "tolerance",
+    ),
 }
 
 
@@ -53,7 +67,9 @@ _SUBJECTS_OF: dict[str, tuple[str, ...]] = {
 class Phrase:
     """A few tokens, `first` up to, not including, `end`, that mean one thing together."""
 
-    kind: Literal["amount", "direction", "subject", "negation", "link", "word", "break"]
+    kind: Literal[
+        "amount", "direction", "subject", "negation", "exception", "link", "word", "break"
+    ]
     first: int
     end: int
     meaning: str = ""
@@ -64,7 +80,8 @@ class Phrase:
 class Said:
     """An amount at phrase `at` with what stands next to it: `first` up to, not including, `end`.
 
-    `words` are those of the direction; the subject "both" is RAM and flash together.
+    `words` are those of the direction; the subject "both" is RAM and flash together. `excepted`
+    amounts are not meant ("instead of 20 ms"), to be left over, or a difference.
     """
 
     amount: Amount
@@ -74,6 +91,7 @@ class Said:
     direction: str | None = None
     words: str = ""
     subject: str | None = None
+    excepted: bool = False
 
     @property
     def is_strict(self) -> bool:
@@ -138,7 +156,8 @@ class PhrasedText:
             said = self._with_subject_behind(said, behind)
         elif said.subject is not None:
             self._claimed.update(range(said.first, at))
-        said = self._direction_behind(said)
+        said = self._not_exceeded_behind(self._comparison_behind(self._direction_behind(said)))
+        said = self._left_over_behind(said)
         return replace(said, end=self._per_behind(said.end))
 
     def _look_left(self, said: Said) -> Said:
@@ -153,6 +172,10 @@ class PhrasedText:
             elif phrase.kind == "negation" and said.is_strict and said.direction in OPPOSITE:
                 opposite = OPPOSITE[said.direction]
                 said = replace(said, direction=opposite, words="", first=position)
+            elif phrase.kind == "exception" or (
+                phrase.kind == "negation" and said.at - position <= _FEW_LINKS
+            ):
+                return replace(said, excepted=True, first=position)
             elif phrase.kind == "subject" and said.subject is None:
                 if position in self._claimed or not _may_limit(phrase.meaning, said.amount):
                     return said
@@ -203,7 +226,7 @@ class PhrasedText:
         """Say whether a subject between two amounts is the second one's.
 
         So it is where the first has one, in "RAM 64 KB flash 1 MB", where it fits the second alone,
-        or where what is between them says so: "97 % with RAM: 64 KB".
+        where it is a tolerance, or where what is between them says so: "97 % with RAM: 64 KB".
         """
         behind = self._next_significant(subject + 1)
         amount = self.phrases[behind].amount if behind is not None else None
@@ -214,7 +237,7 @@ class PhrasedText:
             return False
         share_of_memory = said.amount.dimension == "share" and meaning in ("ram", "flash")
         joined = self._written(self.phrases[subject + 1]) in (":", "=")
-        return said.subject is not None or share_of_memory or joined
+        return said.subject is not None or share_of_memory or joined or meaning == "tolerance"
 
     def _next_significant(self, at: int) -> int | None:
         for position in range(at, len(self.phrases)):
@@ -231,13 +254,49 @@ class PhrasedText:
             if phrase.kind != "direction" or phrase.meaning == "weak":
                 continue
             if not self._has_an_amount(position):
+                words = self._written(phrase)
                 said = replace(
                     said,
                     direction=phrase.meaning,
-                    words=self._written(phrase),
+                    words=words,
                     end=max(said.end, position + 1),
+                    excepted=said.excepted or words.endswith((" than", " als", " que")),
                 )
         return said
+
+    def _comparison_behind(self, said: Said) -> Said:
+        """Read "97 % < accuracy" and "5 ms < latency < 20 ms": the amount stands on the left."""
+        at = said.at + 1
+        if at + 1 >= len(self.phrases) or said.first < said.at:
+            return said
+        symbol, subject = self.phrases[at], self.phrases[at + 1]
+        if self._written(symbol) not in COMPARISONS or subject.kind != "subject":
+            return said
+        if not _may_limit(subject.meaning, said.amount):
+            return said
+        opposite = OPPOSITE[symbol.meaning]
+        return replace(said, direction=opposite, words="", subject=subject.meaning, end=at + 2)
+
+    def _not_exceeded_behind(self, said: Said) -> Said:
+        """Read "20 ms must not be exceeded"."""
+        negated = False
+        for position in range(said.end, min(len(self.phrases), said.end + _FEW_LINKS)):
+            phrase = self.phrases[position]
+            if phrase.kind == "direction" and self._written(phrase) in EXCEEDING:
+                meaning = OPPOSITE[phrase.meaning] if negated else phrase.meaning
+                return replace(said, direction=meaning, words="", end=position + 1)
+            negated = negated or phrase.kind == "negation"
+            if phrase.kind not in ("link", "negation"):
+                return said
+        return said
+
+    def _left_over_behind(self, said: Said) -> Said:
+        """Read "32 KB of RAM free", which is not for the network."""
+        if said.end >= len(self.phrases) or said.amount.dimension not in ("memory", "thousand"):
+            return said
+        if self._written(self.phrases[said.end]) not in LEFT_OVER:
+            return said
+        return replace(said, excepted=True, end=said.end + 1)
 
     def _per_behind(self, end: int) -> int:
         """Take "per inference" behind "1 mJ of energy"."""
@@ -292,6 +351,8 @@ def _phrase_at(tokens: Sequence[Token], at: int, amounts: dict[int, Amount]) -> 
             return Phrase("direction", at, at + length, DIRECTIONS[words])
         if words in SUBJECTS:
             return Phrase("subject", at, at + length, SUBJECTS[words])
+        if words in EXCEPTIONS:
+            return Phrase("exception", at, at + length)
     token = tokens[at]
     if token.lower in NEGATIONS:
         return Phrase("negation", at, at + 1)

@@ -19,6 +19,8 @@ Span = tuple[int, int]
 _TRANSFORMER = re.compile(r"\b(?:vision[- ])?transformers?\b|\bf?t?er?vits?\b|\bvits?\b", re.I)
 _CONVOLUTIONAL = re.compile(r"\bcnns?\b|\bconv(?:olution(?:al)?)?[- ]?(?:nets?|networks?)\b", re.I)
 _READ = "\ufffc"
+# The full-width forms of ASCII, which keyboards of East Asia write, are 0xFEE0 above it.
+_FULL_WIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F)} | {ord("≦"): "≤", ord("≧"): "≥"}
 _BREAKS = frozenset(",;:!?()[]{}\n")
 
 
@@ -29,6 +31,7 @@ def read_sentence(text: str, boards: Mapping[str, Iterable[str]]) -> Draft:
         text: any text; English is read best, limits in German and French as well.
         boards: board id → its other names.
     """
+    original, text = text, text.translate(_FULL_WIDTH)
     data = find_data(text)
     left = _without(text, data.spans)
     family, family_spans = _family(left)
@@ -43,7 +46,7 @@ def read_sentence(text: str, boards: Mapping[str, Iterable[str]]) -> Draft:
         read = (*read, *others.unknown_spans)
     return Draft.model_validate(
         {
-            "text": text,
+            "text": original,
             "boards": known.ids,
             "unknown_boards": unknown,
             "dataset": data.name,

@@ -67,7 +67,7 @@ def _units() -> dict[str, Unit]:
     )  # fmt: skip
     add("memory", 1024.0**3, "gb gib gbyte gbytes", "gigabyte gigabytes gibibyte gibibytes")
     add("memory", 1024.0**4, "tb tib", "terabyte terabytes")
-    add("share", 1.0, "% percent prozent percents pct")
+    add("share", 1.0, "% percent prozent percents pct pourcent")
     add("energy", 1e-6, "nj", "nanojoule nanojoules")
     add("energy", 1e-3, "uj µj μj", "microjoule microjoules mikrojoule")
     add("energy", 1.0, "mj", "millijoule millijoules")
@@ -99,7 +99,29 @@ def _units() -> dict[str, Unit]:
 
 UNITS = _units()
 NEVER_ALONE = frozenset(
-    ("ps", "ns", "us", "µs", "μs", "ms", "kb", "kib", "mb", "mib", "uj", "µj", "mj", "fps", "%")
+    (
+        "ps",
+        "ns",
+        "us",
+        "µs",
+        "μs",
+        "ms",
+        "kb",
+        "kib",
+        "mb",
+        "mib",
+        "uj",
+        "µj",
+        "mj",
+        "fps",
+        "%",
+        "percent",
+        "prozent",
+        "pourcent",
+        "milliseconds",
+        "millisekunden",
+        "millisecondes",
+    )
 ) | {name for name, unit in UNITS.items() if unit.spelled_out and unit.factor not in (1.0, 1e3)}
 """Units that say, where they stand without a number, that one could not be read."""
 _AMBIGUOUS_CAPITALS = {"MJ": "mJ", "MW": "mW", "Mj": "mJ", "Mw": "mW", "MWh": "mWh"}

@@ -7,10 +7,11 @@ Direction = Literal["upper", "lower", "good", "bad", "about", "weak", "range"]
 
 Subject = Literal[
     "latency", "energy", "ram", "flash", "accuracy", "error", "rate", "battery", "input",
-    "sampling", "other",
+    "sampling", "tolerance", "other",
 ]  # fmt: skip
-"""What is limited. "input" is how long a recording is, "sampling" how it was made, "other" what
-automcu limits in no way, such as recall or the number of parameters."""
+"""What is limited. "input" is how long a recording is, "sampling" how it was made, "tolerance" how
+far a figure may be off, "other" what automcu limits in no way, such as recall or the number of
+parameters."""
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -32,16 +33,22 @@ def _phrases(
 _DIRECTIONS: dict[Direction, str] = {
     "upper": (
         "<|<=|=<|≤|⩽|under|below|beneath|within|less than|fewer than|lower than|smaller than|"
+        "less than or equal to|lower than or equal to|smaller than or equal to|less or equal|"
+        "less than or equal|kleiner|kleiner gleich|kleiner oder gleich|geringer als|"
         "shorter than|at most|at the most|at the very most|up to|max|maximum|maximally|maximal|"
         "limited to|or less|or lower|or fewer|or below|or under|tops|sub|limit|no longer than|"
         "höchstens|unter|weniger als|kleiner als|kürzer als|bis zu|innerhalb|binnen|"
-        "oder weniger|maximale|maximaler|moins de|en moins de|au plus|au maximum|sous|"
-        "jusqu'à|inférieur à|inférieure à|menos de|como máximo|meno di|al massimo"
+        "oder weniger|maximale|maximaler|moins de|en moins de|moins d'|en moins d'|au plus|"
+        "au maximum|sous|jusqu'à|inférieur à|inférieure à|inférieur ou égal à|"
+        "inférieure ou égale à|menos de|como máximo|meno di|al massimo"
     ),
     "lower": (
         ">|>=|=>|≥|⩾|over|above|more than|greater than|larger than|higher than|longer than|"
         "at least|at the least|at the very least|min|minimum|minimal|or more|or higher|or above|"
         "beyond|mindestens|über|mehr als|größer als|höher als|länger als|oder mehr|"
+        "greater than or equal to|higher than or equal to|more than or equal to|greater or equal|"
+        "größer|größer gleich|größer oder gleich|wenigstens|supérieur ou égal à|"
+        "supérieure ou égale à|plus d'|dépasse|dépasser|überschreiten|überschreitet|"
         "minimale|au moins|plus de|supérieur à|supérieure à|al menos|más de|almeno|più di|"
         "exceed|exceeds|exceeding|exceeded"
     ),
@@ -55,10 +62,26 @@ _DIRECTIONS: dict[Direction, str] = {
     "range": "between|zwischen|entre",
 }
 DIRECTIONS = _phrases(_DIRECTIONS)
+COMPARISONS = word_set("< <= =< ≤ ⩽ > >= => ≥ ⩾")
+"""Directions that may stand behind their amount, the other way round: "97 % < accuracy"."""
+EXCEEDING = word_set("exceed exceeds exceeding exceeded überschreiten überschreitet")
+"""Directions that follow their amount after "not": "20 ms must not be exceeded"."""
+EXCEPTIONS = frozenset(
+    (word,)
+    for word in word_set(
+        """
+        ignore ignoring forget except statt anstatt reserve reserved reserves reserving leave leaves
+        leaving spare save saves saving freihalten réserver laisser économiser
+        """
+    )
+) | {("instead", "of"), ("rather", "than"), ("au", "lieu", "de"), ("plutôt", "que")}
+"""Words before an amount that is not a limit: not meant, or to be left over."""
+LEFT_OVER = word_set("free left over spare unused remaining frei übrig libre libres restants")
+"""Words behind an amount of memory that is to be left over."""
 NEGATIONS = word_set(
     """
     no not never without don't doesn't mustn't shouldn't can't cannot nicht nie kein keine
-    keinen ohne pas ne sans
+    keinen ohne pas ne sans nothing none neither nor weder
     """
 )
 
@@ -105,7 +128,12 @@ _SUBJECTS: dict[Subject, str] = {
         "sample rate|sampling rate|sampling|sampled|sample|samples|sampling frequency|"
         "accelerometer|imu|microphone|mains|abtastrate|adc|sensor|gyroscope|camera clock"
     ),
+    "tolerance": (
+        "tolerance|jitter|margin|headroom|deviation|spread|variation|toleranz|abweichung|"
+        "tolérance|marge"
+    ),
     "other": (
+        "top-5 accuracy|top-3 accuracy|top-5|top-3|split|percentile|"
         "psram|sdram|dram|external ram|external sram|external flash|external memory|arena|"
         "tensor arena|stack|cpu|recall|precision|f1|f1 score|auc|sensitivity|specificity|sparsity|"
         "dropout|duty cycle|load|utilisation|utilization|parameters|params|weights|layers|"
@@ -121,7 +149,7 @@ LINKS = word_set(
     """
     of for in on the its a an is are be must should shall stay stays keep keeps to use uses
     using time take takes need needs internal on-chip available free total peak average mean with at
-    may can could would will ( )
+    may can could would will do go ( )
     as than - : = – de du des d' la le l' von vom der die das den dem im am zu für mit nur only
     just budget limit requirement target goal usage consumption size overall it max maximum
     within chip test top low accurate hold have has having per inference each inferenz answers

@@ -42,6 +42,23 @@ def limits_of(draft: Draft) -> dict[str, float]:
         ("digits on f407, latency: 12.5ms", {"ms": 12.5}),
         ("digits on f407; 12 ms max.", {"ms": 12}),
         ("digits on f407 with under-20-ms latency", {"ms": 20}),
+        ("digits on f407 under20ms", {"ms": 20}),
+        ("digits on f407 under２０ms, ６４ＫＢ ＲＡＭ", {"ms": 20, "ram": 64 * KB}),
+        ("digits on f407, less than or equal to 20 ms", {"ms": 20}),
+        ("digits on f407, 20 ms must not be exceeded", {"ms": 20}),
+        ("digits on f407, 20 ms > latency, 97 % < accuracy", {"ms": 20, "accuracy": 0.97}),
+        ("digits on f407, less than 1/20th of a second", {"ms": 50}),
+        ("digits on f407, latency of a thirtieth of a second", {"ms": 1000 / 30}),
+        ("digits on f407, 10 images in 200 ms", {"ms": 20}),
+        ("1000 images in under 5 seconds on f407, digits", {"ms": 5}),
+        ("digits on f407, two point five ms", {"ms": 2.5}),
+        ("digits on f407, ninety-nine point two five percent accuracy", {"accuracy": 0.9925}),
+        ("Ziffern auf f407, zwei Komma fünf ms", {"ms": 2.5}),
+        ("Ziffern auf f407, Latenz von einem Zwanzigstel einer Sekunde", {"ms": 50}),
+        ("Ziffern auf f407: RAM kleiner 64 KB", {"ram": 64 * KB}),
+        ("chiffres sur f407, sans dépasser 64 Ko de RAM", {"ram": 64 * KB}),
+        ("chiffres sur f407, quatre-vingt-dix-sept pour cent de précision", {"accuracy": 0.97}),
+        ("chiffres sur f407, vingt-et-un ms", {"ms": 21}),
         ("digits at 15 fps or more on f407", {"ms": 1000 / 15}),
         ("digits on f407, up to 15 frames a second", {"ms": 1000 / 15}),
         ("digits on f407, FPS: 50", {"ms": 20}),
@@ -121,6 +138,9 @@ def test_what_a_sentence_limits_is_read_and_nothing_is_left(
         ("kws on f407", ["kws"]),
         ("digits on f407, 2D convolutions, 8bit", ["2D convolutions", "8bit"]),
         ("digits on f407 for 10 minutes training", ["10 minutes"]),
+        ("digits on f407, 20 ms with a tolerance of 5 %", ["tolerance of 5 %"]),
+        ("digits on f407, 20 ms jitter 1 ms", ["jitter 1 ms"]),
+        ("digits on f407 with no FPU under 20 ms", ["no FPU"]),
     ],
 )
 def test_words_that_are_no_limit_are_shown_as_not_used(text: str, unused: list[str]) -> None:
@@ -153,6 +173,22 @@ def test_words_that_are_no_limit_are_shown_as_not_used(text: str, unused: list[s
         ("10-20 ms", "“10-20 ms” is more than one figure"),
         ("10 to 20 ms", "more than one figure"),
         ("20 ± 2 ms", "more than one figure"),
+        ("20 ms ± 10 %", "“20 ms ± 10 %” is more than one figure"),
+        ("20 ms +/- 2 ms", "more than one figure"),
+        ("10^-3 s", "more than one figure"),
+        ("5 ms < latency < 20 ms", "“5 ms < latency” is a limit the wrong way round"),
+        ("ignore the 20 ms limit", "is no limit"),
+        ("without the 20 ms limit", "is no limit"),
+        ("30 ms instead of 20 ms", "“instead of 20 ms” is no limit"),
+        ("20 ms faster than now", "is no limit"),
+        ("keep 32 KB of RAM free", "“32 KB of RAM free” is no limit"),
+        ("leave at least 32 KB of RAM for me", "is no limit"),
+        ("save 10 KB of flash", "is no limit"),
+        ("20 ms for 10 images", "is per 10 images"),
+        ("2 mJ per 1000 inferences", "is per 1000 inferences"),
+        ("top-5 accuracy of 99 %", "cannot be kept"),
+        ("20ms64KBram", "has an unknown unit"),
+        ("fünfundneunzigeinhalb Prozent", "has a unit and no number"),
         ("between 10 ms and 20 ms", "is a range"),
         ("at least 10 ms", "wrong way round"),
         ("slower than 10 ms", "wrong way round"),
@@ -228,6 +264,8 @@ def test_two_data_sets_are_a_question_and_a_flag_answers_it() -> None:
     assert "Which data are meant: mnist or cifar-10?" in draft.problems[0].message
     assert override(draft, Draft(dataset="mnist")).problems == ()
     assert read("MNIST digits on f407").problems == ()
+    assert "mnist or digits?" in read("digits or mnist on f407").problems[0].message
+    assert "mnist or digits?" in read("digits, not mnist, on f407").problems[0].message
 
 
 @pytest.mark.parametrize(
