@@ -55,6 +55,9 @@ def _fill(operator: Operator, graph: Graph, generator: np.random.Generator) -> O
         weights=_random_weights(shape, attributes, generator),
         weight_scales=np.full(shape[0], _WEIGHT_SCALE),
         bias=generator.integers(-1000, 1000, shape[0], dtype=np.int32),
+        weight_offsets=None
+        if attributes.weight_offsets is None
+        else generator.integers(-64, 64, shape[0], dtype=np.int32),
     )
     return replace(operator, attributes=filled)
 

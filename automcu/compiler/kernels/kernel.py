@@ -15,6 +15,23 @@ from automcu.compiler.lowering import Integers
 
 ARRAY_ALIGNMENT = 4
 
+# Settings by which one template becomes code that has little in common. What they add to code that
+# otherwise stays as it is are units of work and of code.
+_OPTIONS = {
+    "add": ("clamps",),
+    "armv7e_m_add": ("clamps",),
+    "armv7e_m_average_pool": ("padded",),
+    "armv7e_m_convolution": ("residual",),
+    "armv7e_m_rescale": ("clamps",),
+    "armv7e_m_ternary": ("residual", "clamps"),
+    "attention": ("blocked",),
+    "average_pool": ("padded", "dilated"),
+    "depthwise": ("single_tap", "padded"),
+    "max_pool": ("padded", "dilated"),
+    "multiply": ("flat",),
+    "stripes": ("residual",),
+}
+
 
 @dataclass(frozen=True)
 class ArrayShape:
@@ -75,36 +92,10 @@ class Kernel:
     @property
     def category(self) -> str:
         """Kernels of one category are one piece of code but for the constants in it."""
-        name = self.template.removesuffix(".c.j2")
-        if self.variant.startswith("portable"):
-            options = (
-                "residual",
-                "gathers",
-                "table",
-                "padded",
-                "pointwise",
-                "offsets",
-                "flat",
-                "amplifies",
-                "wide_sum",
-                "wide_values",
-            )
-            block = self.settings.get("block")
-            name = "-".join(
-                ["portable", name]
-                + [option for option in options if self.settings.get(option)]
-                + ([f"block{block}"] if block else [])
-            )
-        else:
-            name = "-".join(
-                [name]
-                + [
-                    option
-                    for option in ("residual", "clamps", "table", "amplifies")
-                    if self.settings.get(option)
-                ]
-            )
-        return name
+        template = self.template.removesuffix(".c.j2")
+        options = [option for option in _OPTIONS.get(template, ()) if self.settings.get(option)]
+        portable = ["portable"] if self.variant.startswith("portable") else []
+        return "-".join([*portable, template, *options])
 
     def unit_name(self, unit: str) -> str:
         """What a unit of `work` or `code` is called among those of all kernels.

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, aligned
+from automcu.compiler.kernels.memory_work import copies, copy_code, flash_reads, width_class
 from automcu.compiler.kernels.packing import FULL_WIDTH, Packing, packing
 from automcu.compiler.kernels.parameters import (
     add_fields,
@@ -18,6 +19,7 @@ from automcu.compiler.kernels.parameters import (
 from automcu.compiler.lowering import Integers
 from automcu.compiler.operators import Convolution
 from automcu.compiler.operators.convolution import ConvolutionIntegers, amplifies
+from automcu.compiler.operators.pool import pixel_counts
 from automcu.compiler.shapes import operator_macs, operator_title
 
 _BYTES_PER_CHANNEL = 8  # channel_constants: bias and multiplier
@@ -43,7 +45,6 @@ def portable_convolution(operator: Operator, graph: Graph) -> Kernel:
     block = _CHANNEL_BLOCK if attributes.groups == 1 and out_channels % _CHANNEL_BLOCK == 0 else 1
     packed = packing(attributes.weight_bits, out_channels * depth, out_channels // block)
     unpacked = packed.unpacked_bytes if packed else 0
-    window_taps = attributes.window.height * attributes.window.width * int(settings["out_pixels"])
     return Kernel(
         variant=variant_name("portable", attributes),
         function=_function_name("convolution", settings, residual) + width_suffix(attributes),
@@ -59,16 +60,72 @@ def portable_convolution(operator: Operator, graph: Graph) -> Kernel:
         pack=partial(pack_convolution, packed=packed),
         scratch_bytes=unpacked + (patch if gathers else 0),
         overwrites=overwrites,
-        work={
-            "macs": operator_macs(operator, graph),
-            "outputs": graph.tensors[operator.output].size,
-            "rows": graph.tensors[operator.output].size // block,
-            "gathered": patch * int(settings["out_pixels"]) if gathers else 0,
-            "taps": window_taps if gathers else 0,
-        }
-        | (packed.work(int(settings["out_pixels"])) if packed else {}),
-        code={"unpack/drivers": 1} if packed else {},
+        work=_products(attributes, settings, block, operator_macs(operator, graph))
+        | (_gathering(attributes, settings) if gathers else {})
+        | (packed.work(int(settings["out_pixels"])) if packed else {})
+        | flash_reads(
+            packed.packed_bytes if packed else out_channels * depth, int(settings["out_pixels"])
+        ),
+        code=_code(attributes, settings, block, gathers) | ({"unpack/drivers": 1} if packed else {}),
     )
+
+
+def _loops(attributes: Convolution, block: int) -> str:
+    """Which of the template's inner loops a kernel has."""
+    return "grouped" if attributes.groups > 1 else f"block{block}"
+
+
+def _products(
+    attributes: Convolution, settings: dict[str, int | str | bool], block: int, macs: int
+) -> dict[str, int]:
+    """Work of the loops over channels and taps."""
+    pixels = int(settings["out_pixels"])
+    outputs = pixels * attributes.out_channels
+    loops = _loops(attributes, block)
+    positions = attributes.window.height * attributes.window.width if attributes.groups > 1 else 1
+    work = {
+        "pixels": pixels,
+        "outputs": outputs,
+        f"sums_{loops}": outputs // block * positions,
+        f"macs_{loops}": macs,
+    }
+    if attributes.sum_scale is not None:
+        work["added"] = outputs
+    if attributes.weight_offsets is not None:
+        work["offset_macs" if attributes.groups > 1 else "summed"] = (
+            macs if attributes.groups > 1 else macs // attributes.out_channels
+        )
+    return work
+
+
+def _gathering(
+    attributes: Convolution, settings: dict[str, int | str | bool]
+) -> dict[str, int]:
+    """Work of copying a pixel, or the pixels of its window."""
+    pixels, channels = int(settings["out_pixels"]), int(settings["in_channels"])
+    window = attributes.window
+    if window.is_pointwise:
+        return copies(pixels, channels)
+    taps = pixels * window.height * window.width
+    return {"tap_rows": pixels * window.height, "taps": taps} | copies(taps, channels)
+
+
+def _code(
+    attributes: Convolution, settings: dict[str, int | str | bool], block: int, gathers: bool
+) -> dict[str, int]:
+    """What the code has, and what of it is there for each of the block's channels."""
+    code = {_loops(attributes, block): 1}
+    if gathers and attributes.window.is_pointwise:
+        code |= copy_code(int(settings["in_channels"]))
+    elif gathers:
+        code |= {"windows": 1} | copy_code(int(settings["in_channels"]))
+    if attributes.weight_offsets is not None:
+        code |= {"offsets": 1, "offset_channels": block}
+    if attributes.sum_scale is not None:
+        code["added_channels"] = block
+    if int(settings["out_pixels"]) > 1:
+        code["pixel_loops"] = 1
+    return code
 
 
 def _depthwise(operator: Operator, graph: Graph, settings: dict[str, int | str | bool]) -> Kernel:
@@ -86,16 +143,50 @@ def _depthwise(operator: Operator, graph: Graph, settings: dict[str, int | str |
             "depth": depth,
             "residual": residual,
             "multiplier": attributes.out_channels // in_channels,
+            "single_tap": depth == 1,
+            "padded": any(attributes.window.padding),
         },
         parameters_type="convolution_parameters",
         arrays=convolution_arrays(attributes.out_channels * depth, attributes.out_channels)
         + _offsets(attributes),
         pack=pack_convolution,
         overwrites=((0,) if per_pixel_in_place else ()) + ((1,) if residual else ()),
-        work={
-            "macs": operator_macs(operator, graph),
-            "outputs": graph.tensors[operator.output].size,
+        work=_depthwise_work(attributes, settings),
+        code={
+            "offsets": int(attributes.weight_offsets is not None),
+            "added": int(residual),
+            "column_loops": int(attributes.window.width > 1),
+            "row_loops": int(attributes.window.height > 1),
         },
+    )
+
+
+def _depthwise_work(
+    attributes: Convolution, settings: dict[str, int | str | bool]
+) -> dict[str, int]:
+    """Work by loop, from pixels to taps; those outside the image are tested all the same."""
+    window, channels = attributes.window, attributes.out_channels
+    outputs = int(settings["out_pixels"]) * channels
+    covered = pixel_counts(window, int(settings["in_height"]), int(settings["in_width"])).sum()
+    work = {
+        "pixels": int(settings["out_pixels"]),
+        "outputs": outputs,
+    }
+    taps = outputs * window.height * window.width
+    kind = width_class(window)
+    work |= {
+        f"tap_rows_{kind}": outputs * window.height,
+        f"taps_{kind}": taps,
+        f"covered_{kind}": int(covered) * channels,
+    }
+    if attributes.weight_offsets is not None:
+        work["offset_taps"] = taps
+    if attributes.sum_scale is not None:
+        work["added"] = outputs
+    if channels > int(settings["in_channels"]):
+        work["divided"] = taps
+    return work | flash_reads(
+        channels * window.height * window.width, int(settings["out_pixels"])
     )
 
 

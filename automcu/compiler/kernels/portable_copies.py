@@ -1,9 +1,12 @@
 """Kernels that only move bytes: concatenate, pad, rearrange."""
 
+from collections import Counter
+from collections.abc import Iterable
 from math import prod
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import Kernel, LayerConstants, no_constants
+from automcu.compiler.kernels.memory_work import copies, copy_code
 from automcu.compiler.lowering import Integers
 from automcu.compiler.operators import Concatenate, Pad, Rearrange
 from automcu.compiler.operators.pad import PadIntegers
@@ -26,8 +29,8 @@ def portable_concatenate(operator: Operator, graph: Graph) -> Kernel:
         parameters_type=None,
         arrays=(),
         pack=no_constants,
-        work={"outputs": rows * sum(chunks), "copies": rows * len(chunks)},
-        code={"copies": len(chunks)},
+        work=Counter({"rows": rows}) + _sum(copies(rows, chunk) for chunk in chunks),
+        code=Counter({"loops": int(rows > 1)}) + _sum(copy_code(chunk) for chunk in chunks),
     )
 
 
@@ -57,10 +60,9 @@ def portable_pad(operator: Operator, graph: Graph) -> Kernel:
         parameters_type="pad_parameters",
         arrays=(),
         pack=_pack_pad,
-        work={
-            "outputs": prod(result),
-            "copies": source[0] if whole_rows else source[0] * source[1],
-        },
+        work={"filled": prod(result), "rows": source[0]}
+        | copies(*((source[0], source[1] * source[2]) if whole_rows else (source[0] * source[1], source[2]))),
+        code=copy_code(source[1] * source[2] if whole_rows else source[2]),
     )
 
 
@@ -93,9 +95,26 @@ def portable_rearrange(operator: Operator, graph: Graph) -> Kernel:
         arrays=(),
         pack=no_constants,
         overwrites=(0,) if in_place else (),
-        work={} if in_place else {"outputs": elements, "copies": elements // run},
-        code={} if in_place else {"loops": len(loops)},
+        work={} if in_place else _rearranging([size for size, _ in loops], run),
+        code={}
+        if in_place
+        else {"loops": sum(size > 1 for size, _ in loops)} | (copy_code(run) if run > 1 else {}),
     )
+
+
+def _rearranging(loops: list[int], run: int) -> dict[str, int]:
+    """Turns of the loops, and what the innermost moves: a byte, or a run of them."""
+    turns, inner = prod(loops), loops[-1] if loops else 1
+    if run == 1:
+        return {"bytes": turns, "rows": turns // inner}
+    return {"turns": turns, "rows": turns // inner} | copies(turns, run)
+
+
+def _sum(parts: Iterable[dict[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for part in parts:
+        total.update(part)
+    return total
 
 
 def _pack_pad(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:

@@ -61,7 +61,8 @@ def portable_multiply(operator: Operator, graph: Graph) -> Kernel:
         arrays=(),
         pack=_pack_multiply,
         overwrites=(0, 1) if flat else (0,),
-        work={"outputs": pixels * channels},
+        work={"outputs": pixels * channels} | ({} if flat else {"pixels": pixels}),
+        code={} if flat else {"steps": pixel_step + channel_step, "pixel_loops": int(pixels > 1)},
     )
 
 

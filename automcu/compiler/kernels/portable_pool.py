@@ -1,13 +1,16 @@
 """Average and maximum pooling in portable C."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, no_constants
+from automcu.compiler.kernels.memory_work import width_class
 from automcu.compiler.kernels.parameters import requantisation_fields
 from automcu.compiler.lowering import Integers
 from automcu.compiler.operators import AveragePool, MaxPool
-from automcu.compiler.operators.pool import AveragePoolIntegers, needed_counts
+from automcu.compiler.operators.pool import AveragePoolIntegers, needed_counts, pixel_counts
 from automcu.compiler.operators.windows import Window
 
 _BYTES_PER_MULTIPLIER = 4
@@ -57,6 +60,7 @@ def portable_max_pool(operator: Operator, graph: Graph) -> Kernel:
         arrays=(),
         pack=no_constants,
         work=_work(operator, graph, attributes.window),
+        code=_loops(operator, graph),
     )
 
 
@@ -83,8 +87,18 @@ def _settings(operator: Operator, graph: Graph, window: Window) -> dict[str, int
 
 
 def _work(operator: Operator, graph: Graph, window: Window) -> dict[str, int]:
-    outputs = graph.tensors[operator.output].size
-    return {"outputs": outputs, "taps": outputs * window.height * window.width}
+    """Work by loop; of windows over the border only the rows and taps inside, unless dilated."""
+    height, width, channels = graph.tensors[operator.output].shape
+    in_height, in_width, _ = graph.tensors[operator.inputs[0]].shape
+    covered = int(pixel_counts(window, in_height, in_width).sum()) * channels
+    work = {"pixels": height * width, "outputs": height * width * channels}
+    kind = width_class(window)
+    if window.dilation != (1, 1):
+        rows = work["outputs"] * window.height
+        return work | {"tap_rows": rows, "taps": rows * window.width, "covered": covered}
+    column = replace(window, width=1, padding=(window.padding[0], 0, window.padding[2], 0))
+    rows = int(pixel_counts(replace(column, stride=(window.stride[0], 1)), in_height, 1).sum())
+    return work | {f"tap_rows_{kind}": rows * width * channels, f"covered_{kind}": covered}
 
 
 def _loops(operator: Operator, graph: Graph) -> dict[str, int]:

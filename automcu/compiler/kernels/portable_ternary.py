@@ -50,8 +50,10 @@ def portable_ternary(operator: Operator, graph: Graph) -> Kernel:
             "ternary/tables": pixels * groups,
             "ternary/passes": pixels * -(-groups // PASS),
             "outputs": pixels * channels,
+            "added": pixels * channels if settings["residual"] else 0,
             **gathering(settings, pixels),
         },
+        code={"gathers": int(bool(settings["gathers"])), "added": int(bool(settings["residual"]))},
     )
 
 

@@ -115,6 +115,7 @@ def portable_attention(operator: Operator, graph: Graph) -> Kernel:
         settings=settings.constants
         | {
             "block": _CHANNEL_BLOCK if depth % _CHANNEL_BLOCK == 0 else 1,
+            "blocked": depth % _CHANNEL_BLOCK == 0,
             "means_offset": means_offset,
             "query_offset": query_offset,
         },

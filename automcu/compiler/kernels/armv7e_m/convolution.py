@@ -15,6 +15,7 @@ from automcu.compiler.kernels.armv7e_m.block_shape import Block
 from automcu.compiler.kernels.armv7e_m.ring import Ring
 from automcu.compiler.kernels.armv7e_m.tiling import Tile, split_row, tiles
 from automcu.compiler.kernels.kernel import Kernel, LayerConstants
+from automcu.compiler.kernels.memory_work import flash_reads
 from automcu.compiler.kernels.packing import Packing, packing
 from automcu.compiler.kernels.parameters import interleave
 from automcu.compiler.kernels.portable_convolution import (
@@ -92,9 +93,13 @@ def _kernel(
         scratch_bytes=shape.scratch_bytes + (packed.unpacked_bytes if packed else 0),
         overwrites=((1,) if residual else ())
         + ((0,) if shape.may_overwrite_input() and not gathers else ()),
-        work=_work(shape, plan, tail, gathers)
-        | (packed.work(shape.out_height + bool(tail)) if packed else {}),
-        code=_code(shape, plan + tail, gathers) | ({"unpack/drivers": 1} if packed else {}),
+        work=(_gathering(attributes, shape) if gathers else {})
+        | _work(shape, plan, tail, gathers)
+        | (packed.work(shape.out_height + bool(tail)) if packed else {})
+        | clamp_work(attributes, shape),
+        code=_code(shape, plan + tail, attributes if gathers else None)
+        | ({"unpack/drivers": 1} if packed else {})
+        | clamp_code(attributes),
     )
 
 
@@ -216,14 +221,14 @@ def _block_settings(plan: _Plan) -> list[dict[str, object]]:
 
 def _work(shape: Ring, plan: _Plan, tail: _Plan, gathers: bool) -> dict[str, int]:
     groups = shape.out_channels // plan[0][0].channels
-    work = Counter(shape.work())
-    if gathers:
-        work["gathered"] = sum(work.pop(unit, 0) for unit in ("ring/words", "ring/values"))
-    # Blocks after the first of a row may find the weights in a cache.
-    row_weights = plan[0][0].pair_bytes * shape.out_channels // 2
-    work["block/first_reads"] = (shape.out_height + bool(tail)) * row_weights
+    work = Counter({} if gathers else shape.work())
+    rows = shape.out_height + bool(tail)
+    group_bytes = plan[0][0].pair_bytes * plan[0][0].channels // 2
+    # Each block of a row reads the group's weights again.
+    passes = max(1, round(sum(count for _, count, _ in plan)))
+    work.update(flash_reads(groups * group_bytes, rows, passes, group_bytes))
     for rows, blocks_of_row in ((shape.out_height, plan), (1, tail)):
-        work["groups"] += rows * groups * len(blocks_of_row)
+        work["block/groups"] += rows * groups * len(blocks_of_row)
         for block, count, _ in blocks_of_row:
             blocks = rows * groups * count
             work[f"blocks_{block.name}"] += blocks
@@ -243,8 +248,41 @@ def _loop_work(block: Block) -> dict[str, int]:
     return work
 
 
-def _code(shape: Ring, plan: _Plan, gathers: bool) -> dict[str, int]:
-    code = shape.code() | ({"gathers": 1, "gathered": shape.in_channels} if gathers else {})
+def _gathering(attributes: Convolution, shape: Ring) -> dict[str, int]:
+    """Windows gathered value by value, where kernel rows are too short for the ring."""
+    window = attributes.window
+    pixels = shape.out_height * shape.out_width
+    return {
+        "gather/rows": shape.out_height,
+        "gather/pixels": pixels,
+        "gather/tap_rows": pixels * window.height,
+        "gather/taps": pixels * window.height * window.width,
+        "gather/values": pixels * shape.in_channels,
+    }
+
+
+def clamp_work(attributes: Convolution, shape: Ring) -> dict[str, int]:
+    """A pass over all outputs, where they are clamped to less than int8."""
+    if not _clamps(attributes):
+        return {}
+    return {"clamp/outputs": shape.out_height * shape.out_width * shape.out_channels}
+
+
+def clamp_code(attributes: Convolution) -> dict[str, int]:
+    """The code of that."""
+    return {"clamp/passes": 1} if _clamps(attributes) else {}
+
+
+def _clamps(attributes: Convolution) -> bool:
+    clamp = attributes.clamp if attributes.sum_scale is None else attributes.sum_clamp
+    return clamp != NO_CLAMP
+
+
+def _code(shape: Ring, plan: _Plan, gathers: Convolution | None) -> dict[str, int]:
+    code = shape.code()
+    if gathers is not None:
+        taps = gathers.window.height * gathers.window.width
+        code |= {"gather/functions": 1, "gather/channels": shape.in_channels // taps}
     for block, _, _ in plan:
         code[f"block_{block.name}"] = 1
         code[f"steps_{block.name}"] = block.unrolled

@@ -1,5 +1,6 @@
 """Depthwise convolution on armv7e-m: the same ring of widened rows, two channels at a time."""
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.armv7e_m.block_shape import Issue
+from automcu.compiler.kernels.armv7e_m.convolution import clamp_code, clamp_work
 from automcu.compiler.kernels.armv7e_m.depthwise_block import (
     WIDEST_KERNEL,
     DepthwiseRow,
@@ -16,6 +18,7 @@ from automcu.compiler.kernels.armv7e_m.depthwise_block import (
 from automcu.compiler.kernels.armv7e_m.ring import Ring
 from automcu.compiler.kernels.armv7e_m.tiling import DUAL_ISSUE_CORES, Tile, split_row
 from automcu.compiler.kernels.kernel import Kernel, LayerConstants
+from automcu.compiler.kernels.memory_work import flash_reads
 from automcu.compiler.kernels.parameters import interleave
 from automcu.compiler.kernels.portable_convolution import (
     amplified_suffix,
@@ -96,27 +99,42 @@ def _kernel(
         pack=_pack,
         scratch_bytes=ring.scratch_bytes,
         overwrites=(0,) if ring.may_overwrite_input() else (),
-        work=_work(ring, row),
-        code=ring.code() | _code(row),
+        work=_work(ring, row) | clamp_work(attributes, ring),
+        code=ring.code() | _code(row) | clamp_code(attributes),
     )
 
 
 def _work(ring: Ring, row: DepthwiseRow) -> dict[str, int]:
     pairs = ring.out_height * ring.out_channels // 2
-    work = ring.work() | {f"pairs_{row.issue}": pairs}
+    work = Counter(ring.work())
+    work[f"pairs_{row.issue}"] = pairs
     for pixels, count, _ in row.parts:
-        name = row.block_name(pixels)
-        work[f"blocks_{name}"] = pairs * count
-        work[f"kernel_rows_{name}"] = pairs * count * row.kernel_height
-    return work
+        blocks = pairs * count
+        kernel_rows = blocks * row.kernel_height
+        work[f"blocks_{row.issue}"] += blocks
+        work[f"outputs_{row.issue}"] += blocks * pixels
+        work[f"kernel_rows_{row.issue}"] += kernel_rows
+        work[f"weights_{row.issue}"] += kernel_rows * row.kernel_width
+        work[f"values_{row.issue}"] += kernel_rows * len(row.columns(pixels))
+        work[f"products_{row.issue}"] += kernel_rows * pixels * row.kernel_width
+    return dict(work) | flash_reads(
+        ring.out_channels // 2 * row.pair_bytes,
+        ring.out_height,
+        sum(count for _, count, _ in row.parts),
+        row.pair_bytes,
+    )
 
 
 def _code(row: DepthwiseRow) -> dict[str, int]:
-    code: dict[str, int] = {}
+    code: Counter[str] = Counter()
     for pixels, _, _ in row.parts:
-        code[f"block_{pixels}"] = 1
-        code[f"kernel_rows_{row.block_name(pixels)}"] = row.kernel_height
-    return code
+        code["blocks"] += 1
+        code["outputs"] += pixels
+        code["kernel_rows"] += row.kernel_height
+        code["weights"] += row.kernel_height * row.kernel_width
+        code["values"] += row.kernel_height * len(row.columns(pixels))
+        code["products"] += row.kernel_height * pixels * row.kernel_width
+    return dict(code)
 
 
 def _pack(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:

@@ -86,16 +86,37 @@ class Ring:
 
         Channels in fours are widened a word at a time, others value by value.
         """
-        values = (self.in_height * self.ring_pixels + self.tail_pixels) * self.ring_channels
-        return {
-            "rows": self.out_height + bool(self.tail_pixels),
-            "ring/words" if self.in_channels % 4 == 0 else "ring/values": values,
-            "ring/rows": self.in_height + bool(self.tail_pixels),
+        read, filled = self._rows()
+        pixels = read * min(self.in_width, self.ring_pixels - self.window.padding[1])
+        pixels += self.tail_pixels
+        calls = self.out_height + bool(self.tail_pixels)
+        in_words = self.in_channels % 4 == 0
+        values = pixels * self.ring_channels
+        work = {
+            "ring/calls": calls,
+            "ring/pointers": calls * self.window.height,
+            "ring/rows": read + filled + bool(self.tail_pixels),
+            "ring/padding": (read + filled) * self.ring_row - values,
         }
+        if in_words:
+            return work | {"ring/words": values // 4}
+        return work | {"ring/values": values, "ring/pixels": pixels}
+
+    def _rows(self) -> tuple[int, int]:
+        """Image rows that are widened, and rows of padding that are filled in."""
+        new = min(self.window.stride[0], self.window.height)
+        read = filled = 0
+        for row in range(self.out_height):
+            end = row * self.window.stride[0] + self.window.height - self.window.padding[0]
+            first = end - (new if row else self.window.height)
+            inside = max(0, min(end, self.in_height) - max(first, 0))
+            read += inside
+            filled += end - first - inside
+        return read, filled
 
     def code(self) -> dict[str, int]:
         """What the code has beyond the blocks, for the code size model: a loop, a second part."""
-        loop = {"loops": 1} if self.window.height > 1 else {}
+        loop = {"loops": 1} if self.out_height > 1 else {}
         return loop | ({"tails": 1} if self.tail_pixels else {})
 
     def may_overwrite_input(self) -> bool:

@@ -1,0 +1,93 @@
+"""Cycles of each layer of a linked firmware, for several boards of one core at a time.
+
+Boards of one core run the same code; what differs is how long they wait for their flash. So one
+run in the emulator, with an accounting for each board, stands for a run on every virtual board.
+No start-up code runs: each layer's function is called, in order, with warm memory and the caches
+that the layers before it leave.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from elftools.elf.elffile import ELFFile
+from numpy.typing import NDArray
+from unicorn import Uc, UcError
+from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_SP
+
+from automcu.boards.count import load_program
+from automcu.boards.timing import Accounting
+from automcu.boards.timing.choice import new_accounting
+from automcu.boards.virtual.engine import new_engine
+from automcu.boards.virtual.memory import BoardMemory
+from automcu.compiler import Program
+from automcu.devices.profile import Device
+from automcu.errors import BoardError
+
+_THUMB = 1
+_INFERENCES = 2  # the first warms the caches
+_SPREAD = 50  # standard deviation of activations, in steps
+_ARENA = "model_arena"
+
+
+def count_layers(
+    elf: Path, program: Program, device: Device, boards: Sequence[Device], seed: int
+) -> list[list[int]]:
+    """Cycles [boards][layers] of a second inference, on `device`'s memories with boards' timing.
+
+    Each layer reads values of its own, around the middle of their range and sometimes at its ends:
+    behind layers with random weights they would soon be all alike.
+
+    Raises:
+        BoardError: the code faults.
+    """
+    memory = BoardMemory(device)
+    with elf.open("rb") as file:
+        content = ELFFile(file)
+        load_program(memory, device, content)
+        table = content.get_section_by_name(".symtab")
+        addresses = {symbol.name: int(symbol["st_value"]) for symbol in table.iter_symbols()}
+    engine = new_engine(device, memory)
+    stack = device.region_for("stack")
+    engine.reg_write(UC_ARM_REG_SP, stack.address + stack.size)
+    accountings = [new_accounting(engine, _timed_as(device, board)) for board in boards]
+    for accounting in accountings:
+        accounting.attach(engine)
+    generator = np.random.default_rng(seed)
+    found: list[list[int]] = []
+    for _ in range(_INFERENCES):
+        found = []
+        for index, operator in enumerate(program.graph.operators):
+            for name in operator.inputs:
+                place = addresses[_ARENA] + program.arena.tensor_offsets[name]
+                values = _activations(program.graph.tensors[name].size, generator)
+                engine.mem_write(place, values.tobytes())
+            function = addresses[f"run_layer_{index}"]
+            found.append(_run(engine, function, memory.rom.address, accountings))
+    return [list(cycles) for cycles in zip(*found, strict=True)]
+
+
+def _activations(count: int, generator: np.random.Generator) -> NDArray[np.int8]:
+    return generator.normal(0, _SPREAD, count).clip(-128, 127).astype(np.int8)
+
+
+def _timed_as(device: Device, board: Device) -> Device:
+    """A device with the memories of the one and the flash timing of the other."""
+    return device.model_copy(update={"flash_timing": board.flash_timing})
+
+
+def _run(engine: Uc, function: int, end: int, accountings: Sequence[Accounting]) -> list[int]:
+    before = [accounting.counts().cycles for accounting in accountings]
+    engine.reg_write(UC_ARM_REG_LR, end | _THUMB)
+    try:
+        engine.emu_start(function | _THUMB, end)
+    except UcError as error:
+        raise BoardError(f"A layer faulted in the emulator ({error}). Report this as a bug.") from (
+            error
+        )
+    for accounting in accountings:
+        accounting.stopped_at(end)
+    return [
+        accounting.counts().cycles - first
+        for accounting, first in zip(accountings, before, strict=True)
+    ]

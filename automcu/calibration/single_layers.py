@@ -1,0 +1,359 @@
+"""Layers of every kind and size, one behind the other, for the cost models to be fitted to.
+
+Sizes are drawn log-uniformly, so that one channel, one pixel and short rows are seen as often as
+large images. Between two layers lies a copy that makes the next one's input of whatever the last
+one left, so that no layer's shape depends on another's.
+"""
+
+import random
+from dataclasses import dataclass
+from math import inf, prod
+
+import numpy as np
+
+from automcu.calibration.layer_chain import LayerChain
+from automcu.compiler.graph import Graph
+from automcu.compiler.narrow_weights import WIDTHS
+from automcu.compiler.operators import (
+    Add,
+    AddConstant,
+    Attention,
+    Attributes,
+    AveragePool,
+    Concatenate,
+    Convolution,
+    LayerNorm,
+    Lookup,
+    MaxPool,
+    Multiply,
+    Pad,
+    Rearrange,
+    Rescale,
+    Softmax,
+)
+from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
+from automcu.compiler.operators.windows import Window
+from automcu.compiler.tensor import Shape
+
+LAYERS = 40
+_MOST_VALUES = 6_000  # of a tensor
+_MOST_MACS = 120_000
+_MOST_CHANNELS = 128
+_MOST_WEIGHTS = 12_000
+_COPY = "copy between layers"
+_KINDS = {
+    "convolution": 9,
+    "pointwise": 6,
+    "connected": 5,
+    "one_dimensional": 3,
+    "grouped": 2,
+    "depthwise": 6,
+    "average": 5,
+    "maximum": 4,
+    "add": 3,
+    "rescale": 2,
+    "lookup": 2,
+    "multiply": 3,
+    "softmax": 2,
+    "concatenate": 3,
+    "pad": 3,
+    "rearrange": 4,
+    "add_constant": 1,
+    "layer_norm": 2,
+    "attention": 2,
+    "ternary": 3,
+}
+
+
+def is_copy(name: str) -> bool:
+    """Whether a layer is one of the copies between those that are of interest."""
+    return name == _COPY
+
+
+def single_layers(seed: int, layers: int = LAYERS) -> Graph:
+    """A chain of unrelated layers without weights; equal seeds give equal chains."""
+    sampler = _Sampler(random.Random(f"single layers {seed}"), LayerChain((8, 16, 16)))
+    kinds = random.Random(f"kinds {seed}").choices(list(_KINDS), list(_KINDS.values()), k=layers)
+    for kind in kinds:
+        getattr(sampler, kind)()
+    return sampler.chain.graph()
+
+
+@dataclass(frozen=True)
+class _Sampler:
+    generator: random.Random
+    chain: LayerChain
+
+    def between(self, least: int, most: int) -> int:
+        """Log-uniform."""
+        low, high = np.log(least), np.log(most + 1)
+        return min(most, int(np.exp(self.generator.uniform(low, high))))
+
+    def chance(self, probability: float) -> bool:
+        return self.generator.random() < probability
+
+    def channels(self, most: int = _MOST_CHANNELS) -> int:
+        """Mostly multiples of four, as networks have them, but any number from one on."""
+        most = max(1, most)
+        if most >= 4 and self.chance(0.65):
+            return 4 * self.between(1, most // 4)
+        return self.between(1, most)
+
+    def image(self, channels: int, least: int = 1) -> Shape:
+        """Height and width that keep the tensor small; one in some is a single row or column."""
+        most = max(least, _MOST_VALUES // channels)
+        height = self.between(least, max(least, min(48, int(most**0.5) + 1)))
+        width = self.between(least, max(least, min(48, most // height)))
+        if self.chance(0.4):
+            width = height
+        return height, width, channels
+
+    def clamp(self) -> Clamp:
+        return self.generator.choice((NO_CLAMP, (0.0, inf), (0.0, 6.0), NO_CLAMP))
+
+    def feed(self, shape: Shape) -> None:
+        """Make the newest tensor one of this shape, by a copy."""
+        values, source = prod(shape), prod(self.chain.shape)
+        run = next(n for n in range(min(values, source), 0, -1) if values % n == 0)
+        axes = ((run, 1),) if run == values else ((values // run, 0), (run, 1))
+        if run == values == source and shape == self.chain.shape:
+            return
+        self.chain.append(Rearrange(_COPY, shape, axes))
+
+    def layer(self, attributes: Attributes, shape: Shape) -> None:
+        """One layer on an input of this shape."""
+        self.feed(shape)
+        self.chain.append(attributes)
+
+    def window(self, height: int, width: int, largest: int = 5, pooling: bool = False) -> Window:
+        """Square mostly, with the padding that networks have: none, or what keeps the size."""
+        tall = self.generator.choice((1, 2, 2, 3, 3, 3, 3, largest, self.between(1, largest)))
+        wide = tall if self.chance(0.75) else self.between(1, largest)
+        tall, wide = min(tall, height), min(wide, width)
+        if pooling and tall * wide == 1:
+            tall, wide = min(2, height), min(2, width)
+        stride = self.generator.choice(((1, 1), (1, 1), (2, 2), (min(tall, 3), min(wide, 3))))
+        if pooling and self.chance(0.5):
+            stride = (tall, wide)
+        padding = (0, 0, 0, 0)
+        if self.chance(0.5):
+            top, left = (tall - 1) // 2, (wide - 1) // 2
+            padding = (top, left, tall - 1 - top, wide - 1 - left)
+        return Window(tall, wide, stride, padding)
+
+    def _convolve(self, window: Window, shape: Shape, **options: object) -> None:
+        """A convolution with so many output channels that it is neither long nor heavy."""
+        height, width, channels = shape
+        out_height, out_width = window.output_size(height, width)
+        depth = window.height * window.width * channels
+        most = min(
+            _MOST_CHANNELS,
+            _MOST_MACS // (depth * out_height * out_width),
+            _MOST_WEIGHTS // depth,
+            _MOST_VALUES // (out_height * out_width),
+        )
+        attributes = Convolution(window, self.channels(max(1, most)), clamp=self.clamp())
+        kind = self.generator.random()
+        if kind < 0.12:
+            offsets = np.zeros(attributes.out_channels, np.int32)
+            attributes = _with(attributes, weight_offsets=offsets)
+        elif kind < 0.3:
+            attributes = _with(attributes, weight_bits=self.generator.choice(WIDTHS[1:]))
+        elif kind < 0.45:
+            self.feed(shape)
+            attributes = _with(attributes, clamp=NO_CLAMP)
+            self.sum(attributes)
+            return
+        self.layer(attributes, shape)
+
+    def sum(self, attributes: Convolution) -> None:
+        """A convolution whose result is added to another tensor: the compiler makes one kernel."""
+        source = self.chain.last
+        shape = attributes.window.output_size(*self.chain.shape[:2])
+        self.feed((*shape, attributes.out_channels))
+        other = self.chain.last
+        self.chain.last = source
+        self.chain.append(attributes)
+        self.chain.append(Add(self.clamp()), other)
+
+    def convolution(self) -> None:
+        channels = self.channels(32)
+        shape = self.image(channels, 2)
+        window = self.window(*shape[:2], largest=self.generator.choice((5, 5, 7, 10)))
+        if self.chance(0.07) and min(shape[:2]) > 2 * max(window.height, window.width):
+            window = Window(window.height, window.width, dilation=(2, 2))
+        self._convolve(window, shape)
+
+    def pointwise(self) -> None:
+        self._convolve(Window(1, 1), self.image(self.channels()))
+
+    def connected(self) -> None:
+        """One pixel, from one input to some thousand; sometimes as a window over an image."""
+        if self.chance(0.3):
+            shape = self.image(self.channels(32))
+            self._convolve(Window(*shape[:2]), shape)
+        else:
+            self._convolve(Window(1, 1), (1, 1, self.between(1, 3000)))
+
+    def one_dimensional(self) -> None:
+        channels, length, taps = self.channels(32), self.between(2, 128), self.between(2, 16)
+        taps = min(taps, length)
+        same = (taps - 1) // 2, taps // 2
+        stride = self.generator.choice((1, 1, 2))
+        padded = self.chance(0.5)
+        if self.chance(0.5):
+            padding = (same[0], 0, same[1], 0) if padded else (0, 0, 0, 0)
+            self._convolve(Window(taps, 1, (stride, 1), padding), (length, 1, channels))
+        else:
+            padding = (0, same[0], 0, same[1]) if padded else (0, 0, 0, 0)
+            self._convolve(Window(1, taps, (1, stride), padding), (1, length, channels))
+
+    def grouped(self) -> None:
+        groups, inside = self.between(2, 8), self.between(1, 8)
+        shape = self.image(groups * inside)
+        window = self.window(*shape[:2], largest=3)
+        out = groups * self.between(2 if inside == 1 else 1, 6)
+        self.layer(Convolution(window, out, groups=groups, clamp=self.clamp()), shape)
+
+    def depthwise(self) -> None:
+        channels = max(2, self.channels(64))
+        shape = self.image(channels)
+        window = self.window(*shape[:2], largest=self.generator.choice((3, 5, 9)))
+        if self.chance(0.07) and min(shape[:2]) > 2 * max(window.height, window.width):
+            window = Window(window.height, window.width, dilation=(2, 2))
+        attributes = Convolution(window, channels, groups=channels, clamp=self.clamp())
+        kind = self.generator.random()
+        if kind < 0.12:
+            attributes = _with(attributes, out_channels=2 * channels)
+        elif kind < 0.24:
+            attributes = _with(attributes, weight_offsets=np.zeros(channels, np.int32))
+        elif kind < 0.36:
+            self.feed(shape)
+            self.sum(_with(attributes, clamp=NO_CLAMP))
+            return
+        self.layer(attributes, shape)
+
+    def average(self) -> None:
+        shape = self.image(self.channels())
+        clamp = self.clamp() if self.chance(0.3) else NO_CLAMP
+        if self.chance(0.3):
+            window = Window(*shape[:2])
+        else:
+            window = self.window(*shape[:2], pooling=True)
+        self.layer(AveragePool(window, self.chance(0.2), clamp), shape)
+
+    def maximum(self) -> None:
+        shape = self.image(self.channels())
+        self.layer(MaxPool(self.window(*shape[:2], pooling=True)), shape)
+
+    def vector(self) -> Shape:
+        """Any shape."""
+        return self.image(self.channels())
+
+    def add(self) -> None:
+        self.two(Add(self.clamp(), self.generator.choice((1, 1, -1))), self.vector())
+
+    def two(self, attributes: Attributes, shape: Shape, second: Shape | None = None) -> None:
+        """A layer with two inputs."""
+        self.feed(second or shape)
+        other = self.chain.last
+        self.chain.append(Rearrange(_COPY, shape, _axes(prod(second or shape), prod(shape))))
+        self.chain.append(attributes, other)
+
+    def rescale(self) -> None:
+        self.layer(Rescale(self.clamp()), self.vector())
+
+    def lookup(self) -> None:
+        self.layer(Lookup("sigmoid", np.arange(-128, 128, dtype=np.int8)), self.vector())
+
+    def multiply(self) -> None:
+        height, width, channels = shape = self.vector()
+        others = (shape, (1, 1, channels), (height, width, 1), (1, 1, 1))
+        self.two(Multiply(self.clamp()), shape, self.generator.choice(others))
+
+    def softmax(self) -> None:
+        if self.chance(0.5):
+            self.layer(Softmax(), (1, 1, self.between(2, 100)))
+        else:
+            self.layer(Softmax(), self.vector())
+
+    def concatenate(self) -> None:
+        shape = self.vector()
+        axis = self.generator.choice((0, 1, 2, 2))
+        other = list(shape)
+        other[axis] = self.between(1, 2 * shape[axis])
+        self.two(Concatenate(axis), shape, (other[0], other[1], other[2]))
+
+    def pad(self) -> None:
+        height, width, channels = self.vector()
+        channels = channels // 2 or 1
+        before = self.generator.randrange(3), self.generator.randrange(3), 0
+        after = self.generator.randrange(3), self.generator.randrange(3), 0
+        if self.chance(0.2):
+            before, after = (0, 0, 0), (0, 0, self.between(1, 8))
+        self.layer(Pad(before, after), (height, width, channels))
+
+    def rearrange(self) -> None:
+        """A transpose, every second pixel, pixels twice, or part of the channels."""
+        height, width, channels = shape = self.vector()
+        row = width * channels
+        kind = self.generator.randrange(5)
+        if kind == 0:
+            axes, result = ((width, channels), (height, row), (channels, 1)), (width, height, channels)
+        elif kind == 1:
+            axes, result = ((channels, 1), (height, row), (width, channels)), (channels, height, width)
+        elif kind == 2 and channels > 1:
+            part = self.between(1, channels - 1)
+            axes, result = ((height * width, channels), (part, 1)), (height, width, part)
+        elif kind == 3:
+            axes = ((height, row), (2, 0), (width, channels), (2, 0), (channels, 1))
+            result = (2 * height, 2 * width, channels)
+        else:
+            axes = ((height, row), (-(-width // 2), 2 * channels), (channels, 1))
+            result = (height, -(-width // 2), channels)
+        self.layer(Rearrange("rearranged", result, axes), shape)
+
+    def add_constant(self) -> None:
+        self.layer(AddConstant(None, 1.0), self.vector())
+
+    def layer_norm(self) -> None:
+        self.layer(LayerNorm(None, None), self.vector())
+
+    def attention(self) -> None:
+        heads, depth = self.between(1, 4), self.generator.choice((4, 6, 8, 12, 16, 20))
+        pixels = self.between(1, 36)
+        self.layer(Attention(heads, depth**-0.5), (1, pixels, 3 * heads * depth))
+
+    def ternary(self) -> None:
+        channels = self.channels(64)
+        shape = self.image(channels)
+        window = Window(1, 1)
+        if self.chance(0.5):
+            window = self.window(*shape[:2], largest=3)
+        height, width = window.output_size(*shape[:2])
+        depth = window.height * window.width * channels
+        most = min(64, 4 * _MOST_MACS // (depth * height * width), _MOST_VALUES // (height * width))
+        attributes = Convolution(
+            window,
+            self.channels(max(1, most)),
+            clamp=self.clamp(),
+            ternary=True,
+            shared_scale=self.chance(0.5),
+        )
+        if self.chance(0.4):
+            self.feed(shape)
+            self.sum(_with(attributes, clamp=NO_CLAMP))
+        else:
+            self.layer(attributes, shape)
+
+
+def _axes(source: int, values: int) -> tuple[tuple[int, int], ...]:
+    """Reads of the first values of a tensor, again and again where they are too few."""
+    run = next(n for n in range(min(values, source), 0, -1) if values % n == 0)
+    return ((run, 1),) if run == values else ((values // run, 0), (run, 1))
+
+
+def _with(attributes: Convolution, **changes: object) -> Convolution:
+    from dataclasses import replace
+
+    return replace(attributes, **changes)  # type: ignore[arg-type]
