@@ -1,18 +1,20 @@
-"""Layers of every kind and size, one behind the other, for the cost models to be fitted to.
+"""Layers of every kind and size, side by side, for the cost models to be fitted to.
 
 Sizes are drawn log-uniformly, so that one channel, one pixel and short rows are seen as often as
-large images. Between two layers lies a copy that makes the next one's input of whatever the last
-one left, so that no layer's shape depends on another's.
+large images. The layers make no network: each has inputs of its own.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, prod
 
 import numpy as np
 
-from automcu.calibration.layer_chain import LayerChain
-from automcu.compiler.graph import Graph
+from automcu.calibration.layer_chain import ANY_SCALE
+from automcu.calibration.variety import varied_choice
+from automcu.compiler import Program
+from automcu.compiler.arena import Arena
+from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.narrow_weights import WIDTHS
 from automcu.compiler.operators import (
     Add,
@@ -33,23 +35,28 @@ from automcu.compiler.operators import (
 )
 from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
 from automcu.compiler.operators.windows import Window
-from automcu.compiler.tensor import Shape
+from automcu.compiler.schedule import occupied_bytes
+from automcu.compiler.shapes import output_shape
+from automcu.compiler.tensor import Shape, Tensor
+from automcu.cost.random_weights import with_random_weights
+from automcu.devices.profile import Device
 
-LAYERS = 40
+LAYERS = 80
 _MOST_VALUES = 6_000  # of a tensor
 _MOST_MACS = 120_000
 _MOST_CHANNELS = 128
 _MOST_WEIGHTS = 12_000
-_COPY = "copy between layers"
+_TWICE = 0.08  # chance of a second layer with the same kernel
 _KINDS = {
     "convolution": 9,
     "pointwise": 6,
     "connected": 5,
+    "heavy": 1,
     "one_dimensional": 3,
     "grouped": 2,
-    "depthwise": 6,
-    "average": 5,
-    "maximum": 4,
+    "depthwise": 8,
+    "average": 9,
+    "maximum": 6,
     "add": 3,
     "rescale": 2,
     "lookup": 2,
@@ -65,24 +72,49 @@ _KINDS = {
 }
 
 
-def is_copy(name: str) -> bool:
-    """Whether a layer is one of the copies between those that are of interest."""
-    return name == _COPY
+def layer_program(seed: int, device: Device, layers: int = LAYERS) -> Program:
+    """Unrelated layers with random weights, their kernels drawn by lot; equal seeds, equal layers.
+
+    Every layer has tensors of its own at the arena's start: they only work where each is given
+    its input (see `counting`).
+    """
+    graph = with_random_weights(single_layers(seed, layers), seed)
+    choose = varied_choice(seed)
+    kernels = {one.name: choose(one, graph, device) for one in graph.operators}
+    tensors: dict[str, int] = {}
+    scratch: dict[str, int] = {}
+    size = 0
+    for operator in graph.operators:
+        place = 0
+        for name in operator.inputs:
+            tensors[name] = place
+            place += occupied_bytes(graph.tensors[name].size)
+        kernel = kernels[operator.name]
+        over = next(iter(kernel.overwrites), None)
+        tensors[operator.output] = place if over is None else tensors[operator.inputs[over]]
+        place += occupied_bytes(graph.tensors[operator.output].size)
+        scratch[operator.name] = place
+        size = max(size, place + occupied_bytes(kernel.scratch_bytes))
+    return Program(graph, kernels, Arena((), {}, tensors, scratch, size, size))
 
 
 def single_layers(seed: int, layers: int = LAYERS) -> Graph:
-    """A chain of unrelated layers without weights; equal seeds give equal chains."""
-    sampler = _Sampler(random.Random(f"single layers {seed}"), LayerChain((8, 16, 16)))
-    kinds = random.Random(f"kinds {seed}").choices(list(_KINDS), list(_KINDS.values()), k=layers)
-    for kind in kinds:
+    """Layers without weights, some of them twice; none reads what another writes."""
+    sampler = _Sampler(random.Random(f"single layers {seed}"), {}, [])
+    draw = random.Random(f"kinds {seed}")
+    for kind in draw.choices(list(_KINDS), list(_KINDS.values()), k=layers):
         getattr(sampler, kind)()
-    return sampler.chain.graph()
+        if draw.random() < _TWICE:
+            sampler.again()
+    operators = tuple(sampler.operators)
+    return Graph(sampler.tensors, operators, operators[0].inputs[0], operators[-1].output)
 
 
 @dataclass(frozen=True)
 class _Sampler:
     generator: random.Random
-    chain: LayerChain
+    tensors: dict[str, Tensor]
+    operators: list[Operator]
 
     def between(self, least: int, most: int) -> int:
         """Log-uniform."""
@@ -111,19 +143,19 @@ class _Sampler:
     def clamp(self) -> Clamp:
         return self.generator.choice((NO_CLAMP, (0.0, inf), (0.0, 6.0), NO_CLAMP))
 
-    def feed(self, shape: Shape) -> None:
-        """Make the newest tensor one of this shape, by a copy."""
-        values, source = prod(shape), prod(self.chain.shape)
-        run = next(n for n in range(min(values, source), 0, -1) if values % n == 0)
-        axes = ((run, 1),) if run == values else ((values // run, 0), (run, 1))
-        if run == values == source and shape == self.chain.shape:
-            return
-        self.chain.append(Rearrange(_COPY, shape, axes))
+    def layer(self, attributes: Attributes, *shapes: Shape) -> None:
+        """One layer on inputs of these shapes."""
+        name = f"layer_{len(self.operators)}"
+        inputs = tuple(f"{name}_{letter}" for letter, _ in zip("ab", shapes, strict=False))
+        results = {name: output_shape(attributes, *shapes)}
+        for tensor, shape in (*zip(inputs, shapes, strict=True), *results.items()):
+            self.tensors[tensor] = Tensor(tensor, shape, ANY_SCALE)
+        self.operators.append(Operator(name, inputs, name, attributes))
 
-    def layer(self, attributes: Attributes, shape: Shape) -> None:
-        """One layer on an input of this shape."""
-        self.feed(shape)
-        self.chain.append(attributes)
+    def again(self) -> None:
+        """The newest layer once more, so that two share its function."""
+        last = self.operators[-1]
+        self.layer(last.attributes, *(self.tensors[name].shape for name in last.inputs))
 
     def window(self, height: int, width: int, largest: int = 5, pooling: bool = False) -> Window:
         """Square mostly, with the padding that networks have: none, or what keeps the size."""
@@ -156,25 +188,19 @@ class _Sampler:
         kind = self.generator.random()
         if kind < 0.12:
             offsets = np.zeros(attributes.out_channels, np.int32)
-            attributes = _with(attributes, weight_offsets=offsets)
+            attributes = replace(attributes, weight_offsets=offsets)
         elif kind < 0.3:
-            attributes = _with(attributes, weight_bits=self.generator.choice(WIDTHS[1:]))
+            attributes = replace(attributes, weight_bits=self.generator.choice(WIDTHS[1:]))
         elif kind < 0.45:
-            self.feed(shape)
-            attributes = _with(attributes, clamp=NO_CLAMP)
-            self.sum(attributes)
+            self.sum(attributes, shape)
             return
         self.layer(attributes, shape)
 
-    def sum(self, attributes: Convolution) -> None:
-        """A convolution whose result is added to another tensor: the compiler makes one kernel."""
-        source = self.chain.last
-        shape = attributes.window.output_size(*self.chain.shape[:2])
-        self.feed((*shape, attributes.out_channels))
-        other = self.chain.last
-        self.chain.last = source
-        self.chain.append(attributes)
-        self.chain.append(Add(self.clamp()), other)
+    def sum(self, attributes: Convolution, shape: Shape) -> None:
+        """A convolution whose result is added to another tensor, in one kernel."""
+        result = output_shape(attributes, shape)
+        summed = replace(attributes, clamp=NO_CLAMP, sum_scale=1.0, sum_clamp=self.clamp())
+        self.layer(summed, shape, result)
 
     def convolution(self) -> None:
         channels = self.channels(32)
@@ -186,6 +212,12 @@ class _Sampler:
 
     def pointwise(self) -> None:
         self._convolve(Window(1, 1), self.image(self.channels()))
+
+    def heavy(self) -> None:
+        """More weights than most caches hold, read for two rows of pixels or for one pixel."""
+        channels = 4 * self.between(32, 64)
+        pixels = self.generator.choice(((1, 1), (2, 5), (2, 34)))
+        self.layer(Convolution(Window(1, 1), 4 * self.between(16, 48)), (*pixels, channels))
 
     def connected(self) -> None:
         """One pixel, from one input to some thousand; sometimes as a window over an image."""
@@ -224,12 +256,11 @@ class _Sampler:
         attributes = Convolution(window, channels, groups=channels, clamp=self.clamp())
         kind = self.generator.random()
         if kind < 0.12:
-            attributes = _with(attributes, out_channels=2 * channels)
+            attributes = replace(attributes, out_channels=2 * channels)
         elif kind < 0.24:
-            attributes = _with(attributes, weight_offsets=np.zeros(channels, np.int32))
+            attributes = replace(attributes, weight_offsets=np.zeros(channels, np.int32))
         elif kind < 0.36:
-            self.feed(shape)
-            self.sum(_with(attributes, clamp=NO_CLAMP))
+            self.sum(attributes, shape)
             return
         self.layer(attributes, shape)
 
@@ -251,14 +282,8 @@ class _Sampler:
         return self.image(self.channels())
 
     def add(self) -> None:
-        self.two(Add(self.clamp(), self.generator.choice((1, 1, -1))), self.vector())
-
-    def two(self, attributes: Attributes, shape: Shape, second: Shape | None = None) -> None:
-        """A layer with two inputs."""
-        self.feed(second or shape)
-        other = self.chain.last
-        self.chain.append(Rearrange(_COPY, shape, _axes(prod(second or shape), prod(shape))))
-        self.chain.append(attributes, other)
+        shape = self.vector()
+        self.layer(Add(self.clamp(), self.generator.choice((1, 1, -1))), shape, shape)
 
     def rescale(self) -> None:
         self.layer(Rescale(self.clamp()), self.vector())
@@ -269,7 +294,7 @@ class _Sampler:
     def multiply(self) -> None:
         height, width, channels = shape = self.vector()
         others = (shape, (1, 1, channels), (height, width, 1), (1, 1, 1))
-        self.two(Multiply(self.clamp()), shape, self.generator.choice(others))
+        self.layer(Multiply(self.clamp()), shape, self.generator.choice(others))
 
     def softmax(self) -> None:
         if self.chance(0.5):
@@ -282,7 +307,7 @@ class _Sampler:
         axis = self.generator.choice((0, 1, 2, 2))
         other = list(shape)
         other[axis] = self.between(1, 2 * shape[axis])
-        self.two(Concatenate(axis), shape, (other[0], other[1], other[2]))
+        self.layer(Concatenate(axis), shape, (other[0], other[1], other[2]))
 
     def pad(self) -> None:
         height, width, channels = self.vector()
@@ -317,11 +342,11 @@ class _Sampler:
         self.layer(AddConstant(None, 1.0), self.vector())
 
     def layer_norm(self) -> None:
-        self.layer(LayerNorm(None, None), self.vector())
+        self.layer(LayerNorm(None, None), self.image(1 + self.channels(64)))
 
     def attention(self) -> None:
         heads, depth = self.between(1, 4), self.generator.choice((4, 6, 8, 12, 16, 20))
-        pixels = self.between(1, 36)
+        pixels = self.between(4, 36)
         self.layer(Attention(heads, depth**-0.5), (1, pixels, 3 * heads * depth))
 
     def ternary(self) -> None:
@@ -341,19 +366,6 @@ class _Sampler:
             shared_scale=self.chance(0.5),
         )
         if self.chance(0.4):
-            self.feed(shape)
-            self.sum(_with(attributes, clamp=NO_CLAMP))
+            self.sum(attributes, shape)
         else:
             self.layer(attributes, shape)
-
-
-def _axes(source: int, values: int) -> tuple[tuple[int, int], ...]:
-    """Reads of the first values of a tensor, again and again where they are too few."""
-    run = next(n for n in range(min(values, source), 0, -1) if values % n == 0)
-    return ((run, 1),) if run == values else ((values // run, 0), (run, 1))
-
-
-def _with(attributes: Convolution, **changes: object) -> Convolution:
-    from dataclasses import replace
-
-    return replace(attributes, **changes)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ def verdict_answer(verdict: Verdict, more: dict[str, Any] | None = None) -> Answ
         "device": verdict.device,
         "fits": verdict.fits,
         "limits": [
-            limit.model_dump(include={"limit", "needed", "available", "layer", "help"})
+            limit.model_dump(include={"limit", "needed", "available", "layer", "help", "certain"})
             for limit in verdict.limits
         ],
         "flash_bytes": needed.flash_bytes,
@@ -34,6 +34,7 @@ def verdict_answer(verdict: Verdict, more: dict[str, Any] | None = None) -> Answ
         "latency_source": "modelled",
         "clock_note": needed.clock_note,
         "energy_millijoule": needed.energy_millijoule,
+        "without_figures": list(needed.guesses.layers),
         "macs": needed.macs,
         "layers": [
             layer.model_dump(include={"name", "op", "variant", "macs", "cycles"})
@@ -59,7 +60,34 @@ def _sentence(limit: Limit, needed: Estimate) -> str:
     else:
         amounts = f"{limit.needed:,.0f} bytes are needed, {limit.available:,.0f} allowed"
     remedy = f" Try {limit.help}." if limit.help else ""
+    if not limit.certain:
+        return (
+            f"It cannot be promised to fit: of {limit.limit}, {amounts}, but part of that is a "
+            f"guess (no figures for {_layers(needed)}). Build and bench it to know.{remedy}"
+        )
     return f"It does not fit: of {limit.limit}, {amounts}.{remedy}"
+
+
+_MOST_NAMED = 3
+
+
+def _layers(needed: Estimate) -> str:
+    """The layers that are guessed, the first by name."""
+    names = needed.guesses.layers
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
+def _guess_note(needed: Estimate) -> list[str]:
+    """A warning where the totals rest on guesses."""
+    if not needed.guesses.layers:
+        return []
+    return [
+        f"GUESSED, not fitted: {needed.guesses.cycles:,} of the cycles and "
+        f"{kilobytes(needed.guesses.code_bytes)} of the code are those of kernels without figures "
+        f"for this core and compiler ({_layers(needed)}). Flash and latency have no error bar; "
+        "build and bench the network to know them."
+    ]
 
 
 def _arena(needed: Estimate) -> str:
@@ -92,5 +120,6 @@ def _shown(verdict: Verdict) -> RenderableType:
         f"{modelled_milliseconds(needed.latency_ms, needed.latency_percent)}, "
         f"about {needed.energy_millijoule:.3g} mJ (an estimate from the datasheet's current), "
         f"{needed.cycles:,} cycles, {needed.macs:,} MACs",
+        *_guess_note(needed),
         *([needed.clock_note] if needed.clock_note else []),
     )

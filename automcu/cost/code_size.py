@@ -55,6 +55,21 @@ def code_units(kernel: Kernel) -> dict[str, int]:
     return {kernel.category: 1} | parts
 
 
+def has_code_figures(kernel: Kernel, device: Device, compiler: str) -> bool:
+    """Whether all that a kernel's code and its layers' calls are made of was seen linked.
+
+    Raises:
+        NoFiguresError: there are no figures for this core and compiler.
+    """
+    figures = _figures(code_sizes().kernels, device, compiler)
+    calls = _figures(code_sizes().layers, device, compiler)
+    return (
+        all(code_units(part).keys() <= figures.keys() for part in kernel.with_parts)
+        and layer_unit(kernel, 1) in calls
+        and layer_unit(kernel, 2) in calls
+    )
+
+
 def function_bytes(kernel: Kernel, device: Device, compiler: str) -> float:
     """Code of one kernel's C functions.
 
@@ -123,8 +138,16 @@ def _figures(
 
 
 def _figure(figures: Mapping[str, float], name: str) -> float:
-    """A part that was never seen linked counts as the largest that was."""
-    return figures[name] if name in figures else max(figures.values())
+    """A part that was never seen linked counts as the largest of its name in another kernel.
+
+    A kernel counts as the largest, a part that no kernel has as nothing: both are guesses.
+    """
+    if name in figures:
+        return figures[name]
+    if "/" not in name:
+        return max(size for other, size in figures.items() if "/" not in other)
+    part = name[name.rindex("/") :]
+    return max((size for other, size in figures.items() if other.endswith(part)), default=0.0)
 
 
 def runtime_size(device: Device, compiler: str) -> RuntimeSize:

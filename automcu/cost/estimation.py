@@ -1,18 +1,55 @@
 """What one inference and the firmware around it will cost on a device, before anything is built."""
 
+from collections import Counter
+
 from automcu.compiler import Program, compile_graph
 from automcu.compiler.kernels.cycles import is_fitted
 from automcu.compiler.shapes import operator_macs
 from automcu.cost.architecture_graph import architecture_graph
-from automcu.cost.code_size import program_code_bytes, runtime_size
+from automcu.cost.code_size import (
+    function_bytes,
+    has_code_figures,
+    program_code_bytes,
+    runtime_size,
+)
 from automcu.cost.latency import latency_of, layer_cycles
-from automcu.cost.records import Estimate, LayerCost, OtherKernel
+from automcu.cost.records import Estimate, Guesses, LayerCost, OtherKernel
 from automcu.cost.transformer_graph import transformer_graph
-from automcu.devices.profile import Device
+from automcu.devices.profile import Device, Latency
 from automcu.space import Architecture, Network
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 
 RAM_BYTES_PER_LAYER = 4  # the firmware keeps a cycle count for each
+
+
+def _guessed(
+    program: Program, device: Device, figures: Latency, callers: Counter[str]
+) -> Guesses:
+    """What rests on kernels that nobody has timed or seen linked."""
+    untimed = {
+        operator.name: layer_cycles(kernel, figures.coefficients, callers[kernel.function])
+        for operator in program.graph.operators
+        if not is_fitted(
+            kernel := program.kernels[operator.name],
+            figures.coefficients,
+            callers[kernel.function],
+        )
+    }
+    unseen = {
+        operator.name: kernel
+        for operator in program.graph.operators
+        if not has_code_figures(
+            kernel := program.kernels[operator.name], device, figures.compiler
+        )
+    }
+    functions = {part.function: part for kernel in unseen.values() for part in kernel.with_parts}
+    return Guesses(
+        layers=tuple(dict.fromkeys((*untimed, *unseen))),
+        cycles=sum(untimed.values()),
+        code_bytes=round(
+            sum(function_bytes(one, device, figures.compiler) for one in functions.values())
+        ),
+    )
 
 
 def estimate(network: Network, device: Device) -> Estimate:
@@ -35,13 +72,18 @@ def estimate_program(program: Program, device: Device) -> Estimate:
     """Cost of a compiled program."""
     compiler = find_compiler(device.core).kind
     figures = latency_of(device, compiler)
+    callers = Counter(kernel.function for kernel in program.kernels.values())
     layers = tuple(
         LayerCost(
             name=operator.name,
             op=program.title(operator),
             variant=program.kernels[operator.name].variant,
             macs=operator_macs(operator, program.graph),
-            cycles=layer_cycles(program.kernels[operator.name], figures.coefficients),
+            cycles=layer_cycles(
+                program.kernels[operator.name],
+                figures.coefficients,
+                callers[program.kernels[operator.name].function],
+            ),
             weight_bytes=program.kernels[operator.name].weight_bytes,
             output_shape=program.graph.tensors[operator.output].shape,
             others=tuple(
@@ -51,8 +93,7 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         )
         for operator in program.graph.operators
     )
-    # An error bar speaks for the kernels that it was found with, not for those priced by guess.
-    fitted = all(is_fitted(kernel, figures.coefficients) for kernel in program.kernels.values())
+    guessed = _guessed(program, device, figures, callers)
     runtime = runtime_size(device, compiler)
     code = program_code_bytes(program, device, compiler) + runtime.flash_bytes
     cycles = sum(layer.cycles for layer in layers)
@@ -74,7 +115,9 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         energy_millijoule=device.energy_millijoule(milliseconds),
         macs=program.macs,
         layers=layers,
-        latency_percent=figures.network_percent if fitted else None,
+        # An error bar speaks for the kernels that it was found with, not for those that are guessed.
+        latency_percent=None if guessed.cycles else figures.network_percent,
+        guesses=guessed,
         arena_lower_bound_bytes=program.arena.lower_bound,
         clock_note=device.clock_note,
     )

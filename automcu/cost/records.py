@@ -29,6 +29,14 @@ class LayerCost(Record):
     others: tuple[OtherKernel, ...] = ()
 
 
+class Guesses(Record):
+    """What of an estimate rests on kernels that have no fitted figures: layers, cycles, code."""
+
+    layers: tuple[str, ...] = ()
+    cycles: int = 0
+    code_bytes: int = 0
+
+
 class Estimate(Record):
     """Cost of one inference and of the firmware around it; modelled, before anything is built.
 
@@ -39,6 +47,7 @@ class Estimate(Record):
     that they were fitted to. None: nobody checked, or a kernel has no fitted figures.
     `arena_lower_bound_bytes` is what no packing of the tensors can go below; None for a cell of a
     survey. `clock_note` is a sentence on the clock that the latency holds for, where one is due.
+    `guesses` are part of the totals.
     """
 
     device: str
@@ -56,6 +65,7 @@ class Estimate(Record):
     latency_percent: float | None = None
     arena_lower_bound_bytes: int | None = None
     clock_note: str | None = None
+    guesses: Guesses = Guesses()
 
 
 class ByRows(Record):
@@ -68,13 +78,17 @@ class ByRows(Record):
 
 
 class Limit(Record):
-    """A limit that is broken: how much is needed and available, where, and what would help."""
+    """A limit that is broken: how much is needed and available, where, and what would help.
+
+    It is not `certain` where it would be kept without what is guessed.
+    """
 
     limit: Literal["flash", "ram", "latency", "energy"]
     needed: float
     available: float
     layer: str | None = None
     help: str | None = None
+    certain: bool = True
 
 
 class Verdict(Record):

@@ -19,7 +19,10 @@ def check(
     flash = _smaller(device.flash_bytes, limits.flash_bytes)
     if estimate.flash_bytes > flash:
         heaviest = max(estimate.layers, key=lambda layer: layer.weight_bytes)
-        broken.append(_limit("flash", estimate.flash_bytes, flash, heaviest, "fewer channels"))
+        known = estimate.flash_bytes - estimate.guesses.code_bytes
+        broken.append(
+            _limit("flash", estimate.flash_bytes, flash, heaviest, "fewer channels", known > flash)
+        )
     ram = _smaller(device.ram_bytes, limits.ram_bytes)
     region = device.region_for("arena").size
     if estimate.ram_bytes > ram:
@@ -33,7 +36,9 @@ def check(
     for name, needed, available in per_inference:
         if available is not None and needed > available:
             slowest = max(estimate.layers, key=lambda layer: layer.cycles)
-            broken.append(_limit(name, needed, available, slowest, "fewer or 1x1 layers"))
+            known_share = 1 - estimate.guesses.cycles / max(1, estimate.cycles)
+            certain = needed * known_share > available
+            broken.append(_limit(name, needed, available, slowest, "fewer or 1x1 layers", certain))
     return Verdict(device=device.id, fits=not broken, limits=tuple(broken), estimate=estimate)
 
 
@@ -52,7 +57,14 @@ def _largest(estimate: Estimate) -> LayerCost:
     return max(estimate.layers, key=size)
 
 
-def _limit(name: str, needed: float, available: float, layer: LayerCost, remedy: str) -> Limit:
+def _limit(
+    name: str,
+    needed: float,
+    available: float,
+    layer: LayerCost,
+    remedy: str,
+    certain: bool = True,
+) -> Limit:
     return Limit.model_validate(
         {
             "limit": name,
@@ -60,5 +72,6 @@ def _limit(name: str, needed: float, available: float, layer: LayerCost, remedy:
             "available": available,
             "layer": layer.name,
             "help": f"{remedy} (most of it is in {layer.name}), or a larger board",
+            "certain": certain,
         }
     )

@@ -7,36 +7,39 @@ from dataclasses import replace
 from automcu.compiler.kernels.kernel import Candidate, Kernel
 
 _CALL = "call"
+_RELOADS = "reloads"
 _PORTABLE_CAUTION = 2
 
 
-def work_of(kernel: Kernel) -> dict[str, int]:
-    """Units of work by coefficient name, its parts' included; every call counts as one unit."""
-    work = Counter(
-        {
-            kernel.unit_name(unit): amount
-            for unit, amount in {**kernel.work, _CALL: 1}.items()
-            if amount
-        }
-    )
+def work_of(kernel: Kernel, callers: int = 1) -> dict[str, int]:
+    """Units of work by coefficient name, its parts' included; every call counts as one unit.
+
+    `callers` are the layers that share the function: the parameters of a only one are constants
+    to the compiler, those of several are loaded again for every output.
+    """
+    own = {**kernel.work, _CALL: 1}
+    if callers > 1 and kernel.variant.startswith("portable"):
+        own[_RELOADS] = sum(n for unit, n in kernel.work.items() if unit.startswith("outputs"))
+    work = Counter({kernel.unit_name(unit): amount for unit, amount in own.items() if amount})
     for part, calls in kernel.parts:
         for name, amount in work_of(part).items():
             work[name] += calls * amount
     return dict(work)
 
 
-def layer_cycles(kernel: Kernel, coefficients: Mapping[str, float]) -> int:
-    """Modelled cycles of one layer.
+def layer_cycles(kernel: Kernel, coefficients: Mapping[str, float], callers: int = 1) -> int:
+    """Modelled cycles of one layer, whose function so many layers call.
 
     A unit of work that was never fitted costs what the dearest unit of its name does, so that a
     rare kernel is priced with caution rather than refused.
     """
-    return round(sum(_coefficient(name, coefficients) * n for name, n in work_of(kernel).items()))
+    work = work_of(kernel, callers)
+    return round(sum(_coefficient(name, coefficients) * n for name, n in work.items()))
 
 
-def is_fitted(kernel: Kernel, coefficients: Mapping[str, float]) -> bool:
+def is_fitted(kernel: Kernel, coefficients: Mapping[str, float], callers: int = 1) -> bool:
     """Whether every unit of the kernel's work has a figure of its own."""
-    return work_of(kernel).keys() <= coefficients.keys()
+    return work_of(kernel, callers).keys() <= coefficients.keys()
 
 
 def cheapest(kernels: Sequence[Kernel], coefficients: Mapping[str, float]) -> Kernel:

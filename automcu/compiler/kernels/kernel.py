@@ -20,14 +20,14 @@ ARRAY_ALIGNMENT = 4
 _OPTIONS = {
     "add": ("clamps",),
     "armv7e_m_add": ("clamps",),
-    "armv7e_m_average_pool": ("padded",),
+    "armv7e_m_average_pool": ("cut",),
     "armv7e_m_convolution": ("residual",),
     "armv7e_m_rescale": ("clamps",),
     "armv7e_m_ternary": ("residual", "clamps"),
     "attention": ("blocked",),
-    "average_pool": ("padded", "dilated"),
-    "depthwise": ("single_tap", "padded"),
-    "max_pool": ("padded", "dilated"),
+    "average_pool": ("cut", "dilated"),
+    "depthwise": ("single_tap", "cut"),
+    "max_pool": ("cut", "dilated"),
     "multiply": ("flat",),
     "stripes": ("residual",),
 }

@@ -12,7 +12,7 @@ _INLINED = {"short": 16, "medium": 64}
 # Distances up to which some board's data cache still holds what was read before, in bytes.
 _REACHES = (128, 256, 4096, 8192, 16384, 32768)
 
-_UNROLLED = 3
+_UNROLLED = 2  # turns of a loop
 
 
 def copies(times: int, size: int) -> dict[str, int]:
@@ -22,8 +22,11 @@ def copies(times: int, size: int) -> dict[str, int]:
     words, rest = divmod(size, _WORD_BYTES)
     for name, most in _INLINED.items():
         if size <= most:
-            moves = words + rest.bit_count()
-            return {f"copy/{name}": times, f"copy/{name}_words": times * moves}
+            return {
+                f"copy/{name}": times,
+                f"copy/{name}_words": times * words,
+                f"copy/{name}_rest": times * rest.bit_count(),
+            }
     if rest and times > 1:  # most do not start at whole words
         return {"copy/calls": times, "copy/words": times * (words + rest)}
     blocks, behind = divmod(size, _BLOCK_BYTES)
@@ -58,9 +61,14 @@ def flash_reads(size: int, times: int, passes: int = 1, part: int = 0) -> dict[s
     return dict(work)
 
 
-def width_class(window: Window) -> str:
-    """Which loops over a kernel row a compiler makes: it unrolls those of a few turns."""
-    return f"w{window.width}" if window.width <= _UNROLLED else "wide"
+def window_class(window: Window, out_height: int) -> str:
+    """Which loops over a window a compiler makes: it unrolls those of one turn and of two.
+
+    Two rows are more work where the bounds of the loop over them vary, with the output's rows.
+    """
+    rows, columns = (str(n) if n <= _UNROLLED else "n" for n in (window.height, window.width))
+    fixed = "fixed" if window.height == _UNROLLED and out_height == 1 else ""
+    return f"{rows}{fixed}x{columns}"
 
 
 def _reach(distance: int) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, aligned
-from automcu.compiler.kernels.memory_work import copies, copy_code, flash_reads, width_class
+from automcu.compiler.kernels.memory_work import copies, copy_code, flash_reads, window_class
 from automcu.compiler.kernels.packing import FULL_WIDTH, Packing, packing
 from automcu.compiler.kernels.parameters import (
     add_fields,
@@ -144,7 +144,7 @@ def _depthwise(operator: Operator, graph: Graph, settings: dict[str, int | str |
             "residual": residual,
             "multiplier": attributes.out_channels // in_channels,
             "single_tap": depth == 1,
-            "padded": any(attributes.window.padding),
+            "cut": any(attributes.window.padding),
         },
         parameters_type="convolution_parameters",
         arrays=convolution_arrays(attributes.out_channels * depth, attributes.out_channels)
@@ -170,11 +170,11 @@ def _depthwise_work(
     covered = pixel_counts(window, int(settings["in_height"]), int(settings["in_width"])).sum()
     work = {
         "pixels": int(settings["out_pixels"]),
-        "outputs": outputs,
     }
     taps = outputs * window.height * window.width
-    kind = width_class(window)
+    kind = window_class(window, int(settings["out_height"]))
     work |= {
+        f"outputs_{kind}": outputs,
         f"tap_rows_{kind}": outputs * window.height,
         f"taps_{kind}": taps,
         f"covered_{kind}": int(covered) * channels,

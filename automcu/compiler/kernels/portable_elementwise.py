@@ -13,6 +13,9 @@ from automcu.compiler.operators.multiply import MultiplyIntegers
 from automcu.compiler.operators.rescale import RescaleIntegers
 
 
+_UNROLLED = 8
+
+
 def portable_add(operator: Operator, graph: Graph) -> Kernel:
     """The portable kernel of an addition."""
     elements = graph.tensors[operator.output].size
@@ -78,7 +81,8 @@ def portable_lookup(operator: Operator, graph: Graph) -> Kernel:
         arrays=(ArrayShape("table", "int8_t", ALL_INPUTS.size),),
         pack=_pack_lookup,
         overwrites=(0,),
-        work={"outputs": elements},
+        # Compilers look up eight at a time where none are left over.
+        work={"outputs" if elements % _UNROLLED else "outputs_unrolled": elements},
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import ArrayShape, Kernel, LayerConstants, no_constants
-from automcu.compiler.kernels.memory_work import width_class
+from automcu.compiler.kernels.memory_work import window_class
 from automcu.compiler.kernels.parameters import requantisation_fields
 from automcu.compiler.lowering import Integers
 from automcu.compiler.operators import AveragePool, MaxPool
@@ -80,6 +80,7 @@ def _settings(operator: Operator, graph: Graph, window: Window) -> dict[str, int
         "pad_top": window.padding[0],
         "pad_left": window.padding[1],
         "padded": any(window.padding),
+        "cut": int(pixel_counts(window, in_height, in_width).min()) < window.height * window.width,
         "dilation_y": window.dilation[0],
         "dilation_x": window.dilation[1],
         "dilated": window.dilation != (1, 1),
@@ -92,13 +93,18 @@ def _work(operator: Operator, graph: Graph, window: Window) -> dict[str, int]:
     in_height, in_width, _ = graph.tensors[operator.inputs[0]].shape
     covered = int(pixel_counts(window, in_height, in_width).sum()) * channels
     work = {"pixels": height * width, "outputs": height * width * channels}
-    kind = width_class(window)
     if window.dilation != (1, 1):
         rows = work["outputs"] * window.height
         return work | {"tap_rows": rows, "taps": rows * window.width, "covered": covered}
     column = replace(window, width=1, padding=(window.padding[0], 0, window.padding[2], 0))
     rows = int(pixel_counts(replace(column, stride=(window.stride[0], 1)), in_height, 1).sum())
-    return work | {f"tap_rows_{kind}": rows * width * channels, f"covered_{kind}": covered}
+    kind = window_class(window, height)
+    return {
+        "pixels": height * width,
+        f"outputs_{kind}": height * width * channels,
+        f"tap_rows_{kind}": rows * width * channels,
+        f"covered_{kind}": covered,
+    }
 
 
 def _loops(operator: Operator, graph: Graph) -> dict[str, int]:

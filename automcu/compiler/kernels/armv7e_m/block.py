@@ -11,7 +11,7 @@ cycle), and addresses advance by post-indexing.
 from collections.abc import Iterator
 
 from automcu.compiler.kernels.armv7e_m.amplified import requantise_amplified, split_multiplier
-from automcu.compiler.kernels.armv7e_m.block_shape import ACCUMULATORS, Block
+from automcu.compiler.kernels.armv7e_m.block_shape import ACCUMULATORS, LARGEST_OFFSET, Block
 from automcu.compiler.kernels.armv7e_m.dual_issue import order_for_dual_issue
 from automcu.compiler.kernels.armv7e_m.paired_steps import (
     LOOP_END,
@@ -69,6 +69,15 @@ def _leave() -> Iterator[str]:
     yield "pop {r4-r11, pc}"
 
 
+def _add(target: str, source: str, amount: int, free: str) -> Iterator[str]:
+    """ADD of a constant that may be too large for the instruction."""
+    if amount <= LARGEST_OFFSET:
+        yield f"add {target}, {source}, #{amount}" if target != source else f"add {target}, #{amount}"
+    else:
+        yield f"movw {free}, #{amount}"
+        yield f"add {target}, {source}, {free}"
+
+
 def _accumulator(block: Block, pixel: int, channel: int) -> str:
     return ACCUMULATORS[pixel * block.channels + channel]
 
@@ -107,7 +116,7 @@ def _next_segment(block: Block) -> Iterator[str]:
 
 def _set_segment_end(block: Block) -> Iterator[str]:
     if block.steps > block.unrolled:
-        yield f"add r2, r0, #{4 * block.steps}"
+        yield from _add("r2", "r0", 4 * block.steps, "r2")
         yield f"str r2, [sp, #{_SEGMENT_END}]"
 
 
@@ -247,7 +256,7 @@ def _next_block(block: Block) -> Iterator[str]:
         yield f"add r0, #{block.pixels * block.out_channels}"
         yield f"str r0, [sp, #{_RESIDUAL}]"
     yield f"add r1, #{block.pixels * block.out_channels}"
-    yield f"add r3, #{block.pixels * block.pixel_bytes}"
+    yield from _add("r3", "r3", block.pixels * block.pixel_bytes, "r0")
     yield "subs r2, #1"
     yield f"str r1, [sp, #{_OUTPUT}]"
     yield f"str r3, [sp, #{_COLUMN}]"

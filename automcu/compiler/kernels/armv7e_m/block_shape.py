@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 ACCUMULATORS = ("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11")
-LARGEST_OFFSET = 4095  # of LDR with a 12-bit immediate
+LARGEST_OFFSET = 4095  # of LDR and ADD with a 12-bit immediate
+LARGEST_CONSTANT = 65535  # of MOVW
 Issue = Literal["single", "dual"]
 
 # Steps in a pass of a single-issue loop. 8 x 60 bytes stay inside a 1 KiB instruction cache;
@@ -61,4 +62,7 @@ class Block:
         weights = (self.channels // 2 - 1) * self.pair_bytes
         pass_bytes = 4 * self.unrolled if self.issue == "dual" else 0
         outputs = self.pixels * self.out_channels
-        return max(max(activations, weights) + pass_bytes, outputs) <= LARGEST_OFFSET
+        return (
+            max(max(activations, weights) + pass_bytes, outputs) <= LARGEST_OFFSET
+            and max(4 * self.steps, self.pixels * self.pixel_bytes) <= LARGEST_CONSTANT
+        )

@@ -101,8 +101,9 @@ class DepthwiseRow:
     def reaches(self) -> bool:
         """Whether loads and constants are within reach of the instructions that hold them."""
         last = max(self.columns(pixels)[-1] for pixels, _, _ in self.parts)
+        most = max(pixels for pixels, _, _ in self.parts)
         return (
-            last * self.pixel_bytes <= LARGEST_OFFSET
+            max(last, most * self.stride) * self.pixel_bytes <= LARGEST_OFFSET
             and self.row_bytes <= LONGEST_ROW_BYTES
             and self.pixels * self.channels <= LONGEST_ROW_BYTES
         )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels.kernel import Kernel
+from automcu.compiler.kernels.memory_work import window_class
 from automcu.compiler.kernels.portable_elementwise import (
     is_wide_sum,
     portable_add,
@@ -57,6 +58,8 @@ def armv7e_m_average_pool(operator: Operator, graph: Graph, core: Core) -> tuple
     kernel = portable_average_pool(operator, graph)
     out_height, out_width, _ = graph.tensors[operator.output].shape
     quads = channels // _LANES
+    pixels = out_height * out_width
+    kind = window_class(attributes.window, out_height)
     covered = int(pixel_counts(attributes.window, height, width).sum())
     special = replace(
         kernel,
@@ -64,10 +67,10 @@ def armv7e_m_average_pool(operator: Operator, graph: Graph, core: Core) -> tuple
         function=f"{kernel.function}_by4",
         template="armv7e_m_average_pool.c.j2",
         work={
-            "rows": quads * out_height * out_width * attributes.window.height,
-            "taps": quads * covered,
-            "words": quads * out_height * out_width,
-            "pixels": out_height * out_width,
+            "pixels": pixels,
+            f"words_{kind}": quads * pixels,
+            f"rows_{kind}": quads * pixels * attributes.window.height,
+            f"taps_{kind}": quads * covered,
         },
     )
     return (special,)
