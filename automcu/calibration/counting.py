@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from unicorn import Uc, UcError
 from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_SP
 
-from automcu.boards.count import load_program
+from automcu.boards.count import load_sections
 from automcu.boards.timing import Accounting
 from automcu.boards.timing.choice import new_accounting
 from automcu.boards.virtual.engine import new_engine
@@ -44,7 +44,7 @@ def count_layers(
     memory = BoardMemory(device)
     with elf.open("rb") as file:
         content = ELFFile(file)
-        load_program(memory, device, content)
+        load_sections(memory, device, content)
         table = content.get_section_by_name(".symtab")
         addresses = {symbol.name: int(symbol["st_value"]) for symbol in table.iter_symbols()}
     engine = new_engine(device, memory)

@@ -146,11 +146,19 @@ def _observed(linked: _Linked, cycles: list[int], source: Source) -> Observed:
         symbols.get(f"layer_{index}", 0) + symbols[f"run_layer_{index}"] + _TABLE_ENTRY_BYTES
         for index in range(len(kernels))
     ]
+    plain = Counter[str]()
+    for symbol, size in symbols.items():
+        plain[_plain(symbol)] += size
+    for name, kernel in owners.items():
+        for helper in kernel.helpers:
+            users = sum(helper in one.helpers for one in owners.values())
+            functions[name] += plain[helper] // users
     # A compiler may have put a shared function into its only caller: then it has no symbol.
     shared = {
-        k.shared_function: symbols[k.shared_function]
-        for k in program.functions
-        if k.shared_function and k.shared_function in symbols
+        name: plain[name]
+        for kernel in program.functions
+        for name in kernel.shared_functions
+        if name in plain
     }
     code = sum(functions.values()) + sum(layers) + sum(shared.values())
     rest = build.flash_bytes - program.weight_bytes - code
@@ -176,9 +184,14 @@ def _observed(linked: _Linked, cycles: list[int], source: Source) -> Observed:
 
 def _owner(symbol: str, functions: Mapping[str, Kernel]) -> str | None:
     """The kernel that a function belongs to: itself, or the longest name that it continues."""
-    name = re.split(r"[.$]", symbol)[0]  # compilers append .constprop.0 or $constprop$0
+    name = _plain(symbol)
     matches = [f for f in functions if name == f or name.startswith(f"{f}_")]
     return max(matches, key=len, default=None)
+
+
+def _plain(symbol: str) -> str:
+    """A symbol without what compilers append: .constprop.0 or $constprop$0."""
+    return re.split(r"[.$]", symbol)[0]
 
 
 def _symbol_sizes(path: Path) -> dict[str, int]:

@@ -21,6 +21,8 @@ from automcu.errors import NoFiguresError
 from automcu.records import Record
 
 _AMONG_OTHERS = "shared"
+_CONVOLUTION_RECORDS = ("convolution_parameters", "ternary_parameters")
+_SUM_FIELD, _OFFSETS_FIELD = 24, 4  # bytes of an add_scaling and of a pointer
 SIZES_FILE = Path(__file__).parent / "code_sizes.json"
 
 
@@ -124,8 +126,24 @@ def program_code_bytes(program: Program, device: Device, compiler: str) -> int:
         for kernel in program.functions
     )
     figures = _figures(code_sizes().kernels, device, compiler)
-    shared = {kernel.shared_function for kernel in program.functions} - {None}
-    return round(code + calls + sum(_figure(figures, f"shared/{name}") for name in shared))
+    shared = {name for kernel in program.functions for name in kernel.shared_functions}
+    helpers = sum(_figure(figures, f"shared/{name}") for name in shared)
+    return round(code + calls + helpers + _record_bytes(program, callers))
+
+
+def _record_bytes(program: Program, callers: Mapping[str, int]) -> int:
+    """What the records of convolutions' parameters are larger, or smaller, than in the figures.
+
+    All have a field for what any layer of the program needs; figures are with sums and without
+    offsets of weights. Only records of functions with several callers are there at all.
+    """
+    records = sum(
+        callers[kernel.function] > 1 and kernel.parameters_type in _CONVOLUTION_RECORDS
+        for kernel in program.kernels.values()
+    )
+    settings = [kernel.settings for kernel in program.functions]
+    offsets = _OFFSETS_FIELD if any(one.get("offsets") for one in settings) else 0
+    return records * (offsets - (0 if any(one.get("residual") for one in settings) else _SUM_FIELD))
 
 
 def _figures(

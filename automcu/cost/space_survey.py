@@ -120,9 +120,13 @@ def space_costs(device: Device, skeleton: Skeleton) -> SpaceCosts:
         weights += skeleton.cells_per_stage * (counts @ stage.weight_bytes)
         for kind, function in enumerate(stage.functions):
             before = np.array(known[function])
-            after = before + skeleton.cells_per_stage * counts[:, kind]
+            added = skeleton.cells_per_stage * counts[:, kind]
+            after = before + added
+            alone, shared = stage.cycles[kind], stage.shared_cycles[kind]
+            cycles += np.where(after > 1, added * shared, added * alone)
+            if before == 1:  # it has company now
+                cycles += (after > 1) * (shared - alone)
             flash += stage.layers[kind].of(after) - stage.layers[kind].of(before)
-        cycles += skeleton.cells_per_stage * (counts @ stage.cycles)
         np.maximum(arena, _peaks(stage), out=arena)
     folded = cell_structures("portable").folds
     layers -= folded

@@ -28,6 +28,7 @@ class StageCosts:
 
     `functions` name the kernels' C functions, whose code (`function_bytes`) is shared by all
     layers of a shape; `weight_bytes` are those of each layer, `layers` its parameters and call.
+    `shared_cycles` are those of one of several layers with the same function.
     """
 
     functions: tuple[str, ...]
@@ -35,6 +36,7 @@ class StageCosts:
     weight_bytes: NDArray[np.int64]
     layers: tuple[LayerBytes, ...]
     cycles: NDArray[np.int64]
+    shared_cycles: NDArray[np.int64]
     scratch_bytes: NDArray[np.int64]
     tensor_bytes: int
     kernels: str
@@ -60,6 +62,7 @@ def stage_costs(skeleton: Skeleton, device: Device, compiler: str) -> tuple[Stag
                 weight_bytes=np.array([kernel.weight_bytes for kernel in kernels]),
                 layers=tuple(layer_bytes(kernel, device, compiler) for kernel in kernels),
                 cycles=np.array([layer_cycles(kernel, coefficients) for kernel in kernels]),
+                shared_cycles=np.array([layer_cycles(one, coefficients, 2) for one in kernels]),
                 scratch_bytes=np.array([_aligned(kernel.scratch_bytes) for kernel in kernels]),
                 tensor_bytes=_aligned(size),
                 kernels=_family(kernels),

@@ -15,6 +15,9 @@ from automcu.compiler.lowering import Integers
 
 ARRAY_ALIGNMENT = 4
 
+_RING = ("advance_ring", "widen_pixels")
+_HELPERS = ("add_whole", "add_rest", "scores_function", "means_function")
+
 # Settings by which one template becomes code that has little in common. What they add to code that
 # otherwise stays as it is are units of work and of code.
 _OPTIONS = {
@@ -106,9 +109,20 @@ class Kernel:
 
     @property
     def shared_function(self) -> str | None:
-        """The C function beside its own that the kernel calls; a program has it once."""
+        """The C function that unpacks its weights; a program has it once."""
         name = self.settings.get("unpack")
         return None if name is None else str(name)
+
+    @property
+    def shared_functions(self) -> tuple[str, ...]:
+        """All C functions beside its own that the kernel calls and a program has once."""
+        ring = _RING if "ring_row" in self.settings and not self.settings.get("gathers") else ()
+        return ring if self.shared_function is None else (*ring, self.shared_function)
+
+    @property
+    def helpers(self) -> tuple[str, ...]:
+        """C functions for a few shapes that it calls, and that some others may call too."""
+        return tuple(str(self.settings[name]) for name in _HELPERS if self.settings.get(name))
 
     @property
     def weight_bytes(self) -> int:
