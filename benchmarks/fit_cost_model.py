@@ -1,137 +1,329 @@
-"""Fit the latency model to networks run on virtual boards, and write it into the profiles.
+"""Fit the cost models: cycles into the profiles, bytes of code into automcu/cost/code_sizes.json.
 
-    python -m benchmarks.fit_cost_model [--device ID] [--compiler gcc|zig]
-                                        [--quick|--transformers|--check]
+    python -m benchmarks.fit_cost_model [--core CORE] [--compiler gcc|zig] [--seeds N]
+                                        [--observations FOLDER] [--judge]
 
-Cycles per unit of work go into hw_profiles/ID.toml (bytes: `benchmarks.fit_code_sizes`). Those of
-an ESP32-S3 are counted in Debian's qemu-system-xtensa.
-Part of the networks is kept out of the fit; the table shows how far off the model is on those, and
-the profile keeps the largest of these errors as its error bar. --check fits nothing: it runs those
-networks against the figures as they are and writes the error bar alone. --transformers fits only
-what chains of transformers' layers and ternary convolutions take, and leaves all other figures.
+What is fitted to are single layers of every kind and size, some dozens to an image, and a few
+networks that run by rows. Boards of one core run the same code: an image is linked once for a core
+and compiler, and its layers are counted in the emulator with the flash timing of each board. Those
+of an ESP32-S3 are counted in Debian's qemu-system-xtensa.
+
+The error bar of a profile is what 95 % of networks keep to that are not in the fit: public ones,
+random graphs, cells and transformers. The table shows it, and how far off the model is on layers
+that were kept out of a fit to the others. --judge fits nothing and finds the bars anew.
+--observations keeps what was counted in a folder, and counts what is there not again.
 """
 
 import argparse
-import json
 import os
+import pickle
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
-from automcu.calibration import (
-    HELD_OUT,
-    HELD_OUT_TRANSFORMERS,
-    Observed,
-    calibration_graphs,
-    latency_record,
-    network_errors,
-    observe_all,
-    transformer_graphs,
-    varied_choice,
-    with_figures,
+import numpy as np
+
+from automcu.calibration import random_architectures, varied_choice, with_figures
+from automcu.calibration.counting import LinkedLayers, link_and_count
+from automcu.calibration.single_layers import layer_program
+from automcu.compiler import Program, compile_graph
+from automcu.compiler.graph import Graph
+from automcu.compiler.kernels import Kernel
+from automcu.compiler.kernels.cycles import is_fitted, layer_cycles
+from automcu.cost.architecture_graph import architecture_graph
+from automcu.cost.code_size import (
+    SIZES_FILE,
+    beyond_record,
+    code_sizes,
+    code_units,
+    layer_unit,
 )
-from automcu.cost.latency import Fit, fit, latency_of
-from automcu.devices import all_devices, find_device
-from automcu.devices.profile import Device
+from automcu.cost.latency import Fit, Observation, fit, latency_of
+from automcu.cost.random_weights import with_random_weights
+from automcu.cost.transformer_graph import transformer_graph
+from automcu.devices import Device, find_device, shipped_devices
+from automcu.devices.profile import Core, FlashTiming, Latency
 from automcu.devices.write import with_latency
+from automcu.errors import DoesNotFitError
 from automcu.records import write_atomically
 from automcu.resources import resource_folder
-from automcu.toolchains import Compiler, find_compiler
+from automcu.space import TransformerShape
+from automcu.toolchains import find_compiler
+from benchmarks.graph_generator import random_graph
+from benchmarks.public_networks import PUBLIC_NETWORKS
 
-CHAINS = 20
-NETWORKS = 6
+REFERENCES: dict[Core, str] = {
+    "cortex-m4": "nucleo-l4r5zi",
+    "cortex-m7": "nucleo-h743zi2",
+    "cortex-m33": "nucleo-u575zi-q",
+    "xtensa-lx7": "esp32-s3-devkitc-1-n8r8",
+}
+"""The board of each core that images are linked for: one with much memory."""
+
+SEEDS, BY_ROWS = 24, 3
+_PROCESSES = 2
+_KEPT_OUT = 5  # one image in so many, to see how the fit does on layers that it has not seen
+_LEAST_CYCLES = 20  # what takes less has no work in it
+_PERCENTILE = 95
+_GRAPHS, _CELLS, _FIRST_GRAPH = 24, 6, 5000
+_MOST_MACS = 3_000_000  # of a network that judges
+_TRANSFORMERS = (
+    TransformerShape(resolution=28, patch=7, dim=48, depth=2, heads=3, mlp_ratio=2),
+    TransformerShape(resolution=28, patch=4, dim=32, depth=1, heads=2, mlp_ratio=4),
+)
+
+_MakeProgram = Callable[[int, Device], Program]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table."""
+class Seen:
+    """A program, and what its image was counted to take."""
 
-    device: str
-    compiler: str
-    layers: int
-    worst_layer_percent: float
-    worst_network_percent: float
-    median_network_percent: float
+    program: Program
+    found: LinkedLayers
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """Of the layers, in order."""
+        return [self.program.kernels[one.name] for one in self.program.graph.operators]
+
+    @property
+    def callers(self) -> Counter[str]:
+        """How many layers call each C function."""
+        return Counter(kernel.function for kernel in self.kernels)
+
+    def observations(self, board: int) -> Iterator[Observation]:
+        """Layers as they ran on one of the boards."""
+        callers = self.callers
+        for kernel, cycles in zip(self.kernels, self.found.cycles[board], strict=True):
+            if cycles >= _LEAST_CYCLES:
+                yield Observation(kernel, cycles, callers[kernel.function])
 
 
-def observations(
-    device: Device, compiler: Compiler, chains: int, cells: int
-) -> tuple[Fit, list[Observed]]:
-    """The fit, and what was seen of the networks that are to judge it.
-
-    Those of the fit have kernels drawn by lot, the latter those that the fitted figures choose.
-    """
-    graphs = calibration_graphs(chains, cells)
-    seen = observe_all(graphs[:-HELD_OUT], device, "virtual", choice=varied_choice)
-    fitted = fit([o for s in seen for o in s.cycles])
-    judge = with_figures(device, latency_record(fitted, compiler.kind, compiler.version))
-    return fitted, observe_all(graphs[-HELD_OUT:], judge, "virtual")
+def by_rows_program(seed: int, device: Device) -> Program:
+    """A network of the space in so little memory that layers run some rows at a time."""
+    architecture = random_architectures(BY_ROWS, 7)[seed]
+    graph = with_random_weights(architecture_graph(architecture), seed)
+    return compile_graph(graph, device, 1, varied_choice(seed))
 
 
-def fit_transformers(device: Device, kind: str) -> Row:
-    """Add figures of transformers' and ternary kernels to those that the profile has.
+def judging_graphs() -> dict[str, Graph]:
+    """Networks that are not fitted to, with weights, by name."""
+    graphs = {name: with_random_weights(make(), 0) for name, make in PUBLIC_NETWORKS.items()}
+    for seed in range(_FIRST_GRAPH, _FIRST_GRAPH + _GRAPHS):
+        graphs[f"random graph {seed}"] = random_graph(seed)
+    for index, one in enumerate(random_architectures(_CELLS, 1)):
+        graphs[f"cell {index}"] = with_random_weights(architecture_graph(one), index)
+    for index, shape in enumerate(_TRANSFORMERS):
+        graphs[f"transformer {index}"] = with_random_weights(transformer_graph(shape), index)
+    return graphs
 
-    The error bar grows if transformers need it to.
-    """
-    known = latency_of(device, kind)
-    seen = observe_all(transformer_graphs(CHAINS), device, "virtual", choice=varied_choice)
-    fitted = fit([o for s in seen for o in s.cycles])
-    coefficients = {**known.coefficients, **fitted.coefficients}
-    latency = known.model_copy(
+
+def _judging_program(name: str, device: Device) -> Program:
+    return compile_graph(judging_graphs()[name], device)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image: how its program is made, and where what is counted is kept."""
+
+    make: _MakeProgram | Callable[[str, Device], Program]
+    seed: int | str
+    device: Device
+    boards: tuple[Device, ...]
+    keep: Path | None
+
+
+def run(job: Job) -> LinkedLayers | None:
+    """Build and count one image; None where it does not fit or is too slow to count."""
+    if job.keep and job.keep.is_file():
+        return pickle.loads(job.keep.read_bytes())  # type: ignore[no-any-return]
+    program = job.make(job.seed, job.device)  # type: ignore[arg-type]
+    if job.make is _judging_program and program.macs > _MOST_MACS:
+        return None
+    try:
+        found = link_and_count(program, job.device, job.boards, 0)
+    except DoesNotFitError:
+        return None
+    if job.keep:
+        write_atomically(job.keep, pickle.dumps(found))
+    return found
+
+
+def see(jobs: Sequence[Job]) -> list[Seen]:
+    """All images that fit, two at a time."""
+    seen = []
+    with ProcessPoolExecutor(_PROCESSES) as pool:
+        for job, found in zip(jobs, pool.map(run, jobs), strict=True):
+            if found is not None:
+                seen.append(Seen(job.make(job.seed, job.device), found))  # type: ignore[arg-type]
+            print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return seen
+
+
+def boards_of(core: Core) -> tuple[Device, ...]:
+    """The shipped boards with this core."""
+    return tuple(one for one in shipped_devices().values() if one.core == core)
+
+
+def fitted_bytes(rows: Sequence[tuple[dict[str, int], int]]) -> dict[str, float]:
+    """Bytes by unit of code, from units and bytes of each function or layer; most even out."""
+    from scipy.optimize import nnls
+
+    names = sorted({name for units, _ in rows for name in units})
+    parts = np.array([[units.get(name, 0) for name in names] for units, _ in rows], float)
+    sizes = np.array([size for _, size in rows], float)
+    importance = np.ones(len(rows))
+    for _ in range(8):
+        found, _ = nnls(parts * importance[:, None], sizes * importance, maxiter=50_000)
+        importance = 1 / np.sqrt(np.maximum(np.abs(parts @ found - sizes), 6))
+    return dict(zip(names, (round(float(v), 2) for v in found), strict=True))
+
+
+def write_code_sizes(key: str, seen: Sequence[Seen]) -> None:
+    """Replace the core's figures of functions and layers; runtimes stay."""
+    functions = [
+        (code_units(kernel), one.found.functions[kernel.function])
+        for one in seen
+        for kernel in one.program.functions
+    ]
+    layers: dict[str, list[int]] = {}
+    for one in seen:
+        for kernel, size in zip(one.kernels, one.found.layers, strict=True):
+            callers = one.callers[kernel.function]
+            beyond = beyond_record(kernel, one.program) if callers > 1 else 0
+            layers.setdefault(layer_unit(kernel, callers), []).append(size - beyond)
+    shared: dict[str, list[int]] = {}
+    for one in seen:
+        for name, size in one.found.shared.items():
+            shared.setdefault(f"shared/{name}", []).append(size)
+    kernels = fitted_bytes(functions) | _medians(shared)
+    known = code_sizes()
+    known.model_copy(
         update={
-            "coefficients": dict(sorted(coefficients.items())),
-            "residual_percent": max(known.residual_percent, round(fitted.residual_percent, 1)),
+            "kernels": {**known.kernels, key: dict(sorted(kernels.items()))},
+            "layers": {**known.layers, key: dict(sorted(_medians(layers).items()))},
         }
+    ).save(SIZES_FILE)
+    code_sizes.cache_clear()
+
+
+def _medians(sizes: dict[str, list[int]]) -> dict[str, float]:
+    return {name: float(np.median(values)) for name, values in sizes.items()}
+
+
+def show_kept_out(single: Sequence[Seen], by_rows: Sequence[Seen], board: int) -> None:
+    """How far off layers are that were kept out of a fit to the others."""
+    some = [one for place, one in enumerate(single) if place % _KEPT_OUT]
+    others = [one for place, one in enumerate(single) if place % _KEPT_OUT == 0]
+    partial = fit([o for one in [*some, *by_rows] for o in one.observations(board)])
+    errors = layer_errors(others, board, partial.coefficients)
+    print(
+        f"    {len(errors)} layers kept out of a fit to the others: median {np.median(errors):.1f}"
+        f" %, 85 % within {np.percentile(errors, 85):.1f} %, 95 % within "
+        f"{np.percentile(errors, 95):.1f} %, worst {max(errors):.0f} %",
+        flush=True,
     )
-    judging = calibration_graphs(0, 0)[-HELD_OUT_TRANSFORMERS:]
-    held_out = observe_all(judging, with_figures(device, latency), "virtual")
-    errors = network_errors(coefficients, held_out)
-    bar = max(known.network_percent or 0.0, round(errors.worst_percent, 1))
-    latency = latency.model_copy(update={"network_percent": bar})
-    path = resource_folder("hw_profiles") / f"{device.id}.toml"
+
+
+def write_latency(board: Device, latency: Latency) -> None:
+    """Replace the profile's table of this compiler."""
+    path = resource_folder("hw_profiles") / f"{board.id}.toml"
     write_atomically(path, with_latency(path.read_text(), latency).encode())
-    layers = sum(len(s.cycles) for s in held_out)
-    return Row(device.id, kind, layers, latency.residual_percent, bar, errors.median_percent)
 
 
-def checked(device: Device, kind: str) -> Row:
-    """Write the error bar of a profile's figures as they are."""
-    figures = latency_of(device, kind)
-    held_out = observe_all(calibration_graphs(0, NETWORKS)[-HELD_OUT:], device, "virtual")
-    errors = network_errors(figures.coefficients, held_out)
-    path = resource_folder("hw_profiles") / f"{device.id}.toml"
-    bar = figures.model_copy(update={"network_percent": round(errors.worst_percent, 1)})
-    write_atomically(path, with_latency(path.read_text(), bar).encode())
-    layers = sum(len(seen.cycles) for seen in held_out)
-    return Row(
-        device.id,
-        kind,
-        layers,
-        figures.residual_percent,
-        errors.worst_percent,
-        errors.median_percent,
-    )
+def errors_percent(
+    seen: Sequence[Seen], board: int, coefficients: dict[str, float]
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """How far whole programs are off, in percent, with their sign."""
+    errors = []
+    for one in seen:
+        layers = list(one.observations(board))
+        modelled = sum(layer_cycles(o.kernel, coefficients, o.callers) for o in layers)
+        errors.append(100 * (modelled / sum(o.cycles for o in layers) - 1))
+    return np.array(errors)
 
 
-def row(device: Device, compiler: str, fitted: Fit, held_out: list[Observed]) -> Row:
-    """How the fitted model does on networks that it has not seen."""
-    errors = network_errors(fitted.coefficients, held_out)
-    return Row(
-        device.id,
-        compiler,
-        sum(len(seen.cycles) for seen in held_out),
-        round(fitted.residual_percent, 1),
-        errors.worst_percent,
-        errors.median_percent,
-    )
+def layer_errors(seen: Sequence[Seen], board: int, coefficients: dict[str, float]) -> list[float]:
+    """The same of single layers, without sign, of those whose units all have figures."""
+    return [
+        100 * abs(layer_cycles(o.kernel, coefficients, o.callers) / o.cycles - 1)
+        for one in seen
+        for o in one.observations(board)
+        if is_fitted(o.kernel, coefficients, o.callers)
+    ]
 
 
-def write_profile(
-    device: Device, compiler: str, version: str, fitted: Fit, held_out: list[Observed]
-) -> None:
-    """Replace the profile's [[latency]] table of this compiler."""
-    path = resource_folder("hw_profiles") / f"{device.id}.toml"
-    latency = latency_record(fitted, compiler, version, held_out)
-    write_atomically(path, with_latency(path.read_text(), latency).encode())
+def fit_core(core: Core, kind: str, seeds: int, folder: Path | None, judge_only: bool) -> None:
+    """Fit, write and judge the figures of all boards with a core."""
+    os.environ["AUTOMCU_COMPILER"] = kind
+    compiler = find_compiler(core)
+    boards = boards_of(core)
+    reference = find_device(REFERENCES[core])
+    print(f"{core}, {compiler}: {', '.join(one.id for one in boards)}", file=sys.stderr)
+
+    def jobs(make: object, names: Sequence[int | str], device: Device, what: str) -> list[Job]:
+        return [
+            Job(make, n, device, boards, folder and folder / f"{core}-{kind}-{what}-{n}.pickle")  # type: ignore[arg-type]
+            for n in names
+        ]
+
+    if not judge_only:
+        single = see(jobs(layer_program, range(seeds), reference, "layers"))
+        by_rows = see(jobs(by_rows_program, range(BY_ROWS), reference, "rows"))
+        write_code_sizes(f"{core}/{kind}", single + by_rows)
+        fits: dict[FlashTiming, Fit] = {}
+        for index, board in enumerate(boards):
+            if board.flash_timing not in fits:
+                fits[board.flash_timing] = fit(
+                    [o for one in single + by_rows for o in one.observations(index)]
+                )
+            fitted = fits[board.flash_timing]
+            within = np.percentile(layer_errors(single, index, fitted.coefficients), [50, 95])
+            print(
+                f"{board.id:24} {kind:4} layers of the fit: median {within[0]:.1f} %, 95 % within "
+                f"{within[1]:.1f} %",
+                flush=True,
+            )
+            if board.id == reference.id:
+                show_kept_out(single, by_rows, index)
+            write_latency(
+                board,
+                Latency(
+                    source="virtual",
+                    date=datetime.now(UTC).date().isoformat(),
+                    compiler=compiler.kind,
+                    compiler_version=compiler.version,
+                    residual_percent=round(float(within[1]), 1),
+                    coefficients=dict(sorted(fitted.coefficients.items())),
+                ),
+            )
+    judge(core, kind, jobs)
+
+
+def judge(core: Core, kind: str, jobs: Callable[..., list[Job]]) -> None:
+    """Find the error bars of a core's boards on whole networks, and write them."""
+    boards = boards_of(core)
+    reference = find_device(REFERENCES[core])
+    figures = latency_of(reference, kind)
+    names = list(judging_graphs())
+    seen = see(jobs(_judging_program, names, with_figures(reference, figures), "judge"))
+    for index, board in enumerate(boards):
+        latency = latency_of(board, kind)
+        errors = errors_percent(seen, index, dict(latency.coefficients))
+        bar = float(np.percentile(np.abs(errors), _PERCENTILE))
+        worst = int(np.abs(errors).argmax())
+        print(
+            f"{board.id:24} {kind:4} {len(errors)} networks: median {np.median(np.abs(errors)):.1f}"
+            f" %, {_PERCENTILE} % within {bar:.1f} %, worst {errors[worst]:+.1f} %",
+            flush=True,
+        )
+        write_latency(board, latency.model_copy(update={"network_percent": round(bar, 1)}))
 
 
 def compilers_for(device: Device) -> tuple[str, ...]:
@@ -141,49 +333,19 @@ def compilers_for(device: Device) -> tuple[str, ...]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", action="append")
+    parser.add_argument("--core", action="append", choices=list(REFERENCES))
     parser.add_argument("--compiler", action="append", choices=("gcc", "zig"))
-    amount = parser.add_mutually_exclusive_group()
-    amount.add_argument("--quick", action="store_true", help="few networks; writes nothing")
-    amount.add_argument(
-        "--transformers", action="store_true", help="only their kernels and ternary ones"
-    )
-    amount.add_argument("--check", action="store_true", help="fit nothing, write the error bar")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"images of layers ({SEEDS})")
+    parser.add_argument("--observations", type=Path, help="folder to keep what is counted in")
+    parser.add_argument("--judge", action="store_true", help="fit nothing, find the error bars")
     options = parser.parse_args()
-    devices = (
-        [find_device(name) for name in options.device]
-        if options.device
-        else [d for d in all_devices().values() if d.core.startswith("cortex")]
-    )
-    rows = []
-    for device in devices:
-        for kind in options.compiler or compilers_for(device):
-            os.environ["AUTOMCU_COMPILER"] = kind
-            compiler = find_compiler(device.core)
-            print(f"{device.id}, {compiler}", file=sys.stderr)
-            if options.check:
-                if any(one.compiler == kind for one in device.latency):
-                    rows.append(checked(device, kind))
-                continue
-            if options.transformers:
-                rows.append(fit_transformers(device, kind))
-                continue
-            fitted, held_out = observations(
-                device, compiler, 4 if options.quick else CHAINS, 2 if options.quick else NETWORKS
-            )
-            if not options.quick:
-                write_profile(device, kind, compiler.version, fitted, held_out)
-            rows.append(row(device, kind, fitted, held_out))
-    if options.json:
-        print(json.dumps([vars(r) for r in rows]))
-    else:
-        for r in rows:
-            print(
-                f"{r.device:22} {r.compiler:4} worst layer {r.worst_layer_percent:5.1f} %  "
-                f"networks: median {r.median_network_percent:.2f} %, "
-                f"worst {r.worst_network_percent:.2f} %"
-            )
+    if options.observations:
+        options.observations.mkdir(parents=True, exist_ok=True)
+    for core in options.core or REFERENCES:
+        kinds = compilers_for(find_device(REFERENCES[core]))
+        for kind in options.compiler or kinds:
+            if kind in kinds:
+                fit_core(core, kind, options.seeds, options.observations, options.judge)
     return 0
 
 

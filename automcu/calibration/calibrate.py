@@ -132,7 +132,9 @@ def network_errors(
     """Compare modelled with observed cycles of whole networks."""
     errors = []
     for network in networks:
-        modelled = sum(layer_cycles(layer.kernel, coefficients) for layer in network.cycles)
+        modelled = sum(
+            layer_cycles(layer.kernel, coefficients, layer.callers) for layer in network.cycles
+        )
         errors.append(100 * abs(modelled / sum(layer.cycles for layer in network.cycles) - 1))
     return NetworkErrors(
         median_percent=round(float(np.median(errors)), 2), worst_percent=round(max(errors), 2)

@@ -6,7 +6,9 @@ No start-up code runs: each layer's function is called, in order, with warm memo
 that the layers before it leave.
 """
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +22,12 @@ from automcu.boards.timing import Accounting
 from automcu.boards.timing.choice import new_accounting
 from automcu.boards.virtual.engine import new_engine
 from automcu.boards.virtual.memory import BoardMemory
-from automcu.compiler import Program
+from automcu.boards.xtensa import run_project
+from automcu.calibration.observe import read_code
+from automcu.compiler import Program, write_project
 from automcu.devices.profile import Device
 from automcu.errors import BoardError
+from automcu.toolchains import build_project, find_compiler
 
 _THUMB = 1
 _INFERENCES = 2  # the first warms the caches
@@ -91,3 +96,47 @@ def _run(engine: Uc, function: int, end: int, accountings: Sequence[Accounting])
         accounting.counts().cycles - first
         for accounting, first in zip(accountings, before, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class LinkedLayers:
+    """One linked program: cycles [boards][layers], and the bytes of its functions and layers.
+
+    `functions` are bytes by name of C function, `shared` those of functions that several call,
+    `layers` those of each layer's call and parameters; `rest_bytes` is what is left of the flash.
+    """
+
+    cycles: tuple[tuple[int, ...], ...]
+    functions: Mapping[str, int]
+    shared: Mapping[str, int]
+    layers: tuple[int, ...]
+    rest_bytes: int
+
+
+def link_and_count(
+    program: Program, device: Device, boards: Sequence[Device], seed: int
+) -> LinkedLayers:
+    """Build a program for `device`, and count its layers with the flash timing of `boards`.
+
+    An ESP32-S3's are counted in QEMU, on whatever values its memory holds.
+
+    Raises:
+        DoesNotFitError: it is too large for the device.
+        BoardError: the code faults.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        write_project(program, device.id, project)
+        build = build_project(project, device, find_compiler(device.core))
+        code = read_code(program, build, project / build.elf)
+        if device.core == "xtensa-lx7":
+            cycles = [[layer.cycles for layer in run_project(project).layers]] * len(boards)
+        else:
+            cycles = count_layers(project / build.elf, program, device, boards, seed)
+    return LinkedLayers(
+        cycles=tuple(tuple(row) for row in cycles),
+        functions={one.kernel.function: one.code_bytes for one in code.kernels},
+        shared=code.shared,
+        layers=tuple(one.code_bytes for one in code.layers),
+        rest_bytes=code.runtime.flash_bytes,
+    )

@@ -163,7 +163,10 @@ def _observed(linked: _Linked, cycles: list[int], source: Source) -> Observed:
     code = sum(functions.values()) + sum(layers) + sum(shared.values())
     rest = build.flash_bytes - program.weight_bytes - code
     return Observed(
-        cycles=tuple(Observation(k, c) for k, c in zip(kernels, cycles, strict=bool(cycles))),
+        cycles=tuple(
+            Observation(k, c, callers[k.function])
+            for k, c in zip(kernels, cycles, strict=bool(cycles))
+        ),
         kernels=tuple(CodeObservation(owners[name], size) for name, size in functions.items()),
         layers=tuple(
             CodeObservation(k, size, callers[k.function])
@@ -180,6 +183,11 @@ def _observed(linked: _Linked, cycles: list[int], source: Source) -> Observed:
         ),
         source=source,
     )
+
+
+def read_code(program: Program, build: Build, elf: Path) -> Observed:
+    """Symbol sizes of a linked program for which there are no cycles."""
+    return _observed(_Linked(program, build, _symbol_sizes(elf), False), [], "virtual")
 
 
 def _owner(symbol: str, functions: Mapping[str, Kernel]) -> str | None:

@@ -6,7 +6,7 @@ large images. The layers make no network: each has inputs of its own.
 
 import random
 from dataclasses import dataclass, replace
-from math import inf, prod
+from math import inf
 
 import numpy as np
 
@@ -37,7 +37,7 @@ from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.schedule import occupied_bytes
 from automcu.compiler.shapes import output_shape
-from automcu.compiler.tensor import Shape, Tensor
+from automcu.compiler.tensor import Quantisation, Shape, Tensor
 from automcu.cost.random_weights import with_random_weights
 from automcu.devices.profile import Device
 
@@ -46,6 +46,9 @@ _MOST_VALUES = 6_000  # of a tensor
 _MOST_MACS = 120_000
 _MOST_CHANNELS = 128
 _MOST_WEIGHTS = 12_000
+_RARE = 0.15  # chance of scales that kernels have forms of their own for ...
+_AMPLIFYING = 0.75  # ... of weights, and of a sum
+_FINE_SCALE = 1 / 1024
 _TWICE = 0.08  # chance of a second layer with the same kernel
 _KINDS = {
     "convolution": 9,
@@ -54,10 +57,10 @@ _KINDS = {
     "heavy": 1,
     "one_dimensional": 3,
     "grouped": 2,
-    "depthwise": 8,
-    "average": 9,
-    "maximum": 6,
-    "add": 3,
+    "depthwise": 9,
+    "average": 10,
+    "maximum": 8,
+    "add": 4,
     "rescale": 2,
     "lookup": 2,
     "multiply": 3,
@@ -65,7 +68,7 @@ _KINDS = {
     "concatenate": 3,
     "pad": 3,
     "rearrange": 4,
-    "add_constant": 1,
+    "add_constant": 2,
     "layer_norm": 2,
     "attention": 2,
     "ternary": 3,
@@ -78,7 +81,7 @@ def layer_program(seed: int, device: Device, layers: int = LAYERS) -> Program:
     Every layer has tensors of its own at the arena's start: they only work where each is given
     its input (see `counting`).
     """
-    graph = with_random_weights(single_layers(seed, layers), seed)
+    graph = _with_rare_scales(with_random_weights(single_layers(seed, layers), seed), seed)
     choose = varied_choice(seed)
     kernels = {one.name: choose(one, graph, device) for one in graph.operators}
     tensors: dict[str, int] = {}
@@ -96,6 +99,26 @@ def layer_program(seed: int, device: Device, layers: int = LAYERS) -> Program:
         scratch[operator.name] = place
         size = max(size, place + occupied_bytes(kernel.scratch_bytes))
     return Program(graph, kernels, Arena((), {}, tensors, scratch, size, size))
+
+
+def _with_rare_scales(graph: Graph, seed: int) -> Graph:
+    """Some layers with scales that ask for wider arithmetic, for which kernels have forms."""
+    draw = random.Random(f"scales {seed}")
+    tensors = dict(graph.tensors)
+    operators = []
+    for operator in graph.operators:
+        attributes = operator.attributes
+        if draw.random() < _RARE:
+            if isinstance(attributes, Convolution) and attributes.weight_scales is not None:
+                scales = np.full_like(attributes.weight_scales, _AMPLIFYING)
+                attributes = replace(attributes, weight_scales=scales)
+            elif isinstance(attributes, Add | AddConstant):
+                result = tensors[operator.output]
+                tensors[operator.output] = replace(
+                    result, quantisation=Quantisation(_FINE_SCALE, 0)
+                )
+        operators.append(replace(operator, attributes=attributes))
+    return replace(graph, tensors=tensors, operators=tuple(operators))
 
 
 def single_layers(seed: int, layers: int = LAYERS) -> Graph:
@@ -267,10 +290,8 @@ class _Sampler:
     def average(self) -> None:
         shape = self.image(self.channels())
         clamp = self.clamp() if self.chance(0.3) else NO_CLAMP
-        if self.chance(0.3):
-            window = Window(*shape[:2])
-        else:
-            window = self.window(*shape[:2], pooling=True)
+        whole = self.chance(0.3)
+        window = Window(*shape[:2]) if whole else self.window(*shape[:2], pooling=True)
         self.layer(AveragePool(window, self.chance(0.2), clamp), shape)
 
     def maximum(self) -> None:
@@ -324,9 +345,15 @@ class _Sampler:
         row = width * channels
         kind = self.generator.randrange(5)
         if kind == 0:
-            axes, result = ((width, channels), (height, row), (channels, 1)), (width, height, channels)
+            axes, result = (
+                ((width, channels), (height, row), (channels, 1)),
+                (width, height, channels),
+            )
         elif kind == 1:
-            axes, result = ((channels, 1), (height, row), (width, channels)), (channels, height, width)
+            axes, result = (
+                ((channels, 1), (height, row), (width, channels)),
+                (channels, height, width),
+            )
         elif kind == 2 and channels > 1:
             part = self.between(1, channels - 1)
             axes, result = ((height * width, channels), (part, 1)), (height, width, part)
@@ -339,7 +366,7 @@ class _Sampler:
         self.layer(Rearrange("rearranged", result, axes), shape)
 
     def add_constant(self) -> None:
-        self.layer(AddConstant(None, 1.0), self.vector())
+        self.layer(AddConstant(None), self.vector())
 
     def layer_norm(self) -> None:
         self.layer(LayerNorm(None, None), self.image(1 + self.channels(64)))

@@ -137,13 +137,22 @@ def _record_bytes(program: Program, callers: Mapping[str, int]) -> int:
     All have a field for what any layer of the program needs; figures are with sums and without
     offsets of weights. Only records of functions with several callers are there at all.
     """
-    records = sum(
-        callers[kernel.function] > 1 and kernel.parameters_type in _CONVOLUTION_RECORDS
+    return sum(
+        beyond_record(kernel, program)
         for kernel in program.kernels.values()
+        if callers[kernel.function] > 1
     )
-    settings = [kernel.settings for kernel in program.functions]
-    offsets = _OFFSETS_FIELD if any(one.get("offsets") for one in settings) else 0
-    return records * (offsets - (0 if any(one.get("residual") for one in settings) else _SUM_FIELD))
+
+
+def beyond_record(kernel: Kernel, program: Program) -> int:
+    """Bytes of a layer's record of parameters in this program, less those of the figures."""
+    if kernel.parameters_type not in _CONVOLUTION_RECORDS:
+        return 0
+    settings = [one.settings for one in program.functions]
+    sums = 0 if any(one.get("residual") for one in settings) else _SUM_FIELD
+    if kernel.parameters_type != "convolution_parameters":
+        return -sums
+    return (_OFFSETS_FIELD if any(one.get("offsets") for one in settings) else 0) - sums
 
 
 def _figures(

@@ -22,9 +22,7 @@ from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 RAM_BYTES_PER_LAYER = 4  # the firmware keeps a cycle count for each
 
 
-def _guessed(
-    program: Program, device: Device, figures: Latency, callers: Counter[str]
-) -> Guesses:
+def _guessed(program: Program, device: Device, figures: Latency, callers: Counter[str]) -> Guesses:
     """What rests on kernels that nobody has timed or seen linked."""
     untimed = {
         operator.name: layer_cycles(kernel, figures.coefficients, callers[kernel.function])
@@ -38,9 +36,7 @@ def _guessed(
     unseen = {
         operator.name: kernel
         for operator in program.graph.operators
-        if not has_code_figures(
-            kernel := program.kernels[operator.name], device, figures.compiler
-        )
+        if not has_code_figures(kernel := program.kernels[operator.name], device, figures.compiler)
     }
     functions = {part.function: part for kernel in unseen.values() for part in kernel.with_parts}
     return Guesses(
@@ -115,7 +111,7 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         energy_millijoule=device.energy_millijoule(milliseconds),
         macs=program.macs,
         layers=layers,
-        # An error bar speaks for the kernels that it was found with, not for those that are guessed.
+        # An error bar speaks for kernels with figures, not for those that are guessed.
         latency_percent=None if guessed.cycles else figures.network_percent,
         guesses=guessed,
         arena_lower_bound_bytes=program.arena.lower_bound,

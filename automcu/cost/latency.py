@@ -9,19 +9,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from automcu.compiler.kernels import Kernel
 from automcu.compiler.kernels.cycles import layer_cycles, work_of
 from automcu.devices.profile import Device, Latency
 from automcu.errors import NoFiguresError
 
+_ROUNDS, _MOST_STEPS = 10, 50_000
+_CLOSE = 0.03  # errors below this are all as good
+_LEAST_TOTAL = 1e-3
+
 
 @dataclass(frozen=True)
 class Observation:
-    """Cycles that one layer with this kernel took on a board."""
+    """Cycles that one layer with this kernel took on a board.
+
+    `callers` are the layers that share its function.
+    """
 
     kernel: Kernel
     cycles: int
+    callers: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,17 +61,35 @@ def fit(observations: Sequence[Observation]) -> Fit:
 
     Categories of kernels have units of their own, and those of the code that they share.
     """
-    from scipy.optimize import nnls  # takes longer to import than most estimates take
-
-    work = [work_of(observation.kernel) for observation in observations]
+    work = [work_of(observation.kernel, observation.callers) for observation in observations]
     names = sorted({name for units in work for name in units})
     if not names:
         return Fit({}, 0.0)
     amounts = np.array([[units.get(name, 0) for name in names] for units in work], np.float64)
     cycles = np.array([observation.cycles for observation in observations], np.float64)
-    solution, _ = nnls(amounts / cycles[:, None], np.ones(len(cycles)))
+    solution = robust_fit(amounts / cycles[:, None])
     errors = np.abs(amounts @ solution / cycles - 1)
     return Fit(dict(zip(names, solution.tolist(), strict=True)), 100 * float(errors.max()))
 
 
-__all__ = ["Fit", "Observation", "fit", "latency_of", "layer_cycles", "work_of"]
+def robust_fit(parts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Non-negative weights [columns] for which `parts` [rows, columns] add up to about 1 a row.
+
+    Twice as much is as far off as half, and a few rows that no weights fit count little: the
+    weights are found again and again, rows weighted by how far off they were.
+    """
+    from scipy.optimize import nnls  # takes longer to import than most estimates take
+
+    lengths = np.linalg.norm(parts, axis=0)
+    scaled = parts / np.where(lengths > 0, lengths, 1)
+    importance = np.ones(len(parts))
+    for _ in range(_ROUNDS):
+        found, _ = nnls(scaled * importance[:, None], importance, maxiter=_MOST_STEPS)
+        totals = np.maximum(scaled @ found, _LEAST_TOTAL)
+        off = np.maximum(np.abs(np.log(totals)), _CLOSE)
+        importance = 1 / np.sqrt(totals * off)
+        importance /= importance.mean()
+    return np.asarray(found / np.where(lengths > 0, lengths, 1))
+
+
+__all__ = ["Fit", "Observation", "fit", "latency_of", "layer_cycles", "robust_fit", "work_of"]

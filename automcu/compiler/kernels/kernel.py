@@ -21,7 +21,8 @@ _HELPERS = ("add_whole", "add_rest", "scores_function", "means_function")
 # Settings by which one template becomes code that has little in common. What they add to code that
 # otherwise stays as it is are units of work and of code.
 _OPTIONS = {
-    "add": ("clamps",),
+    "add": ("wide_sum",),
+    "add_constant": ("wide_values",),
     "armv7e_m_add": ("clamps",),
     "armv7e_m_average_pool": ("cut",),
     "armv7e_m_convolution": ("residual",),

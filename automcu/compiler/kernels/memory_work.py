@@ -4,7 +4,6 @@ from collections import Counter
 
 from automcu.compiler.operators.windows import Window
 
-
 _WORD_BYTES = 4
 _BLOCK_BYTES = 16  # that memcpy moves at a time
 # Up to here a compiler moves bytes itself instead of calling memcpy: clang, and GCC.
@@ -73,5 +72,3 @@ def window_class(window: Window, out_height: int) -> str:
 
 def _reach(distance: int) -> str:
     return next((str(reach) for reach in _REACHES if distance <= reach), "far")
-
-

@@ -66,7 +66,8 @@ def portable_convolution(operator: Operator, graph: Graph) -> Kernel:
         | flash_reads(
             packed.packed_bytes if packed else out_channels * depth, int(settings["out_pixels"])
         ),
-        code=_code(attributes, settings, block, gathers) | ({"unpack/drivers": 1} if packed else {}),
+        code=_code(attributes, settings, block, gathers)
+        | ({"unpack/drivers": 1} if packed else {}),
     )
 
 
@@ -91,6 +92,8 @@ def _products(
     }
     if attributes.sum_scale is not None:
         work["added"] = outputs
+    if settings["amplifies"]:
+        work["amplified"] = outputs
     if attributes.weight_offsets is not None:
         work["offset_macs" if attributes.groups > 1 else "summed"] = (
             macs if attributes.groups > 1 else macs // attributes.out_channels
@@ -98,9 +101,7 @@ def _products(
     return work
 
 
-def _gathering(
-    attributes: Convolution, settings: dict[str, int | str | bool]
-) -> dict[str, int]:
+def _gathering(attributes: Convolution, settings: dict[str, int | str | bool]) -> dict[str, int]:
     """Work of copying a pixel, or the pixels of its window."""
     pixels, channels = int(settings["out_pixels"]), int(settings["in_channels"])
     window = attributes.window
@@ -123,6 +124,8 @@ def _code(
         code |= {"offsets": 1, "offset_channels": block}
     if attributes.sum_scale is not None:
         code["added_channels"] = block
+    if settings["amplifies"]:
+        code["amplified_channels"] = block
     if int(settings["out_pixels"]) > 1:
         code["pixel_loops"] = 1
     return code
@@ -155,6 +158,7 @@ def _depthwise(operator: Operator, graph: Graph, settings: dict[str, int | str |
         code={
             "offsets": int(attributes.weight_offsets is not None),
             "added": int(residual),
+            "amplified": int(bool(settings["amplifies"])),
             "column_loops": int(attributes.window.width > 1),
             "row_loops": int(attributes.window.height > 1),
         },
@@ -183,11 +187,11 @@ def _depthwise_work(
         work["offset_taps"] = taps
     if attributes.sum_scale is not None:
         work["added"] = outputs
+    if settings["amplifies"]:
+        work["amplified"] = outputs
     if channels > int(settings["in_channels"]):
         work["divided"] = taps
-    return work | flash_reads(
-        channels * window.height * window.width, int(settings["out_pixels"])
-    )
+    return work | flash_reads(channels * window.height * window.width, int(settings["out_pixels"]))
 
 
 def convolution_settings(operator: Operator, graph: Graph) -> dict[str, int | str | bool]:

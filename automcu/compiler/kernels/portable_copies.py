@@ -61,7 +61,13 @@ def portable_pad(operator: Operator, graph: Graph) -> Kernel:
         arrays=(),
         pack=_pack_pad,
         work={"filled": prod(result), "rows": source[0]}
-        | copies(*((source[0], source[1] * source[2]) if whole_rows else (source[0] * source[1], source[2]))),
+        | copies(
+            *(
+                (source[0], source[1] * source[2])
+                if whole_rows
+                else (source[0] * source[1], source[2])
+            )
+        ),
         code=copy_code(source[1] * source[2] if whole_rows else source[2]),
     )
 

@@ -12,7 +12,6 @@ from automcu.compiler.operators.lookup import ALL_INPUTS
 from automcu.compiler.operators.multiply import MultiplyIntegers
 from automcu.compiler.operators.rescale import RescaleIntegers
 
-
 _UNROLLED = 8
 
 

@@ -51,9 +51,14 @@ def portable_ternary(operator: Operator, graph: Graph) -> Kernel:
             "ternary/passes": pixels * -(-groups // PASS),
             "outputs": pixels * channels,
             "added": pixels * channels if settings["residual"] else 0,
+            "amplified": pixels * channels if settings["amplifies"] else 0,
             **gathering(settings, pixels),
         },
-        code={"gathers": int(bool(settings["gathers"])), "added": int(bool(settings["residual"]))},
+        code={
+            "gathers": int(bool(settings["gathers"])),
+            "added": int(bool(settings["residual"])),
+            "amplified": int(bool(settings["amplifies"])),
+        },
     )
 
 

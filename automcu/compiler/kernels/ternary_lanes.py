@@ -83,6 +83,8 @@ def ternary_lanes(operator: Operator, graph: Graph) -> Kernel:
         work={
             **lookup_work("ternary_lanes", blocks, groups, channels, whole if wide else None),
             "outputs": blocks * PIXELS * channels,
+            "added": blocks * PIXELS * channels if residual else 0,
+            "amplified": blocks * PIXELS * channels if settings["amplifies"] else 0,
             **gathering(settings, blocks * PIXELS),
         },
     )

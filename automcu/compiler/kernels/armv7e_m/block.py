@@ -72,7 +72,9 @@ def _leave() -> Iterator[str]:
 def _add(target: str, source: str, amount: int, free: str) -> Iterator[str]:
     """ADD of a constant that may be too large for the instruction."""
     if amount <= LARGEST_OFFSET:
-        yield f"add {target}, {source}, #{amount}" if target != source else f"add {target}, #{amount}"
+        yield (
+            f"add {target}, {source}, #{amount}" if target != source else f"add {target}, #{amount}"
+        )
     else:
         yield f"movw {free}, #{amount}"
         yield f"add {target}, {source}, {free}"

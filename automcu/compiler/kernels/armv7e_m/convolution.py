@@ -231,6 +231,8 @@ def _work(shape: Ring, plan: _Plan, tail: _Plan, gathers: bool) -> dict[str, int
         work["block/groups"] += rows * groups * len(blocks_of_row)
         for block, count, _ in blocks_of_row:
             blocks = rows * groups * count
+            if block.amplifies:
+                work["block/amplified"] += blocks * block.pixels * block.channels
             work[f"blocks_{block.name}"] += blocks
             for unit, amount in _loop_work(block).items():
                 work[unit] += blocks * amount
@@ -286,6 +288,8 @@ def _code(shape: Ring, plan: _Plan, gathers: Convolution | None) -> dict[str, in
     for block, _, _ in plan:
         code[f"block_{block.name}"] = 1
         code[f"steps_{block.name}"] = block.unrolled
+        if block.amplifies:
+            code["amplified"] = code.get("amplified", 0) + block.pixels * block.channels
     return code
 
 

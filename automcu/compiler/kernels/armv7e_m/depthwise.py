@@ -113,6 +113,8 @@ def _work(ring: Ring, row: DepthwiseRow) -> dict[str, int]:
         kernel_rows = blocks * row.kernel_height
         work[f"blocks_{row.issue}"] += blocks
         work[f"outputs_{row.issue}"] += blocks * pixels
+        if row.amplifies:
+            work["block/amplified"] += 2 * blocks * pixels
         work[f"kernel_rows_{row.issue}"] += kernel_rows
         work[f"weights_{row.issue}"] += kernel_rows * row.kernel_width
         work[f"values_{row.issue}"] += kernel_rows * len(row.columns(pixels))
@@ -130,6 +132,7 @@ def _code(row: DepthwiseRow) -> dict[str, int]:
     for pixels, _, _ in row.parts:
         code["blocks"] += 1
         code["outputs"] += pixels
+        code["amplified"] += pixels if row.amplifies else 0
         code["kernel_rows"] += row.kernel_height
         code["weights"] += row.kernel_height * row.kernel_width
         code["values"] += row.kernel_height * len(row.columns(pixels))

@@ -73,6 +73,7 @@ def armv7e_m_ternary(operator: Operator, graph: Graph) -> tuple[Kernel, ...]:
         work={
             **lookup_work("ternary_by4", blocks, groups, channels, whole if wide else None),
             "outputs": blocks * PIXELS * channels,
+            "amplified": blocks * PIXELS * channels if settings["amplifies"] else 0,
             **gathering(settings, blocks * PIXELS),
         },
     )
