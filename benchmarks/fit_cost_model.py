@@ -1,7 +1,7 @@
 """Fit the cost models: cycles into the profiles, bytes of code into automcu/cost/code_sizes.json.
 
     python -m benchmarks.fit_cost_model [--core CORE] [--compiler gcc|zig] [--seeds N]
-                                        [--observations FOLDER] [--judge]
+                                        [--observations FOLDER] [--fit|--judge|--runtimes]
 
 What is fitted to are single layers of every kind and size, some dozens to an image, and a few
 networks that run by rows. Boards of one core run the same code: an image is linked once for a core
@@ -10,8 +10,9 @@ of an ESP32-S3 are counted in Debian's qemu-system-xtensa.
 
 The error bar of a profile is what 95 % of networks keep to that are not in the fit: public ones,
 random graphs, cells and transformers. The table shows it, and how far off the model is on layers
-that were kept out of a fit to the others. --judge fits nothing and finds the bars anew.
---observations keeps what was counted in a folder, and counts what is there not again.
+that were kept out of a fit to the others. --judge fits nothing and finds the bars anew; --runtimes
+links what is around networks, for each family of parts. --observations keeps what was counted in a
+folder, and counts what is there not again.
 """
 
 import argparse
@@ -27,9 +28,15 @@ from pathlib import Path
 
 import numpy as np
 
-from automcu.calibration import random_architectures, varied_choice, with_figures
+from automcu.calibration import (
+    observe_code,
+    random_architectures,
+    small_graphs,
+    varied_choice,
+    with_figures,
+)
 from automcu.calibration.counting import LinkedLayers, link_and_count
-from automcu.calibration.single_layers import layer_program
+from automcu.calibration.single_layers import RARE_FROM, layer_program, networks_side_by_side
 from automcu.compiler import Program, compile_graph
 from automcu.compiler.graph import Graph
 from automcu.compiler.kernels import Kernel
@@ -37,6 +44,7 @@ from automcu.compiler.kernels.cycles import is_fitted, layer_cycles
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.code_size import (
     SIZES_FILE,
+    RuntimeSize,
     beyond_record,
     code_sizes,
     code_units,
@@ -45,7 +53,8 @@ from automcu.cost.code_size import (
 from automcu.cost.latency import Fit, Observation, fit, latency_of
 from automcu.cost.random_weights import with_random_weights
 from automcu.cost.transformer_graph import transformer_graph
-from automcu.devices import Device, find_device, shipped_devices
+from automcu.devices import Device, find_device, find_part, profile_of, shipped_devices
+from automcu.devices.load import load_profile
 from automcu.devices.profile import Core, FlashTiming, Latency
 from automcu.devices.write import with_latency
 from automcu.errors import DoesNotFitError
@@ -64,13 +73,26 @@ REFERENCES: dict[Core, str] = {
 }
 """The board of each core that images are linked for: one with much memory."""
 
-SEEDS, BY_ROWS = 24, 3
+FAMILIES = (
+    "stm32f407g-disc1",
+    "nucleo-l4r5zi",
+    "stm32f746g-disco",
+    "nucleo-h743zi2",
+    "nucleo-u575zi-q",
+    "nrf5340-dk",
+    "esp32-s3-devkitc-1",
+)
+PARTS = ("nrf52840-qiaa",)
+"""One for each family; of the last there is no board among the profiles."""
+
+SEEDS, RARE, BY_ROWS = 24, 2, 3
+JUDGING_IMAGES = 6
 _PROCESSES = 2
 _KEPT_OUT = 5  # one image in so many, to see how the fit does on layers that it has not seen
 _LEAST_CYCLES = 20  # what takes less has no work in it
 _PERCENTILE = 95
-_GRAPHS, _CELLS, _FIRST_GRAPH = 24, 6, 5000
-_MOST_MACS = 3_000_000  # of a network that judges
+_GRAPHS, _CELLS, _FIRST_GRAPH = 20, 4, 5000
+_MOST_MACS = 1_500_000  # of a network that judges
 _TRANSFORMERS = (
     TransformerShape(resolution=28, patch=7, dim=48, depth=2, heads=3, mlp_ratio=2),
     TransformerShape(resolution=28, patch=4, dim=32, depth=1, heads=2, mlp_ratio=4),
@@ -123,8 +145,13 @@ def judging_graphs() -> dict[str, Graph]:
     return graphs
 
 
-def _judging_program(name: str, device: Device) -> Program:
-    return compile_graph(judging_graphs()[name], device)
+def judging_program(image: int, device: Device) -> Program:
+    """The layers of some of these networks side by side, with the kernels that a user gets."""
+    graphs = list(judging_graphs().items())[image::JUDGING_IMAGES]
+    programs = {name: compile_graph(graph, device) for name, graph in graphs}
+    return networks_side_by_side(
+        {name: one for name, one in programs.items() if one.macs <= _MOST_MACS}
+    )
 
 
 @dataclass(frozen=True)
@@ -143,8 +170,6 @@ def run(job: Job) -> LinkedLayers | None:
     if job.keep and job.keep.is_file():
         return pickle.loads(job.keep.read_bytes())  # type: ignore[no-any-return]
     program = job.make(job.seed, job.device)  # type: ignore[arg-type]
-    if job.make is _judging_program and program.macs > _MOST_MACS:
-        return None
     try:
         found = link_and_count(program, job.device, job.boards, 0)
     except DoesNotFitError:
@@ -167,8 +192,13 @@ def see(jobs: Sequence[Job]) -> list[Seen]:
 
 
 def boards_of(core: Core) -> tuple[Device, ...]:
-    """The shipped boards with this core."""
-    return tuple(one for one in shipped_devices().values() if one.core == core)
+    """The shipped boards with this core, as their profiles are now."""
+    folder = resource_folder("hw_profiles")
+    return tuple(
+        load_profile(folder / f"{one.id}.toml")
+        for one in shipped_devices().values()
+        if one.core == core
+    )
 
 
 def fitted_bytes(rows: Sequence[tuple[dict[str, int], int]]) -> dict[str, float]:
@@ -239,14 +269,45 @@ def write_latency(board: Device, latency: Latency) -> None:
 
 def errors_percent(
     seen: Sequence[Seen], board: int, coefficients: dict[str, float]
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """How far whole programs are off, in percent, with their sign."""
-    errors = []
+) -> dict[str, float]:
+    """How far whole networks are off, in percent, with their sign, by name."""
+    modelled: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
     for one in seen:
-        layers = list(one.observations(board))
-        modelled = sum(layer_cycles(o.kernel, coefficients, o.callers) for o in layers)
-        errors.append(100 * (modelled / sum(o.cycles for o in layers) - 1))
-    return np.array(errors)
+        callers = one.callers
+        cycles = one.found.cycles[board]
+        for operator, kernel, took in zip(
+            one.program.graph.operators, one.kernels, cycles, strict=True
+        ):
+            network = operator.name.rpartition("/")[0]
+            modelled[network] += layer_cycles(kernel, coefficients, callers[kernel.function])
+            counted[network] += took
+    return {name: 100 * (modelled[name] / took - 1) for name, took in counted.items()}
+
+
+def write_runtimes(kind: str) -> None:
+    """Replace the figures of all that is neither kernel nor layer, for every family of parts."""
+    os.environ["AUTOMCU_COMPILER"] = kind
+    shipped = list(shipped_devices().values())
+    devices = [find_device(name) for name in FAMILIES]
+    devices += [profile_of(find_part(part), shipped) for part in PARTS]
+    for device in devices:
+        if kind not in compilers_for(device):
+            continue
+        usual = [observe_code(graph, device, seed) for seed, graph in enumerate(small_graphs(2))]
+        # Where constants are copied to RAM, those of layers count as the runtime's: the most.
+        of_ram = np.max if device.weights_in_ram else np.median
+        runtime = RuntimeSize(
+            flash_bytes=round(float(np.median([s.runtime.flash_bytes for s in usual]))),
+            ram_bytes=round(float(of_ram([s.runtime.ram_bytes for s in usual]))),
+        )
+        known = code_sizes()
+        key = f"{device.family}/{device.core}/{kind}"
+        print(
+            f"{key}: {runtime.flash_bytes} bytes of flash, {runtime.ram_bytes} of RAM", flush=True
+        )
+        known.model_copy(update={"runtimes": {**known.runtimes, key: runtime}}).save(SIZES_FILE)
+        code_sizes.cache_clear()
 
 
 def layer_errors(seen: Sequence[Seen], board: int, coefficients: dict[str, float]) -> list[float]:
@@ -259,7 +320,9 @@ def layer_errors(seen: Sequence[Seen], board: int, coefficients: dict[str, float
     ]
 
 
-def fit_core(core: Core, kind: str, seeds: int, folder: Path | None, judge_only: bool) -> None:
+def fit_core(
+    core: Core, kind: str, seeds: int, folder: Path | None, judge_only: bool, fit_only: bool
+) -> None:
     """Fit, write and judge the figures of all boards with a core."""
     os.environ["AUTOMCU_COMPILER"] = kind
     compiler = find_compiler(core)
@@ -274,7 +337,8 @@ def fit_core(core: Core, kind: str, seeds: int, folder: Path | None, judge_only:
         ]
 
     if not judge_only:
-        single = see(jobs(layer_program, range(seeds), reference, "layers"))
+        rare = range(RARE_FROM, RARE_FROM + RARE)
+        single = see(jobs(layer_program, [*range(seeds), *rare], reference, "layers"))
         by_rows = see(jobs(by_rows_program, range(BY_ROWS), reference, "rows"))
         write_code_sizes(f"{core}/{kind}", single + by_rows)
         fits: dict[FlashTiming, Fit] = {}
@@ -303,24 +367,26 @@ def fit_core(core: Core, kind: str, seeds: int, folder: Path | None, judge_only:
                     coefficients=dict(sorted(fitted.coefficients.items())),
                 ),
             )
-    judge(core, kind, jobs)
+    if not fit_only:
+        judge(core, kind, jobs)
 
 
 def judge(core: Core, kind: str, jobs: Callable[..., list[Job]]) -> None:
     """Find the error bars of a core's boards on whole networks, and write them."""
     boards = boards_of(core)
-    reference = find_device(REFERENCES[core])
+    reference = next(one for one in boards if one.id == REFERENCES[core])
     figures = latency_of(reference, kind)
-    names = list(judging_graphs())
-    seen = see(jobs(_judging_program, names, with_figures(reference, figures), "judge"))
+    images = range(JUDGING_IMAGES)
+    seen = see(jobs(judging_program, images, with_figures(reference, figures), "judge"))
     for index, board in enumerate(boards):
         latency = latency_of(board, kind)
         errors = errors_percent(seen, index, dict(latency.coefficients))
-        bar = float(np.percentile(np.abs(errors), _PERCENTILE))
-        worst = int(np.abs(errors).argmax())
+        sizes = np.abs(list(errors.values()))
+        bar = float(np.percentile(sizes, _PERCENTILE))
+        worst = max(errors, key=lambda name: abs(errors[name]))
         print(
-            f"{board.id:24} {kind:4} {len(errors)} networks: median {np.median(np.abs(errors)):.1f}"
-            f" %, {_PERCENTILE} % within {bar:.1f} %, worst {errors[worst]:+.1f} %",
+            f"{board.id:24} {kind:4} {len(errors)} networks: median {np.median(sizes):.1f} %, "
+            f"{_PERCENTILE} % within {bar:.1f} %, worst {errors[worst]:+.1f} % ({worst})",
             flush=True,
         )
         write_latency(board, latency.model_copy(update={"network_percent": round(bar, 1)}))
@@ -337,15 +403,24 @@ def main() -> int:
     parser.add_argument("--compiler", action="append", choices=("gcc", "zig"))
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"images of layers ({SEEDS})")
     parser.add_argument("--observations", type=Path, help="folder to keep what is counted in")
-    parser.add_argument("--judge", action="store_true", help="fit nothing, find the error bars")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--judge", action="store_true", help="fit nothing, find the error bars")
+    only.add_argument("--runtimes", action="store_true", help="only the code around networks")
+    only.add_argument("--fit", action="store_true", help="leave the error bars out")
     options = parser.parse_args()
     if options.observations:
         options.observations.mkdir(parents=True, exist_ok=True)
+    if options.runtimes:
+        for kind in options.compiler or ("gcc", "zig"):
+            write_runtimes(kind)
+        return 0
     for core in options.core or REFERENCES:
         kinds = compilers_for(find_device(REFERENCES[core]))
         for kind in options.compiler or kinds:
             if kind in kinds:
-                fit_core(core, kind, options.seeds, options.observations, options.judge)
+                fit_core(
+                    core, kind, options.seeds, options.observations, options.judge, options.fit
+                )
     return 0
 
 

@@ -5,6 +5,7 @@ large images. The layers make no network: each has inputs of its own.
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -15,6 +16,7 @@ from automcu.calibration.variety import varied_choice
 from automcu.compiler import Program
 from automcu.compiler.arena import Arena
 from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernels import Kernel
 from automcu.compiler.narrow_weights import WIDTHS
 from automcu.compiler.operators import (
     Add,
@@ -46,6 +48,8 @@ _MOST_VALUES = 6_000  # of a tensor
 _MOST_MACS = 120_000
 _MOST_CHANNELS = 128
 _MOST_WEIGHTS = 12_000
+RARE_FROM = 1000  # seeds from here on draw what users' models seldom have
+_OFTEN_TWICE = 0.3
 _RARE = 0.15  # chance of scales that kernels have forms of their own for ...
 _AMPLIFYING = 0.75  # ... of weights, and of a sum
 _FINE_SCALE = 1 / 1024
@@ -73,17 +77,54 @@ _KINDS = {
     "attention": 2,
     "ternary": 3,
 }
+_RARE_KINDS = {
+    "dilated_pool": 6,
+    "odd_pool": 6,
+    "single_tap": 3,
+    "grouped_asymmetric": 2,
+    "rescale": 1,
+    "add": 1,
+    "add_constant": 2,
+    "attention": 1,
+    "lookup": 1,
+    "multiply": 1,
+    "softmax": 1,
+}
 
 
 def layer_program(seed: int, device: Device, layers: int = LAYERS) -> Program:
-    """Unrelated layers with random weights, their kernels drawn by lot; equal seeds, equal layers.
-
-    Every layer has tensors of its own at the arena's start: they only work where each is given
-    its input (see `counting`).
-    """
+    """Unrelated layers with random weights and kernels drawn by lot; equal seeds, equal layers."""
     graph = _with_rare_scales(with_random_weights(single_layers(seed, layers), seed), seed)
     choose = varied_choice(seed)
-    kernels = {one.name: choose(one, graph, device) for one in graph.operators}
+    return side_by_side(graph, {one.name: choose(one, graph, device) for one in graph.operators})
+
+
+def networks_side_by_side(programs: Mapping[str, Program]) -> Program:
+    """The layers of several compiled networks as one program; names begin with their network's."""
+    tensors: dict[str, Tensor] = {}
+    operators: list[Operator] = []
+    kernels: dict[str, Kernel] = {}
+    for network, program in programs.items():
+        for name, tensor in program.graph.tensors.items():
+            tensors[f"{network}/{name}"] = replace(tensor, name=f"{network}/{name}")
+        for one in program.graph.operators:
+            renamed = replace(
+                one,
+                name=f"{network}/{one.name}",
+                inputs=tuple(f"{network}/{name}" for name in one.inputs),
+                output=f"{network}/{one.output}",
+            )
+            operators.append(renamed)
+            kernels[renamed.name] = program.kernels[one.name]
+    graph = Graph(tensors, tuple(operators), operators[0].inputs[0], operators[-1].output)
+    return side_by_side(graph, kernels)
+
+
+def side_by_side(graph: Graph, kernels: Mapping[str, Kernel]) -> Program:
+    """A program whose layers all have their tensors at the arena's start.
+
+    They only work where each is given its input (see `counting`).
+    """
     tensors: dict[str, int] = {}
     scratch: dict[str, int] = {}
     size = 0
@@ -125,9 +166,11 @@ def single_layers(seed: int, layers: int = LAYERS) -> Graph:
     """Layers without weights, some of them twice; none reads what another writes."""
     sampler = _Sampler(random.Random(f"single layers {seed}"), {}, [])
     draw = random.Random(f"kinds {seed}")
-    for kind in draw.choices(list(_KINDS), list(_KINDS.values()), k=layers):
+    rare = seed >= RARE_FROM
+    kinds = _RARE_KINDS if rare else _KINDS
+    for kind in draw.choices(list(kinds), list(kinds.values()), k=layers):
         getattr(sampler, kind)()
-        if draw.random() < _TWICE:
+        if draw.random() < (_OFTEN_TWICE if rare else _TWICE):
             sampler.again()
     operators = tuple(sampler.operators)
     return Graph(sampler.tensors, operators, operators[0].inputs[0], operators[-1].output)
@@ -293,6 +336,55 @@ class _Sampler:
         whole = self.chance(0.3)
         window = Window(*shape[:2]) if whole else self.window(*shape[:2], pooling=True)
         self.layer(AveragePool(window, self.chance(0.2), clamp), shape)
+
+    def pool(self, window: Window, shape: Shape) -> None:
+        """Either pool."""
+        mean = AveragePool(window, self.chance(0.3))
+        self.layer(mean if self.chance(0.5) else MaxPool(window), shape)
+
+    def dilated_pool(self) -> None:
+        """Taps two or three apart."""
+        apart, size = self.between(2, 3), self.between(1, 3)
+        wide = self.between(1 if size > 1 else 2, 3)
+        shape = self.image(self.channels(32), max(apart * 2 + 1, 4))
+        side = self.generator.choice((0, 0, 1))
+        stride = self.between(1, 3)
+        window = Window(size, wide, (stride, stride), (side * (size > 1), side * (wide > 1), 0, 0))
+        self.pool(replace(window, dilation=(apart, apart)), shape)
+
+    def odd_pool(self) -> None:
+        """Windows of one or two columns or rows that are cut off at the border."""
+        tall, wide = self.between(1, 4), self.between(1, 4)
+        if tall * wide == 1:
+            tall = 2
+        shape = self.image(self.channels(32), 4)
+        if self.chance(0.4):
+            shape = (self.between(1, tall), *shape[1:])
+        padding = (tall // 2, wide // 2, (tall - 1) // 2, (wide - 1) // 2)
+        stride = self.between(1, 3)
+        self.pool(Window(tall, wide, (stride, stride), padding), shape)
+
+    def single_tap(self) -> None:
+        """A depthwise layer of one tap, with a border around the image."""
+        channels = self.between(2, 24)
+        attributes = Convolution(
+            Window(1, 1, (self.between(1, 2),) * 2, (self.generator.randrange(2),) * 4),
+            channels * self.between(1, 2),
+            groups=channels,
+        )
+        if self.chance(0.4):
+            offsets = np.zeros(attributes.out_channels, np.int32)
+            attributes = replace(attributes, weight_offsets=offsets)
+        self.layer(attributes, self.image(channels))
+
+    def grouped_asymmetric(self) -> None:
+        """Groups, and weights with zero points."""
+        groups, inside = self.between(2, 6), self.between(2, 6)
+        shape = self.image(groups * inside)
+        window = self.window(*shape[:2], largest=3)
+        out = groups * self.between(1, 4)
+        offsets = np.zeros(out, np.int32)
+        self.layer(Convolution(window, out, groups=groups, weight_offsets=offsets), shape)
 
     def maximum(self) -> None:
         shape = self.image(self.channels())

@@ -147,7 +147,7 @@ def _depthwise(operator: Operator, graph: Graph, settings: dict[str, int | str |
             "residual": residual,
             "multiplier": attributes.out_channels // in_channels,
             "single_tap": depth == 1,
-            "cut": any(attributes.window.padding),
+            "cut": depth > 1 and any(attributes.window.padding),
         },
         parameters_type="convolution_parameters",
         arrays=convolution_arrays(attributes.out_channels * depth, attributes.out_channels)

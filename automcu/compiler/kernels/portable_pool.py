@@ -80,7 +80,8 @@ def _settings(operator: Operator, graph: Graph, window: Window) -> dict[str, int
         "pad_top": window.padding[0],
         "pad_left": window.padding[1],
         "padded": any(window.padding),
-        "cut": int(pixel_counts(window, in_height, in_width).min()) < window.height * window.width,
+        "cut": window.dilation == (1, 1)
+        and int(pixel_counts(window, in_height, in_width).min()) < window.height * window.width,
         "dilation_y": window.dilation[0],
         "dilation_x": window.dilation[1],
         "dilated": window.dilation != (1, 1),
