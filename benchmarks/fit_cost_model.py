@@ -36,7 +36,12 @@ from automcu.calibration import (
     with_figures,
 )
 from automcu.calibration.counting import LinkedLayers, link_and_count
-from automcu.calibration.single_layers import RARE_FROM, layer_program, networks_side_by_side
+from automcu.calibration.single_layers import (
+    RARE_FROM,
+    WINDOWS_FROM,
+    layer_program,
+    networks_side_by_side,
+)
 from automcu.compiler import Program, compile_graph
 from automcu.compiler.graph import Graph
 from automcu.compiler.kernels import Kernel
@@ -92,6 +97,7 @@ _KEPT_OUT = 5  # one image in so many, to see how the fit does on layers that it
 _LEAST_CYCLES = 20  # what takes less has no work in it
 _PERCENTILE = 95
 _GRAPHS, _CELLS, _FIRST_GRAPH = 20, 4, 5000
+_SATURATING = 100.0  # a clamp's lower end that no scale reaches
 _MOST_MACS = 1_500_000  # of a network that judges
 _TRANSFORMERS = (
     TransformerShape(resolution=28, patch=7, dim=48, depth=2, heads=3, mlp_ratio=2),
@@ -137,12 +143,20 @@ def judging_graphs() -> dict[str, Graph]:
     """Networks that are not fitted to, with weights, by name."""
     graphs = {name: with_random_weights(make(), 0) for name, make in PUBLIC_NETWORKS.items()}
     for seed in range(_FIRST_GRAPH, _FIRST_GRAPH + _GRAPHS):
-        graphs[f"random graph {seed}"] = random_graph(seed)
+        graph = random_graph(seed)
+        if not _saturates(graph):
+            graphs[f"random graph {seed}"] = graph
     for index, one in enumerate(random_architectures(_CELLS, 1)):
         graphs[f"cell {index}"] = with_random_weights(architecture_graph(one), index)
     for index, shape in enumerate(_TRANSFORMERS):
         graphs[f"transformer {index}"] = with_random_weights(transformer_graph(shape), index)
     return graphs
+
+
+def _saturates(graph: Graph) -> bool:
+    """Whether a clamp leaves one value: compilers then leave the whole layer out."""
+    clamps = [getattr(one.attributes, "clamp", (0.0, 0.0)) for one in graph.operators]
+    return any(least >= _SATURATING for least, _ in clamps)
 
 
 def judging_program(image: int, device: Device) -> Program:
@@ -270,7 +284,11 @@ def write_latency(board: Device, latency: Latency) -> None:
 def errors_percent(
     seen: Sequence[Seen], board: int, coefficients: dict[str, float]
 ) -> dict[str, float]:
-    """How far whole networks are off, in percent, with their sign, by name."""
+    """How far whole networks are off, in percent, with their sign, by name.
+
+    Networks with a kernel that has no figures are left out: no bar is printed for them.
+    """
+    guessed = set()
     modelled: Counter[str] = Counter()
     counted: Counter[str] = Counter()
     for one in seen:
@@ -280,9 +298,15 @@ def errors_percent(
             one.program.graph.operators, one.kernels, cycles, strict=True
         ):
             network = operator.name.rpartition("/")[0]
+            if not is_fitted(kernel, coefficients, callers[kernel.function]):
+                guessed.add(network)
             modelled[network] += layer_cycles(kernel, coefficients, callers[kernel.function])
             counted[network] += took
-    return {name: 100 * (modelled[name] / took - 1) for name, took in counted.items()}
+    return {
+        name: 100 * (modelled[name] / took - 1)
+        for name, took in counted.items()
+        if name not in guessed
+    }
 
 
 def write_runtimes(kind: str) -> None:
@@ -337,7 +361,7 @@ def fit_core(
         ]
 
     if not judge_only:
-        rare = range(RARE_FROM, RARE_FROM + RARE)
+        rare = [*range(RARE_FROM, RARE_FROM + RARE), WINDOWS_FROM]
         single = see(jobs(layer_program, [*range(seeds), *rare], reference, "layers"))
         by_rows = see(jobs(by_rows_program, range(BY_ROWS), reference, "rows"))
         write_code_sizes(f"{core}/{kind}", single + by_rows)

@@ -24,7 +24,9 @@ from automcu.boards.virtual.engine import new_engine
 from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.xtensa import run_project
 from automcu.calibration.observe import read_code
-from automcu.compiler import Program, write_project
+from automcu.compiler import Program
+from automcu.compiler.project import DEFAULT_NAME, MODEL, describe, model_hash
+from automcu.compiler.render import render_model
 from automcu.devices.profile import Device
 from automcu.errors import BoardError
 from automcu.toolchains import build_project, find_compiler
@@ -126,7 +128,7 @@ def link_and_count(
     """
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
-        write_project(program, device.id, project)
+        _write_model(program, device, project)
         build = build_project(project, device, find_compiler(device.core))
         code = read_code(program, build, project / build.elf)
         if device.core == "xtensa-lx7":
@@ -140,3 +142,12 @@ def link_and_count(
         layers=tuple(one.code_bytes for one in code.layers),
         rest_bytes=code.runtime.flash_bytes,
     )
+
+
+def _write_model(program: Program, device: Device, project: Path) -> None:
+    """Just what a build needs: layers side by side are no network that a PC could run."""
+    files = render_model(program, DEFAULT_NAME)
+    (project / MODEL).mkdir()
+    for name, text in files.items():
+        (project / MODEL / name).write_text(text)
+    describe(program, device.id, model_hash(files), ()).save(project / "project.json")

@@ -41,7 +41,7 @@ from automcu.compiler.schedule import occupied_bytes
 from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Quantisation, Shape, Tensor
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices.profile import Device
+from automcu.devices.profile import Core, Device
 
 LAYERS = 80
 _MOST_VALUES = 6_000  # of a tensor
@@ -49,6 +49,7 @@ _MOST_MACS = 120_000
 _MOST_CHANNELS = 128
 _MOST_WEIGHTS = 12_000
 RARE_FROM = 1000  # seeds from here on draw what users' models seldom have
+WINDOWS_FROM = 2000  # and from here on long and narrow windows
 _OFTEN_TWICE = 0.3
 _RARE = 0.15  # chance of scales that kernels have forms of their own for ...
 _AMPLIFYING = 0.75  # ... of weights, and of a sum
@@ -90,13 +91,15 @@ _RARE_KINDS = {
     "multiply": 1,
     "softmax": 1,
 }
+_WINDOW_KINDS = {"gathered": 5, "long_depthwise": 3}
 
 
 def layer_program(seed: int, device: Device, layers: int = LAYERS) -> Program:
     """Unrelated layers with random weights and kernels drawn by lot; equal seeds, equal layers."""
     graph = _with_rare_scales(with_random_weights(single_layers(seed, layers), seed), seed)
     choose = varied_choice(seed)
-    return side_by_side(graph, {one.name: choose(one, graph, device) for one in graph.operators})
+    kernels = {one.name: choose(one, graph, device) for one in graph.operators}
+    return side_by_side(graph, kernels, device.core)
 
 
 def networks_side_by_side(programs: Mapping[str, Program]) -> Program:
@@ -117,10 +120,10 @@ def networks_side_by_side(programs: Mapping[str, Program]) -> Program:
             operators.append(renamed)
             kernels[renamed.name] = program.kernels[one.name]
     graph = Graph(tensors, tuple(operators), operators[0].inputs[0], operators[-1].output)
-    return side_by_side(graph, kernels)
+    return side_by_side(graph, kernels, next(iter(programs.values())).core)
 
 
-def side_by_side(graph: Graph, kernels: Mapping[str, Kernel]) -> Program:
+def side_by_side(graph: Graph, kernels: Mapping[str, Kernel], core: Core) -> Program:
     """A program whose layers all have their tensors at the arena's start.
 
     They only work where each is given its input (see `counting`).
@@ -139,7 +142,7 @@ def side_by_side(graph: Graph, kernels: Mapping[str, Kernel]) -> Program:
         place += occupied_bytes(graph.tensors[operator.output].size)
         scratch[operator.name] = place
         size = max(size, place + occupied_bytes(kernel.scratch_bytes))
-    return Program(graph, kernels, Arena((), {}, tensors, scratch, size, size))
+    return Program(graph, kernels, Arena((), {}, tensors, scratch, size, size), core)
 
 
 def _with_rare_scales(graph: Graph, seed: int) -> Graph:
@@ -167,7 +170,7 @@ def single_layers(seed: int, layers: int = LAYERS) -> Graph:
     sampler = _Sampler(random.Random(f"single layers {seed}"), {}, [])
     draw = random.Random(f"kinds {seed}")
     rare = seed >= RARE_FROM
-    kinds = _RARE_KINDS if rare else _KINDS
+    kinds = (_WINDOW_KINDS if seed >= WINDOWS_FROM else _RARE_KINDS) if rare else _KINDS
     for kind in draw.choices(list(kinds), list(kinds.values()), k=layers):
         getattr(sampler, kind)()
         if draw.random() < (_OFTEN_TWICE if rare else _TWICE):
@@ -376,6 +379,32 @@ class _Sampler:
             offsets = np.zeros(attributes.out_channels, np.int32)
             attributes = replace(attributes, weight_offsets=offsets)
         self.layer(attributes, self.image(channels))
+
+    def gathered(self) -> None:
+        """Tall windows of a few values a row."""
+        channels = self.generator.choice((1, 1, 1, 2, 3))
+        tall, wide = self.between(4, 10), self.between(1, max(1, 8 // channels))
+        height, width, _ = self.image(channels, 12)
+        same = ((tall - 1) // 2, (wide - 1) // 2, tall // 2, wide // 2)
+        stride = self.generator.choice((1, 1, 2))
+        window = Window(tall, wide, (stride, stride), same if self.chance(0.6) else (0,) * 4)
+        out_height, out_width = window.output_size(height, width)
+        most = max(2, _MOST_MACS // (out_height * out_width * tall * wide * channels))
+        out = 2 * self.between(1, max(1, min(16, most // 2)))
+        self.layer(Convolution(window, out, clamp=self.clamp()), (height, width, channels))
+
+    def long_depthwise(self) -> None:
+        """Windows of one row, or of one column."""
+        channels, length, taps = self.channels(32), self.between(16, 100), self.between(4, 16)
+        channels = max(2, channels)
+        side, stride = (taps - 1) // 2, self.generator.choice((1, 1, 2))
+        if self.chance(0.7):
+            window = Window(1, taps, (1, stride), (0, side, 0, taps // 2))
+            shape = (1, length, channels)
+        else:
+            window = Window(taps, 1, (stride, 1), (side, 0, taps // 2, 0))
+            shape = (length, 1, channels)
+        self.layer(Convolution(window, channels, groups=channels), shape)
 
     def grouped_asymmetric(self) -> None:
         """Groups, and weights with zero points."""

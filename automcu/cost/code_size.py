@@ -1,6 +1,6 @@
 """Bytes of flash and RAM that the firmware takes besides the network's weights and arena.
 
-The figures are read from linked firmwares by `python -m benchmarks.fit_code_sizes` and kept in
+The figures are read from linked firmwares by `python -m benchmarks.fit_cost_model` and kept in
 code_sizes.json beside this file: for each core and compiler the code of each category of kernel
 and of a layer's call and parameters; for each family of parts the runtime without any network.
 """
