@@ -25,8 +25,9 @@ from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.xtensa import run_project
 from automcu.calibration.observe import read_code
 from automcu.compiler import Program
-from automcu.compiler.project import DEFAULT_NAME, MODEL, describe, model_hash
-from automcu.compiler.render import render_model
+from automcu.compiler.naming import DEFAULT_NAME
+from automcu.compiler.project import MODEL, describe
+from automcu.compiler.render import model_hash, render_model
 from automcu.devices.profile import Device
 from automcu.errors import BoardError
 from automcu.toolchains import build_project, find_compiler

@@ -123,7 +123,7 @@ def networks_side_by_side(programs: Mapping[str, Program]) -> Program:
     return side_by_side(graph, kernels, next(iter(programs.values())).core)
 
 
-def side_by_side(graph: Graph, kernels: Mapping[str, Kernel], core: Core) -> Program:
+def side_by_side(graph: Graph, kernels: Mapping[str, Kernel], core: Core | None) -> Program:
     """A program whose layers all have their tensors at the arena's start.
 
     They only work where each is given its input (see `counting`).
@@ -464,6 +464,8 @@ class _Sampler:
         """A transpose, every second pixel, pixels twice, or part of the channels."""
         height, width, channels = shape = self.vector()
         row = width * channels
+        axes: tuple[tuple[int, int], ...]
+        result: Shape
         kind = self.generator.randrange(5)
         if kind == 0:
             axes, result = (
