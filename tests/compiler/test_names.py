@@ -110,6 +110,13 @@ def test_a_name_hides_no_header(name: str) -> None:
         checked_name(name)
 
 
+@pytest.mark.parametrize("suffix", ["layers", "weights"])
+def test_no_file_of_two_networks_has_one_name(suffix: str) -> None:
+    assert f"_{suffix}.h" in SUFFIXES
+    with pytest.raises(WrongInputError, match=f"the header gesture_{suffix}.h, which one named"):
+        checked_name(f"gesture_{suffix}")
+
+
 def test_a_new_name_takes_the_place_of_the_old(networks: list[Network], tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/mine.c").write_text("")
