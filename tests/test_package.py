@@ -23,6 +23,9 @@ DISTRIBUTIONS = {
     "elftools": "pyelftools",
     "flatbuffers": "tflite",  # which needs it
     "google": "onnx",  # protobuf comes with onnx
+    "httpx": "openai",  # is built on it, or in newer versions on the next
+    "httpx2": "openai",
+    "markupsafe": "jinja2",  # which needs it
     "PIL": "pillow",
     "serial": "pyserial",
     "sklearn": "scikit-learn",

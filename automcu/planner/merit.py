@@ -26,6 +26,14 @@ def merit(cell: FeasibleCell | FeasibleTransformer, latency_limit_ms: float | No
     """
     limit = latency_limit_ms or ASSUMED_LATENCY_MS
     percent = _UNKNOWN_PRIOR_PERCENT if cell.prior is None else cell.prior
-    error = max(1.0 - percent / 100.0, 1e-3)
     work = min(cell.latency_ms / limit, 1.0)
-    return -math.log(error) + _LOG_ERROR_PER_DOUBLING * math.log2(max(work, 1e-6))
+    return -_log_error(percent) + _LOG_ERROR_PER_DOUBLING * math.log2(max(work, 1e-6))
+
+
+def gain_over_median(percent: float) -> float:
+    """Return how much more a cell of this known accuracy promises than an unknown one."""
+    return _log_error(_UNKNOWN_PRIOR_PERCENT) - _log_error(percent)
+
+
+def _log_error(percent: float) -> float:
+    return math.log(max(1.0 - percent / 100.0, 1e-3))

@@ -58,7 +58,8 @@ def search(
     if not scouting.promising:
         raise DoesNotFitError(_smallest_miss(survey(_lightest(grid))))
     surveys = {skeleton: survey(skeleton) for skeleton in scouting.promising}
-    ranked = [rank_cells(found, latency_limit_ms) for found in surveys.values()]
+    best_known = float(np.nanmax(table.accuracies)) if len(table) else None
+    ranked = [rank_cells(found, latency_limit_ms, best_known) for found in surveys.values()]
     proposals = plan(ranked, budget=budget, seed=seed)
     judged = sum(found.cells for found in surveys.values())
     cells_per_skeleton = judged // len(surveys)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from automcu.cost.records import FeasibleCell, Survey
 from automcu.planner.cell_pool import CellPool, Column, cell_work, spread_ranks
 from automcu.planner.expected_synflow import expected_synflow
-from automcu.planner.merit import merit
+from automcu.planner.merit import gain_over_median, merit
 from automcu.space import Skeleton
 from automcu.space.benchmark_order import CELL_COUNT
 
@@ -29,6 +29,8 @@ _SHARE_OF_FLOW = 2 / 3
 # What a cell's place counts beside its capacity, and beside likeness, of which plans want little.
 # Chosen among 0.1 to 0.4 on CIFAR-10 of NAS-Bench-201, at 3 to 20 networks.
 _LOG_ERROR_PER_SPREAD = 0.3
+# Where no known cell is above the median, unknown ones are still told apart by this much.
+_LEAST_GAIN = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +57,15 @@ class RankedCells:
         return CellPool.rated(list(self.cells), rating)
 
 
-def rank_cells(survey: Survey, latency_limit_ms: float | None) -> RankedCells:
+def rank_cells(
+    survey: Survey, latency_limit_ms: float | None, best_known: float | None = None
+) -> RankedCells:
     """Rank the cells that fit, by known accuracies where `survey` has them.
 
     A cell without one counts as the median of the space, and as more or less by where it stands
-    among all that fit in `zero_cost_rating`.
+    among all that fit in `zero_cost_rating`. A rating is no result: beside cells that are known, it
+    brings a cell at most half the way from the median to the best of them: `best_known` percent,
+    which a table may hold for a cell that does not fit here, or the best of the survey.
     """
     cells = survey.feasible_cells
     merits = np.array([merit(cell, latency_limit_ms) for cell in cells])
@@ -67,8 +73,13 @@ def rank_cells(survey: Survey, latency_limit_ms: float | None) -> RankedCells:
     if unknown.any():
         indices = [cell.index for cell in cells]
         rating = zero_cost_rating(expected_synflow(survey.skeleton), indices)[indices]
-        above_median = spread_ranks(rating) + np.log(0.5)
-        merits[unknown] += _LOG_ERROR_PER_SPREAD * above_median[unknown]
+        gain = _LOG_ERROR_PER_SPREAD * (spread_ranks(rating) + np.log(0.5))
+        known = [cell.prior for cell in cells if cell.prior is not None]
+        best = max(known, default=best_known)
+        if best is not None:
+            most = max(gain_over_median(best) / 2, _LEAST_GAIN)
+            gain = np.where(gain > 0, gain * min(1.0, most / gain.max()), gain)
+        merits[unknown] += gain[unknown]
     return RankedCells(
         skeleton=survey.skeleton,
         cells={cell.index: cell for cell in cells},
