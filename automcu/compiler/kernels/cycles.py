@@ -30,8 +30,8 @@ def work_of(kernel: Kernel, callers: int = 1) -> dict[str, int]:
 def layer_cycles(kernel: Kernel, coefficients: Mapping[str, float], callers: int = 1) -> int:
     """Modelled cycles of one layer, whose function so many layers call.
 
-    A unit of work that was never fitted costs what the dearest unit of its name does, so that a
-    rare kernel is priced with caution rather than refused.
+    A unit of work that was never fitted costs what the dearest unit of its name does, or else of
+    its category, so that a rare kernel is priced with caution rather than refused.
     """
     work = work_of(kernel, callers)
     return round(sum(_coefficient(name, coefficients) * n for name, n in work.items()))
@@ -68,6 +68,7 @@ def _caution(kernel: Kernel) -> int:
 def _coefficient(name: str, coefficients: Mapping[str, float]) -> float:
     if name in coefficients:
         return coefficients[name]
-    unit = name.rpartition("/")[2]
-    alike = [value for other, value in coefficients.items() if other.endswith(f"/{unit}")]
-    return max(alike or coefficients.values())
+    category, _, unit = name.rpartition("/")
+    same_unit = [value for other, value in coefficients.items() if other.endswith(f"/{unit}")]
+    same_category = [v for other, v in coefficients.items() if other.startswith(f"{category}/")]
+    return max(same_unit or same_category or coefficients.values())
