@@ -14,7 +14,7 @@ _PORTABLE_CAUTION = 2
 def work_of(kernel: Kernel, callers: int = 1) -> dict[str, int]:
     """Units of work by coefficient name, its parts' included; every call counts as one unit.
 
-    `callers` are the layers that share the function: the parameters of a only one are constants
+    `callers` are the layers that share the function: the parameters of an only one are constants
     to the compiler, those of several are loaded again for every output.
     """
     own = {**kernel.work, _CALL: 1}
