@@ -20,7 +20,7 @@ from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels import Kernel, candidates
 from automcu.compiler.operators import Attention
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from benchmarks.ternary import DEVICES, cores, counts
 
 TOKENS, TOKENS_WHEN_QUICK = 196, 49

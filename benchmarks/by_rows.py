@@ -23,8 +23,8 @@ from automcu.compiler import Graph, compile_graph, import_model, write_project
 from automcu.compiler.operators import Add, Convolution, Stripes
 from automcu.compiler.operators.windows import Window
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import find_device
 from automcu.errors import AutomcuError
+from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler
 from benchmarks.mlperf_tiny import MODELS, data_folder
 

@@ -27,8 +27,8 @@ from automcu.compiler import compile_graph, write_project
 from automcu.cost import Estimate, check, estimate
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import Device, all_devices, find_device
 from automcu.errors import WrongInputError
+from automcu.mcu import Device, all_devices, find_device
 from automcu.space import Architecture, Skeleton, all_cells
 from automcu.toolchains import build_project, find_compiler
 

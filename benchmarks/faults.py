@@ -25,8 +25,8 @@ from pathlib import Path
 import pandas as pd
 
 from automcu.boards import bench_project, flash_image, open_link, virtual_board
-from automcu.devices import Device, find_device
 from automcu.errors import AutomcuError
+from automcu.mcu import Device, find_device
 from benchmarks.faulty_cable import (
     Cable,
     Damage,

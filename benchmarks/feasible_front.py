@@ -25,8 +25,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from automcu.cost import Survey, survey
-from automcu.devices import Device, find_device
 from automcu.errors import AutomcuError, WrongInputError
+from automcu.mcu import Device, find_device
 from automcu.space import Skeleton, accuracy_prior
 from benchmarks.accuracies import benchmark_table
 from benchmarks.exactness import boards_with_figures

@@ -58,11 +58,11 @@ from automcu.cost.code_size import (
 from automcu.cost.latency import Fit, Observation, fit, latency_of
 from automcu.cost.random_weights import with_random_weights
 from automcu.cost.transformer_graph import transformer_graph
-from automcu.devices import Device, find_device, find_part, profile_of, shipped_devices
-from automcu.devices.load import load_profile
-from automcu.devices.profile import Core, FlashTiming, Latency
-from automcu.devices.write import with_latency
 from automcu.errors import DoesNotFitError
+from automcu.mcu import Device, find_device, find_part, profile_of, shipped_devices
+from automcu.mcu.load import load_profile
+from automcu.mcu.profile import Core, FlashTiming, Latency
+from automcu.mcu.write import with_latency
 from automcu.records import write_atomically
 from automcu.resources import resource_folder
 from automcu.space import TransformerShape

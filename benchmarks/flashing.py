@@ -20,7 +20,7 @@ import pandas as pd
 
 from automcu.boards import flash_image, virtual_board
 from automcu.boards.flashing.stm32_bootloader import MAX_BLOCK_BYTES
-from automcu.devices import find_device
+from automcu.mcu import find_device
 from benchmarks.faulty_cable import faulty_cable
 
 DEVICE = "nucleo-l4r5zi"

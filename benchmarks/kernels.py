@@ -24,7 +24,7 @@ from automcu.compiler.operators import Convolution
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import find_device
+from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler
 
 _SAME = Window(3, 3, padding=(1, 1, 1, 1))

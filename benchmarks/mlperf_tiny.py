@@ -25,8 +25,8 @@ import pandas as pd
 from automcu.boards.bench import bench_project
 from automcu.boards.count import count_cycles
 from automcu.compiler import compile_graph, import_model, write_project
-from automcu.devices import find_device
 from automcu.errors import AutomcuError, WrongInputError
+from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler
 
 MODELS = {

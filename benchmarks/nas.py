@@ -41,8 +41,8 @@ from numpy.typing import NDArray
 
 from automcu.brief import Limits
 from automcu.cost import Survey, survey
-from automcu.devices import find_device
 from automcu.errors import AutomcuError, WrongInputError
+from automcu.mcu import find_device
 from automcu.space import AccuracyTable, Skeleton, accuracy_prior, unknown_accuracies
 from benchmarks.accuracies import benchmark_table
 from benchmarks.nas_agents import agents_search

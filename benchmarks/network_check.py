@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from automcu.boards.count import count_cycles
 from automcu.compiler import Program, render_model
-from automcu.devices import Device
 from automcu.errors import BoardError
+from automcu.mcu import Device
 from automcu.resources import resource_folder
 from automcu.toolchains import Compiler, find_compiler
 from automcu.toolchains.host import HostCompiler

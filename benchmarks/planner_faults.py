@@ -34,8 +34,8 @@ import pandas as pd
 
 from automcu.brief import Limits
 from automcu.cost import Survey, survey
-from automcu.devices import find_device
 from automcu.errors import AutomcuError, WrongInputError
+from automcu.mcu import find_device
 from automcu.planner import Observation, Plan, Proposal, Study, next_proposal, plan, rank_cells
 from automcu.planner.agents import Council, FeasibleSpace, LanguageModel, ModelSettings
 from automcu.space import Skeleton

@@ -26,8 +26,8 @@ from automcu.boards.xtensa import can_emulate
 from automcu.compiler import compile_graph
 from automcu.compiler.compilation import portable_program
 from automcu.compiler.operators import Stripes
-from automcu.devices import Device, find_device
 from automcu.errors import AutomcuError
+from automcu.mcu import Device, find_device
 from automcu.toolchains import find_compiler
 from automcu.toolchains.process import ToolFailedError
 from benchmarks.graph_generator import random_graph

@@ -7,7 +7,7 @@ import numpy as np
 from automcu.calibration.microbenchmarks import chain
 from automcu.compiler import compile_graph, write_project
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import Device
+from automcu.mcu import Device
 from automcu.toolchains import build_project
 
 _SEED = 15  # of the first chains the one with the least work

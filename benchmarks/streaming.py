@@ -21,8 +21,8 @@ import pandas as pd
 
 from automcu.boards import bench_project
 from automcu.compiler import compile_graph, import_model, write_project
-from automcu.devices import find_device
 from automcu.errors import AutomcuError
+from automcu.mcu import find_device
 from automcu.toolchains import build_project
 from benchmarks.mlperf_tiny import MODELS, data_folder
 

@@ -25,8 +25,8 @@ from pathlib import Path
 import pandas as pd
 
 from automcu.cost import survey
-from automcu.devices import find_device
 from automcu.errors import AutomcuError
+from automcu.mcu import find_device
 from automcu.planner import skeleton_grid
 
 DEVICE = "stm32f407g-disc1"

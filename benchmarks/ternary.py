@@ -33,7 +33,7 @@ from automcu.compiler.operators.windows import Window
 from automcu.cost import estimate_program
 from automcu.cost.random_weights import with_random_weights
 from automcu.cost.transformer_graph import transformer_graph
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from automcu.space import TransformerShape
 from automcu.toolchains import build_project, find_compiler
 from benchmarks.kernels import PEERS, layer_graph

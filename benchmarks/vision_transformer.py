@@ -28,7 +28,6 @@ from torch import nn
 from automcu.boards import bench_project
 from automcu.compiler import compile_graph, import_onnx, write_project
 from automcu.datasets import Dataset, Split
-from automcu.devices import find_device
 from automcu.errors import AutomcuError
 from automcu.export import (
     export_onnx,
@@ -36,6 +35,7 @@ from automcu.export import (
     quantise_onnx,
     write_ternary_weights,
 )
+from automcu.mcu import find_device
 from automcu.models import VisionTransformer, with_ternary_values
 from automcu.pipeline.candidate_files import calibration_inputs
 from automcu.toolchains import build_project, find_compiler

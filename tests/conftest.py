@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from automcu.devices import Device
+from automcu.mcu import Device
 
 if TYPE_CHECKING:
     from tests.quantised_networks import QuantisedNetwork

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from automcu.boards.labgrid import PREFIX, acquired_place
 from automcu.boards.virtual import virtual_board
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 
 VIRTUAL = "virtual"
 

@@ -24,8 +24,8 @@ from automcu.boards.project import (
 from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
 from automcu.boards.virtual import is_virtual
 from automcu.boards.xtensa.bench import bench_emulated
-from automcu.devices.profile import Device
 from automcu.errors import BoardError, WrongInputError
+from automcu.mcu.profile import Device
 
 _FEWEST_RUNS = 3
 _MOST_RUNS = 100

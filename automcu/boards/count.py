@@ -13,8 +13,8 @@ from automcu.boards.timing import Counts
 from automcu.boards.virtual.machine import Ending, Machine
 from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.virtual.recording_line import RecordingLine
-from automcu.devices.profile import Device
 from automcu.errors import BoardError, WrongInputError
+from automcu.mcu.profile import Device
 from automcu.records import Record
 
 _ELF_MAGIC = b"\x7fELF"

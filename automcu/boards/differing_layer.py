@@ -13,8 +13,8 @@ from automcu.boards.project import Golden
 from automcu.boards.virtual.machine import Ending, Machine
 from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.virtual.recording_line import RecordingLine
-from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
+from automcu.mcu.profile import Device
 
 _DEFAULT_NAME = "model"
 _TIMEOUT_S = 30.0

@@ -22,8 +22,8 @@ from automcu.boards.virtual.machine import Ending, Machine, Outcome
 from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.xtensa.emulation import can_emulate, outputs_of_objects
 from automcu.boards.xtensa.whole_image import answers_of_whole_image, espressif_qemu
-from automcu.devices.profile import Device
 from automcu.errors import BoardError, FirmwareDiffersError, WrongInputError
+from automcu.mcu.profile import Device
 from automcu.toolchains.build import build_project, image_of
 from automcu.toolchains.compiler import Compiler
 from automcu.toolchains.records import Build, Unverified, Verification

@@ -14,10 +14,10 @@ from automcu.calibration.variety import varied_choice
 from automcu.compiler.graph import Graph
 from automcu.compiler.kernels import Choose, choose_kernel
 from automcu.cost.latency import Fit, fit, layer_cycles
-from automcu.devices import user_folder
-from automcu.devices.load import load_profile
-from automcu.devices.profile import Device, Latency
-from automcu.devices.write import with_latency, write_profile
+from automcu.mcu import user_folder
+from automcu.mcu.load import load_profile
+from automcu.mcu.profile import Device, Latency
+from automcu.mcu.write import with_latency, write_profile
 from automcu.records import Record, write_atomically
 from automcu.resources import resource_folder
 from automcu.toolchains import find_compiler

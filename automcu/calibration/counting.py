@@ -28,8 +28,8 @@ from automcu.compiler import Program
 from automcu.compiler.naming import DEFAULT_NAME
 from automcu.compiler.project import MODEL, describe
 from automcu.compiler.render import model_hash, render_model
-from automcu.devices.profile import Device
 from automcu.errors import BoardError
+from automcu.mcu.profile import Device
 from automcu.toolchains import build_project, find_compiler
 
 _THUMB = 1

@@ -21,8 +21,8 @@ from automcu.cost.code_size import RuntimeSize
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER
 from automcu.cost.latency import Observation
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices.profile import Device
 from automcu.errors import BoardError
+from automcu.mcu.profile import Device
 from automcu.toolchains import DEFAULT_STACK_BYTES, Build, build_project, find_compiler
 
 Source = Literal["virtual", "measured"]

@@ -41,7 +41,7 @@ from automcu.compiler.schedule import occupied_bytes
 from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Quantisation, Shape, Tensor
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices.profile import Core, Device
+from automcu.mcu.profile import Core, Device
 
 LAYERS = 80
 _MOST_VALUES = 6_000  # of a tensor

@@ -7,7 +7,7 @@ from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels import Choose, Kernel, candidates
 from automcu.compiler.kernels.stripes import stripes_kernel
 from automcu.compiler.operators import Stripes
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 
 _LAST_RESORT = 0.3  # portable kernels beside special ones are slow, and networks have others
 

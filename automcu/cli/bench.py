@@ -70,8 +70,8 @@ def _bench(
     from automcu.cli.bench_answer import shown
     from automcu.cli.progress import TerminalProgress
     from automcu.compiler import Project
-    from automcu.devices import find_device
     from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD
+    from automcu.mcu import find_device
     from automcu.pipeline import load_test_set
     from automcu.report import measurement_warnings
 

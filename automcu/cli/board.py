@@ -10,7 +10,7 @@ from automcu.cli.answer import Answer, Debug, Json, respond
 from automcu.cli.console import say, say_json
 
 if TYPE_CHECKING:
-    from automcu.devices import Device
+    from automcu.mcu import Device
 
 board = typer.Typer(help="Virtual boards.", no_args_is_help=True)
 
@@ -40,7 +40,7 @@ def run(
 
 def _run(names: list[str], first_port: int, as_json: bool) -> Answer:
     from automcu.boards import virtual_board
-    from automcu.devices import find_device
+    from automcu.mcu import find_device
 
     known = [find_device(name) for name in names]
     with contextlib.ExitStack() as stack:

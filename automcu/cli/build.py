@@ -33,7 +33,7 @@ def _build(folder: Path, verify: bool) -> Answer:
 
     from automcu.boards.project import project_device, project_folder
     from automcu.boards.verification import build_verified
-    from automcu.devices import find_device
+    from automcu.mcu import find_device
     from automcu.report.wording import kilobytes
     from automcu.toolchains import build_project
 

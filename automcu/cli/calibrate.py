@@ -37,7 +37,7 @@ def _calibrate(name: str, board: str, quick: bool) -> Answer:
     from automcu.calibration import calibrate as run
     from automcu.calibration import save_to_own_profile
     from automcu.cli.progress import TerminalProgress
-    from automcu.devices import find_device
+    from automcu.mcu import find_device
 
     known = find_device(name)
     chains, networks = (_QUICK_CHAINS, _QUICK_NETWORKS) if quick else (_CHAINS, _NETWORKS)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from automcu.brief import Limits
     from automcu.compiler import Graph
     from automcu.cost import ByRows, Estimate, Remedy
-    from automcu.devices import Device
+    from automcu.mcu import Device
     from automcu.pipeline import Narrowing
     from automcu.space import Network, Skeleton
 
@@ -67,7 +67,7 @@ def check(
         from automcu.cli.verdict_answer import verdict_answer
         from automcu.cost import check as compare
         from automcu.cost import with_remedies
-        from automcu.devices import find_device
+        from automcu.mcu import find_device
         from automcu.space import Skeleton
 
         skeleton = Skeleton(
@@ -150,7 +150,7 @@ def _remedies(
     judged: "Network | Graph", device: "Device", limits: "Limits"
 ) -> "tuple[Remedy, ...]":
     from automcu.cost import architecture_remedies, bits_remedies, board_remedies, estimate
-    from automcu.devices import all_devices
+    from automcu.mcu import all_devices
     from automcu.space import Architecture, TransformerShape
 
     boards = all_devices().values()

@@ -82,8 +82,8 @@ def _compile(
     from automcu.cli.verdict_answer import verdict_answer
     from automcu.compiler.output_folder import begin_output, end_output
     from automcu.cost import by_rows, check, compile_within, estimate_program
-    from automcu.devices import find_device
     from automcu.errors import NoFiguresError, ToolError
+    from automcu.mcu import find_device
     from automcu.pipeline import narrow_model_file, write_program
 
     device = find_device(board)

@@ -223,7 +223,7 @@ def _say(sentence: str) -> None:
 
 
 def _boards() -> dict[str, tuple[str, ...]]:
-    from automcu.devices import all_devices
+    from automcu.mcu import all_devices
 
     return {id: (one.name, one.mcu, *one.aliases) for id, one in all_devices().items()}
 
@@ -236,7 +236,7 @@ def _read(text: str, boards: dict[str, tuple[str, ...]]) -> "Draft":
 
 def _draft(settings: dict[str, Any]) -> "Draft":
     from automcu.brief import draft_from_settings
-    from automcu.devices import find_device
+    from automcu.mcu import find_device
 
     device = settings.get("device")
     resolved = {"device": find_device(str(device)).id} if device else {}

@@ -8,7 +8,7 @@ from automcu.cli.answer import Answer, Debug, Json, respond
 from automcu.errors import WrongInputError
 
 if TYPE_CHECKING:
-    from automcu.devices import Device
+    from automcu.mcu import Device
 
 
 def devices(
@@ -38,7 +38,7 @@ def devices(
 
 def _new(number: str | None) -> Answer:
     """Write the profile of a bare part into the user's folder; one that is there stays."""
-    from automcu.devices import (
+    from automcu.mcu import (
         find_part,
         profile_of,
         shipped_devices,
@@ -66,7 +66,7 @@ def _all() -> Answer:
     from rich import box
     from rich.table import Table
 
-    from automcu.devices import all_devices
+    from automcu.mcu import all_devices
 
     known = list(all_devices().values())
     table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
@@ -116,7 +116,7 @@ def _figures(device: "Device") -> str:
 def _one(name: str) -> Answer:
     from rich.table import Table
 
-    from automcu.devices import find_device
+    from automcu.mcu import find_device
 
     device = find_device(name)
     table = Table(show_header=False, box=None)

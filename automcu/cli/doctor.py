@@ -81,7 +81,7 @@ def _arm_compiler() -> str:
 
 
 def _boards() -> str:
-    from automcu.devices import all_devices
+    from automcu.mcu import all_devices
 
     return ", ".join(all_devices())
 

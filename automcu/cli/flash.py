@@ -43,8 +43,8 @@ def _flash(folder: Path, board: str, method: str | None, dry_run: bool) -> Answe
     from automcu.boards.address import VIRTUAL, board_url
     from automcu.cli.progress import TerminalProgress
     from automcu.compiler import Project
-    from automcu.devices import find_device
     from automcu.errors import WrongInputError
+    from automcu.mcu import find_device
     from automcu.pipeline import project_folder
 
     if board == VIRTUAL:

@@ -9,8 +9,8 @@ from automcu.report.wording import kilobytes
 
 if TYPE_CHECKING:
     from automcu.compiler import Program, Project
-    from automcu.devices import Device
     from automcu.errors import AutomcuError
+    from automcu.mcu import Device
 
 
 def answer_without_figures(

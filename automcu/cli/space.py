@@ -98,7 +98,7 @@ def _survey(
 ) -> "Survey":
     """The survey, from the cache unless it has to be fresh."""
     from automcu.cost import cached_survey, survey
-    from automcu.devices import find_device
+    from automcu.mcu import find_device
 
     device, folder = find_device(name), _cache()
     if fresh or folder is None:
@@ -111,7 +111,7 @@ def _overview(
 ) -> "SurveyOverview":
     """What the table shows: from the cache it takes a third of a second, imports included."""
     from automcu.cost import cached_overview
-    from automcu.devices import find_device
+    from automcu.mcu import find_device
 
     folder = _cache()
     if folder is None:

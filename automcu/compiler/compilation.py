@@ -10,7 +10,7 @@ from automcu.compiler.operators import Stripes
 from automcu.compiler.passes import optimise
 from automcu.compiler.program import Program
 from automcu.compiler.schedule import schedule
-from automcu.devices.profile import Core, Device
+from automcu.mcu.profile import Core, Device
 
 
 def compile_graph(

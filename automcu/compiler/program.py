@@ -11,7 +11,7 @@ from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels import Kernel
 from automcu.compiler.reference import run_reference
 from automcu.compiler.shapes import operator_macs, operator_title
-from automcu.devices.profile import Core
+from automcu.mcu.profile import Core
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from automcu.compiler.kernels import Kernel
 from automcu.compiler.program import Program
-from automcu.devices.profile import Device
 from automcu.errors import NoFiguresError
+from automcu.mcu.profile import Device
 from automcu.records import Record
 
 _AMONG_OTHERS = "shared"

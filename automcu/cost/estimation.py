@@ -15,7 +15,7 @@ from automcu.cost.code_size import (
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.cost.records import Estimate, Guesses, LayerCost, OtherKernel
 from automcu.cost.transformer_graph import transformer_graph
-from automcu.devices.profile import Device, Latency
+from automcu.mcu.profile import Device, Latency
 from automcu.space import Architecture, Network
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from automcu.compiler.kernels import Kernel
 from automcu.compiler.kernels.cycles import layer_cycles, work_of
-from automcu.devices.profile import Device, Latency
 from automcu.errors import NoFiguresError
+from automcu.mcu.profile import Device, Latency
 
 _ROUNDS, _MOST_STEPS = 10, 50_000
 _CLOSE = 0.03  # errors below this are all as good

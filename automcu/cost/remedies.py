@@ -13,8 +13,8 @@ from automcu.cost.estimation import estimate, estimate_program
 from automcu.cost.records import Estimate, Limit, Remedy, Verdict
 from automcu.cost.verdict import check
 from automcu.cost.weight_bits import widths_below, with_weight_bits
-from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
+from automcu.mcu.profile import Device
 from automcu.space import Architecture, Skeleton
 
 # Widths, resolutions and depths as in the planner's grid, the largest first.

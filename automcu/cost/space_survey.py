@@ -24,7 +24,7 @@ from automcu.cost.latency import latency_of, layer_cycles
 from automcu.cost.records import FeasibleCell, Survey
 from automcu.cost.stage_costs import StageCosts, stage_costs
 from automcu.cost.verdict import check
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 from automcu.space import (
     AccuracyTable,
     Architecture,

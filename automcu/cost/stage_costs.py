@@ -13,7 +13,7 @@ from automcu.compiler.operators.windows import Window
 from automcu.cost.cell_structure import KINDS, OVERWRITES
 from automcu.cost.code_size import LayerBytes, function_bytes, layer_bytes
 from automcu.cost.latency import latency_of, layer_cycles
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 from automcu.space import Skeleton, Stage, stages
 
 _QUANTISATION = Quantisation(1.0, 0)

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from automcu.brief import NO_LIMITS, Limits
 from automcu.cost.records import Survey, SurveyOverview
-from automcu.devices.profile import Device
 from automcu.kept import keep, read_kept
+from automcu.mcu.profile import Device
 from automcu.resources import resource_folder
 from automcu.space import Skeleton
 from automcu.toolchains import find_compiler

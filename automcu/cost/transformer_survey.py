@@ -9,8 +9,8 @@ from automcu.brief import NO_LIMITS, Limits
 from automcu.cost.estimation import estimate
 from automcu.cost.records import Estimate, Verdict
 from automcu.cost.verdict import check
-from automcu.devices.profile import Device
 from automcu.errors import UnsupportedModelError
+from automcu.mcu.profile import Device
 from automcu.records import Record
 from automcu.space import TransformerShape
 

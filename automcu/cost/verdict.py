@@ -2,7 +2,7 @@
 
 from automcu.brief import NO_LIMITS, Limits
 from automcu.cost.records import Estimate, LayerCost, Limit, Verdict
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 
 
 def check(

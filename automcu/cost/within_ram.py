@@ -5,8 +5,8 @@ from automcu.compiler.operators import Stripes
 from automcu.cost.code_size import runtime_size
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER, estimate_program
 from automcu.cost.records import ByRows
-from automcu.devices.profile import Device
 from automcu.errors import NoFiguresError, ToolError
+from automcu.mcu.profile import Device
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 
 

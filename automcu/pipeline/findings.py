@@ -6,7 +6,7 @@ import automcu
 from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.datasets import Dataset
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 from automcu.pipeline.families import families_of
 from automcu.pipeline.records import AgentsUsed, Deployment, TrainedCandidate
 from automcu.planner import Counts, Plan, Proposal

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import automcu
 from automcu.brief import Brief
-from automcu.devices import find_device
-from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
+from automcu.mcu import find_device
+from automcu.mcu.profile import Device
 from automcu.pipeline.progress import Progress
 from automcu.pipeline.records import Settings
 from automcu.pipeline.run_folder import RunFolder

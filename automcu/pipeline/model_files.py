@@ -19,8 +19,8 @@ from automcu.compiler.program import Program
 from automcu.compiler.project import describe_tensor
 from automcu.cost import estimate_program
 from automcu.datasets import Split
-from automcu.devices.profile import Device
 from automcu.errors import ToolError, WrongInputError
+from automcu.mcu.profile import Device
 from automcu.records import no_such_file
 
 _RANDOM_INPUTS = 16

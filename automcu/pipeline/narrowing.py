@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from automcu.compiler import Graph
-from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
+from automcu.mcu.profile import Device
 from automcu.pipeline.labelled_inputs import load_labelled_inputs
 from automcu.pipeline.model_files import import_model_file
 from automcu.pipeline.weight_widths import WEIGHTS, apply_weights, weight_widths

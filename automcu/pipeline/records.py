@@ -6,7 +6,7 @@ from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.compiler import Project
 from automcu.cost.records import Estimate
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 from automcu.planner import Counts, Plan, Proposal, Review, TransformerProposal
 from automcu.planner.agents import AgentTurns, ModelSettings, Usage
 from automcu.records import Record

@@ -20,7 +20,7 @@ from automcu.compiler.narrow_weights import (
 from automcu.compiler.operators import Convolution, Softmax
 from automcu.compiler.passes import optimise
 from automcu.cost import estimate_program
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 
 Weights = Literal["auto", "8", "6", "4", "3", "2", "ternary"]
 WEIGHTS: tuple[str, ...] = get_args(Weights)

@@ -5,7 +5,7 @@ from pydantic import Field
 from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.cost.records import Estimate
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 from automcu.records import Record
 from automcu.space import Network, Skeleton
 from automcu.toolchains.records import Build

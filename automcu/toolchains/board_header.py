@@ -2,8 +2,8 @@
 
 import re
 
-from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
+from automcu.mcu.profile import Device
 from automcu.plain_text import c_comment
 
 _LINE_LETTERS = len("STM32F407")  # of a part number; what follows is package and memory size

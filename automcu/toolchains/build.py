@@ -5,8 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from automcu.devices.profile import Device
 from automcu.errors import AutomcuError, DoesNotFitError, ToolError, WrongInputError, file_problem
+from automcu.mcu.profile import Device
 from automcu.records import write_atomically
 from automcu.toolchains.compiler import Compiler, find_compiler
 from automcu.toolchains.elf import elf_sizes, flash_image

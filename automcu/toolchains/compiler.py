@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from automcu.devices.profile import Core
 from automcu.errors import ToolError, WrongInputError
+from automcu.mcu.profile import Core
 from automcu.records import Record
 from automcu.toolchains.process import first_line_of
 from automcu.toolchains.zig import zig_command, zig_environment, zig_version

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
+from automcu.mcu.profile import Device
 from automcu.records import write_atomically
 from automcu.resources import resource_folder
 from automcu.toolchains.board_header import render_board_header

@@ -1,7 +1,7 @@
 """The linker script of a device: which section goes into which of its memories."""
 
-from automcu.devices.profile import Device, MemoryRegion
 from automcu.errors import WrongInputError
+from automcu.mcu.profile import Device, MemoryRegion
 from automcu.toolchains.esp32s3_script import render_esp32s3_script
 
 DEFAULT_STACK_BYTES = 2048

@@ -2,7 +2,7 @@ import pytest
 
 from automcu.brief import Limits
 from automcu.cost import survey
-from automcu.devices import find_device
+from automcu.mcu import find_device
 from benchmarks import planner_faults
 from benchmarks.planner_faults import _SKELETON, FAULTS, one_run
 

@@ -5,7 +5,7 @@ import numpy as np
 from automcu.compiler import compile_graph
 from automcu.compiler.operators import Stripes
 from automcu.compiler.operators.table import DEFINITIONS
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from benchmarks.graph_generator import random_graph
 
 DEVICE: Device = find_device("stm32f407g-disc1")

@@ -10,8 +10,8 @@ from automcu.boards.timing.choice import FORCE_VARIABLE, new_accounting
 from automcu.boards.timing.native_library import native_library
 from automcu.boards.virtual.engine import new_engine
 from automcu.boards.virtual.memory import BoardMemory
-from automcu.devices import Device
 from automcu.errors import ToolError, WrongInputError
+from automcu.mcu import Device
 from tests.boards.conftest import Builder
 from tests.boards.programs import MIXED_WORK
 

@@ -9,8 +9,8 @@ import pytest
 from automcu.boards import bench as bench_module
 from automcu.boards import bench_project, flash_image, virtual_board
 from automcu.boards.virtual.registry import unregister
-from automcu.devices import Device, find_device
 from automcu.errors import BoardError, WrongInputError
+from automcu.mcu import Device, find_device
 from automcu.toolchains import build_project
 
 DEVICE = "stm32f407g-disc1"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from automcu.boards import virtual_board
 from automcu.boards.flashing.stm32_bootloader import BootLoader
 from automcu.boards.port import open_port
-from automcu.devices import Device
+from automcu.mcu import Device
 
 
 def with_checksum(content: bytes) -> bytes:

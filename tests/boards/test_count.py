@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from automcu.boards.count import count_cycles
-from automcu.devices import Device
 from automcu.errors import BoardError, WrongInputError
+from automcu.mcu import Device
 from automcu.toolchains.elf import flash_image
 from tests.boards.conftest import Builder
 from tests.boards.programs import MIXED_WORK

@@ -9,8 +9,8 @@ import pytest
 from automcu.boards import flash_image, flashing_steps
 from automcu.boards.flashing import esptool as esptool_module
 from automcu.boards.flashing.esptool import chip_name
-from automcu.devices import Device, find_device
 from automcu.errors import BoardError, ToolError, WrongInputError
+from automcu.mcu import Device, find_device
 from tests.boards.fake_board import fake_board
 
 pytest.importorskip("esptool")

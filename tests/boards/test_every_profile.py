@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from automcu.boards import bench_project
-from automcu.devices import Device, find_device, find_part, profile_of, shipped_devices
+from automcu.mcu import Device, find_device, find_part, profile_of, shipped_devices
 from benchmarks.small_project import small_project
 
 CORTEX_M = [one.id for one in shipped_devices().values() if one.core.startswith("cortex")]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automcu.boards.timing.flash import FlashModel, FlashRange, FlashStalls, LineCache, flash_model
-from automcu.devices import Device
+from automcu.mcu import Device
 
 lines = st.integers(0, 20)
 

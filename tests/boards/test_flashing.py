@@ -15,8 +15,8 @@ from automcu.boards import flash_image
 from automcu.boards.flashing.image import sectors_covering
 from automcu.boards.flashing.stm32_bootloader import BootLoader
 from automcu.boards.port import Port, open_port
-from automcu.devices import Device
 from automcu.errors import BoardError, WrongInputError
+from automcu.mcu import Device
 from tests.boards.fake_board import Adder, fake_board
 
 START = 0x0800_0000

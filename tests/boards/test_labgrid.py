@@ -15,8 +15,8 @@ import pytest
 from automcu.boards import flash_image, open_link, virtual_board
 from automcu.boards.address import board_url
 from automcu.boards.labgrid import acquired_place
-from automcu.devices import find_device
 from automcu.errors import BoardError, ToolError, WrongInputError
+from automcu.mcu import find_device
 from benchmarks.small_project import small_project
 
 EXPORTER = Path(__file__).parents[2] / "docs/labgrid/exporter.yaml"

@@ -7,7 +7,7 @@ from automcu.boards.timing.choice import FORCE_VARIABLE
 from automcu.boards.virtual.machine import Ending, Machine, Outcome
 from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.virtual.recording_line import RecordingLine
-from automcu.devices import Device
+from automcu.mcu import Device
 from tests.boards.conftest import Builder
 
 DeviceOf = Callable[..., Device]

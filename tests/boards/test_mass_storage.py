@@ -10,8 +10,8 @@ import pytest
 
 from automcu.boards import choose_method, flash_image, flashing_steps
 from automcu.boards.flashing import mass_storage
-from automcu.devices import Device, find_device
 from automcu.errors import BoardError
+from automcu.mcu import Device, find_device
 from tests.boards.test_flashing import SLEEPING
 
 IMAGE = SLEEPING + bytes(range(256)) * 64

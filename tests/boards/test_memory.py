@@ -8,7 +8,7 @@ from unicorn.arm_const import UC_ARM_REG_R0, UC_ARM_REG_R1
 
 from automcu.boards.virtual.engine import new_engine
 from automcu.boards.virtual.memory import BoardMemory
-from automcu.devices import Device, all_devices
+from automcu.mcu import Device, all_devices
 
 FLASH = 0x0800_0000
 RAM = 0x2000_0000

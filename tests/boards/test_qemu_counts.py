@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from automcu.boards import count_cycles
-from automcu.devices import find_device
+from automcu.mcu import find_device
 from automcu.toolchains import find_compiler
 from benchmarks.small_project import small_project
 

@@ -5,7 +5,7 @@ import pytest
 from automcu.boards import RunningBoard, running_boards, virtual_board
 from automcu.boards.virtual import is_virtual
 from automcu.boards.virtual.registry import register
-from automcu.devices import Device
+from automcu.mcu import Device
 
 
 @pytest.fixture(autouse=True)

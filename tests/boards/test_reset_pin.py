@@ -8,7 +8,7 @@ from automcu.boards import flash_image, virtual_board
 from automcu.boards.flashing import BootLoader
 from automcu.boards.port import Port, open_port
 from automcu.boards.virtual.wire import ResetPins
-from automcu.devices import Device
+from automcu.mcu import Device
 from automcu.toolchains.elf import flash_image as image_of_elf
 from tests.boards.conftest import Builder
 from tests.boards.programs import ECHO

@@ -11,8 +11,8 @@ from automcu.boards import choose_method, flash_image, flashing_steps
 from automcu.boards.discovery.debug_port import read_part_id
 from automcu.boards.flashing import pyocd_probe
 from automcu.boards.flashing.swd import target_names
-from automcu.devices import Device, find_device
 from automcu.errors import BoardError, ToolError, WrongInputError
+from automcu.mcu import Device, find_device
 from tests.boards.test_flashing import SLEEPING
 
 IMAGE = SLEEPING + bytes(range(256)) * 64

@@ -13,8 +13,8 @@ import pytest
 
 from automcu.boards import flash_image, virtual_board
 from automcu.boards.port import Port, open_port
-from automcu.devices import Device, find_device
 from automcu.errors import BoardError
+from automcu.mcu import Device, find_device
 from automcu.toolchains.elf import flash_image as image_of_elf
 from tests.boards.conftest import Builder
 from tests.boards.programs import ECHO
@@ -145,7 +145,7 @@ def test_the_board_dies_with_a_parent_that_is_killed(device: Device, echo: bytes
     script = f"""
 import time
 from automcu.boards import virtual_board
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 with virtual_board(Device.model_validate_json({device.model_dump_json()!r})) as url:
     print(url, flush=True)
     time.sleep(100)

@@ -16,8 +16,8 @@ import pytest
 from automcu.boards import bench_project
 from automcu.boards.xtensa import can_emulate
 from automcu.boards.xtensa.whole_image import answers_of_whole_image, espressif_qemu
-from automcu.devices import Device, find_device
 from automcu.errors import BoardError
+from automcu.mcu import Device, find_device
 from benchmarks.small_project import small_project
 
 STAND_IN = """\

@@ -12,7 +12,7 @@ from automcu.boards import virtual_board
 from automcu.boards.flashing.stm32_bootloader import BootLoader
 from automcu.boards.port import open_port
 from automcu.boards.virtual.wire import LineSettings, ResetPins, Rfc2217Wire
-from automcu.devices import Device
+from automcu.mcu import Device
 
 IAC, SB, SE = b"\xff", b"\xfa", b"\xf0"
 COM_PORT = b"\x2c"

@@ -12,8 +12,8 @@ from automcu.calibration import (
     random_architectures,
     save_to_own_profile,
 )
-from automcu.devices import Device, find_device, load_profile
-from automcu.devices.write import with_latency
+from automcu.mcu import Device, find_device, load_profile
+from automcu.mcu.write import with_latency
 from automcu.resources import resource_folder
 
 ID = "stm32f407g-disc1"

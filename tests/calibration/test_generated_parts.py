@@ -4,7 +4,7 @@ import pytest
 
 from automcu.calibration import observe
 from automcu.cost.architecture_graph import architecture_graph
-from automcu.devices import find_part, profile_of, shipped_devices
+from automcu.mcu import find_part, profile_of, shipped_devices
 from automcu.space import Architecture, Skeleton
 
 CELL = "|nor_conv_1x1~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|"

@@ -8,7 +8,7 @@ import pytest
 
 from automcu.compiler import Project
 from automcu.compiler.project import LayerInfo, TensorInfo
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from automcu.toolchains import build_project
 
 DEVICE = "nucleo-l4r5zi"

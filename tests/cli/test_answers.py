@@ -81,12 +81,12 @@ def test_wrong_use_of_an_option_is_exit_code_2() -> None:
 
 
 def test_a_surprise_is_one_sentence_unless_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
-    import automcu.devices
+    import automcu.mcu
 
     def surprise() -> None:
         raise ZeroDivisionError("one by nothing")
 
-    monkeypatch.setattr(automcu.devices, "all_devices", surprise)
+    monkeypatch.setattr(automcu.mcu, "all_devices", surprise)
     result = run("devices")
     assert result.exit_code == 3
     assert "Unexpected ZeroDivisionError: one by nothing" in result.stderr

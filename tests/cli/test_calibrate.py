@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import automcu.calibration
 from automcu.calibration import Calibration, NetworkErrors
 from automcu.cli import app
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 
 
 def test_before_and_after_are_told_and_the_profile_is_the_users(

@@ -1,6 +1,6 @@
 import pytest
 
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 
 
 @pytest.fixture(scope="session")

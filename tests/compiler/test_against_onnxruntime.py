@@ -12,7 +12,7 @@ from automcu.compiler.lowering import lower
 from automcu.compiler.passes import fuse_clamps
 from automcu.compiler.project import TensorInfo
 from automcu.compiler.reference import run_operator
-from automcu.devices import Device
+from automcu.mcu import Device
 from tests.quantised_networks import (
     Images,
     QuantisedNetwork,

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from automcu.compiler import Graph, Operator, Program, compile_graph, run_reference
 from automcu.compiler.lowering import lower
 from automcu.compiler.reference import run_operator
-from automcu.devices import Device
+from automcu.mcu import Device
 from tests.compiler.random_graphs import graphs
 
 NOT_ITS_BUSINESS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -12,7 +12,7 @@ from automcu.compiler import Graph, Operator, Program, compile_graph
 from automcu.compiler.operators import Add, Convolution, MaxPool, Stripes
 from automcu.compiler.operators.windows import Window
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.kernels.test_special_kernels import first_wrong_layer
 from tests.compiler.random_graphs import tall_chains

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 
 from automcu.compiler import Graph, compile_graph, run_all_tensors
 from automcu.compiler.operators.table import DEFINITIONS
-from automcu.devices import Device
+from automcu.mcu import Device
 from benchmarks.graph_generator import CONVOLUTIONAL_STEPS
 from tests.compiler.plain_arithmetic import run_plainly
 from tests.compiler.random_graphs import graphs

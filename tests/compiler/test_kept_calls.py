@@ -15,7 +15,7 @@ from automcu.compiler import Graph, Operator, Program, Quantisation, Tensor, com
 from automcu.compiler import render_model as rendered
 from automcu.compiler.operators import AveragePool, Convolution, Rearrange
 from automcu.compiler.operators.windows import Window
-from automcu.devices import find_device
+from automcu.mcu import find_device
 from automcu.resources import resource_folder
 from automcu.toolchains.process import run_tool
 from benchmarks.network_check import Network, differing_on_board

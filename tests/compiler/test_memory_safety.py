@@ -24,8 +24,8 @@ from automcu.compiler import (
     render_model,
 )
 from automcu.compiler.operators import Rescale
-from automcu.devices import Device
 from automcu.errors import ToolError
+from automcu.mcu import Device
 from automcu.toolchains import host_compiler
 from tests.compiler.random_graphs import graphs, tall_chains
 

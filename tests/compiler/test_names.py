@@ -12,8 +12,8 @@ import pytest
 from automcu.compiler import Project, compile_graph, render_model, write_project
 from automcu.compiler.compilation import portable_program
 from automcu.compiler.naming import checked_name, named
-from automcu.devices import Device, find_device
 from automcu.errors import WrongInputError
+from automcu.mcu import Device, find_device
 from automcu.toolchains import build_project, find_compiler
 from automcu.toolchains.host import HostCompiler
 from automcu.toolchains.process import ToolFailedError, run_tool

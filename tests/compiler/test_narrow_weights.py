@@ -27,7 +27,7 @@ from automcu.compiler.operators import Convolution
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Shape
-from automcu.devices import Device
+from automcu.mcu import Device
 from tests.compiler.operators.one_operator import (
     assert_c_equals_reference,
     furthest,

@@ -12,7 +12,7 @@ from automcu.compiler.operators import Add, Convolution
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import find_device
+from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler
 
 SAME = Window(3, 3, padding=(1, 1, 1, 1))

@@ -33,7 +33,7 @@ from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
 from automcu.compiler.operators.lookup import table_of
 from automcu.compiler.operators.windows import Window, taps
 from automcu.compiler.tensor import Shape
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from tests.compiler.kernels.test_special_kernels import first_wrong_layer
 from tests.compiler.operators.one_operator import (
     assert_c_equals_reference,

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automcu.compiler import Graph, Operator, Program, compile_graph, run_all_tensors
-from automcu.devices import Device
+from automcu.mcu import Device
 from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.random_graphs import graphs
 

@@ -19,8 +19,8 @@ from automcu.compiler.project import TensorInfo
 from automcu.compiler.reference import run_all_tensors
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import Device
 from automcu.errors import WrongInputError
+from automcu.mcu import Device
 from automcu.space import Architecture, Skeleton
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"

@@ -15,7 +15,7 @@ from automcu.compiler import Graph, Program, compile_graph, model_hash, render_m
 from automcu.compiler.operators import Convolution
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import Device
+from automcu.mcu import Device
 from automcu.space import Architecture, Skeleton
 from automcu.toolchains import host_compiler
 from automcu.toolchains.host import HostCompiler

@@ -13,7 +13,7 @@ from automcu.compiler.operators import Add, Concatenate, Convolution, Rescale
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.passes import optimise
 from automcu.compiler.schedule import schedule
-from automcu.devices import Device
+from automcu.mcu import Device
 from tests.compiler.random_graphs import graphs
 
 SCALE = Quantisation(1.0, 0)

@@ -4,8 +4,8 @@ import pytest
 
 from automcu.compiler import Program, compile_graph, import_onnx
 from automcu.cost.architecture_graph import architecture_graph
-from automcu.devices import Device, find_device
 from automcu.errors import WrongInputError
+from automcu.mcu import Device, find_device
 from automcu.space import Architecture, Skeleton
 from tests.quantised_networks import QuantisedNetwork, quantised_architecture
 

@@ -16,8 +16,8 @@ from automcu.cost.code_size import (
     runtime_size,
 )
 from automcu.cost.latency import latency_of, layer_cycles
-from automcu.devices import Device, find_device
 from automcu.errors import WrongInputError
+from automcu.mcu import Device, find_device
 from automcu.space import Architecture, Skeleton
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 

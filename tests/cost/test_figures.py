@@ -9,8 +9,8 @@ from automcu.cli.verdict_answer import verdict_answer
 from automcu.compiler import compile_graph
 from automcu.cost import check
 from automcu.cost.estimation import estimate_program
-from automcu.devices import Device, find_device
-from automcu.devices.profile import Latency
+from automcu.mcu import Device, find_device
+from automcu.mcu.profile import Latency
 from benchmarks.graph_generator import random_graph
 
 BOARDS = ("nucleo-l4r5zi", "stm32f746g-disco", "nucleo-u575zi-q")

@@ -11,8 +11,8 @@ from automcu.compiler.operators import Attributes, Convolution, Rescale
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.cost.latency import Observation, fit, latency_of, layer_cycles, work_of
-from automcu.devices import Device, find_device
 from automcu.errors import WrongInputError
+from automcu.mcu import Device, find_device
 
 SCALE = Quantisation(1.0, 0)
 

@@ -16,7 +16,7 @@ from automcu.cost import (
 )
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import Device, find_device, shipped_devices
+from automcu.mcu import Device, find_device, shipped_devices
 from automcu.space import Architecture, Skeleton
 
 CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"

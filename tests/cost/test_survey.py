@@ -15,7 +15,7 @@ from automcu.cost.cell_structure import (
     fewest_tensors,
 )
 from automcu.cost.space_survey import space_costs
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from automcu.space import Architecture, Cell, Skeleton, all_cells
 
 SKELETON = Skeleton(stem_channels=8, cells_per_stage=1, resolution=16)

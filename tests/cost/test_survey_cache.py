@@ -6,7 +6,7 @@ import pytest
 
 from automcu.brief import Limits
 from automcu.cost import SurveyOverview, cached_overview, cached_survey, survey
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from automcu.space import Skeleton, accuracy_prior, unknown_accuracies
 
 TINY = Skeleton(stem_channels=4, cells_per_stage=1, resolution=8)

@@ -9,9 +9,9 @@ import torch
 from automcu.compiler import compile_graph, import_onnx
 from automcu.cost import estimate_program
 from automcu.cost.transformer_graph import transformer_graph
-from automcu.devices import find_device
 from automcu.errors import UnsupportedModelError
 from automcu.export import export_transformer
+from automcu.mcu import find_device
 from automcu.models import build_vision_transformer
 from automcu.space import TransformerShape
 

@@ -2,7 +2,7 @@
 
 from automcu.brief import Limits
 from automcu.cost import check, estimate, survey_transformers
-from automcu.devices import find_device
+from automcu.mcu import find_device
 from automcu.space import transformer_shapes
 
 DEVICE = find_device("nucleo-l4r5zi")

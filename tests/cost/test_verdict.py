@@ -4,7 +4,7 @@ import pytest
 
 from automcu.brief import Limits
 from automcu.cost import Estimate, LayerCost, check
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 
 
 @pytest.fixture

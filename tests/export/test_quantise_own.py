@@ -12,8 +12,8 @@ import pytest
 from onnx import numpy_helper, parser
 
 from automcu.compiler import compile_graph, import_model
-from automcu.devices import find_device
 from automcu.errors import UnsupportedModelError, WrongInputError
+from automcu.mcu import find_device
 from automcu.pipeline import Calibrated, calibrate_model_file
 
 SQNR_DB = 30.0

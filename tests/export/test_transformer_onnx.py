@@ -11,9 +11,9 @@ import torch
 from automcu.compiler import compile_graph, import_onnx, run_reference
 from automcu.compiler.operators import Attention, Convolution, LayerNorm, Rearrange
 from automcu.compiler.passes import optimise
-from automcu.devices import find_device
 from automcu.errors import WrongInputError
 from automcu.export.transformer_onnx import export_transformer
+from automcu.mcu import find_device
 from automcu.models.vision_transformer import build_vision_transformer
 from automcu.space import TransformerShape
 from tests.compiler.kernels.test_special_kernels import first_wrong_layer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from automcu.toolchains import host_compiler
 from automcu.toolchains.process import run_tool
 

@@ -9,7 +9,7 @@ import pytest
 
 from automcu.boards import flash_image, open_link, virtual_board
 from automcu.boards.port import open_port
-from automcu.devices import find_device
+from automcu.mcu import find_device
 from benchmarks.small_project import small_project
 from tests.firmware.mlperf_client import MlperfClient, ProtocolError
 

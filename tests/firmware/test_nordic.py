@@ -18,7 +18,7 @@ from automcu.compiler import compile_graph, write_project
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernels import Kernel, candidates
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from automcu.toolchains import build_project
 
 WRITE, RUN, READ, IDENTIFY = 2, 3, 4, 1

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from automcu.devices import Device, find_device
 from automcu.errors import ToolError
+from automcu.mcu import Device, find_device
 from automcu.toolchains import build_project, find_compiler
 
 QEMU = shutil.which("qemu-system-arm")

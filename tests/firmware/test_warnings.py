@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from automcu.devices import Device, find_device
 from automcu.errors import ToolError
+from automcu.mcu import Device, find_device
 from automcu.toolchains import find_compiler, firmware_sources
 from automcu.toolchains.build import compile_command
 from automcu.toolchains.process import run_tool

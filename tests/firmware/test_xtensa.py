@@ -23,8 +23,8 @@ from automcu.cost import estimate_program
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.random_weights import with_random_weights
 from automcu.cost.transformer_graph import transformer_graph
-from automcu.devices import Device, find_device
 from automcu.errors import DoesNotFitError, ToolError
+from automcu.mcu import Device, find_device
 from automcu.space import TransformerShape
 from automcu.toolchains import build_project, find_compiler
 from benchmarks.small_project import small_project

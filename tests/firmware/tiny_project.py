@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from automcu.toolchains import build_project, write_firmware
 
 _MODEL = Path(__file__).parent / "tiny_model"

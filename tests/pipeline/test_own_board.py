@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from automcu.cli import app
-from automcu.devices import shipped_devices, write_profile
+from automcu.mcu import shipped_devices, write_profile
 from automcu.space import Cell
 
 RESIDUAL = Cell.from_index(11472)

@@ -12,8 +12,8 @@ from automcu.compiler.operators.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.cost import estimate_program
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import Device, find_device
 from automcu.errors import WrongInputError
+from automcu.mcu import Device, find_device
 from automcu.pipeline.labelled_inputs import load_labelled_inputs
 from automcu.pipeline.weight_widths import apply_weights, weight_widths
 

@@ -8,7 +8,7 @@ import pytest
 from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
 from automcu.brief import Brief
 from automcu.cost.records import Estimate, LayerCost
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 from automcu.report import (
     AccuracyFinding,
     ArenaTensor,

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from automcu.devices import Device, find_device
 from automcu.errors import ToolError
+from automcu.mcu import Device, find_device
 from automcu.toolchains import Compiler, find_compiler
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from automcu.devices import Device, MemoryRegion, all_devices
 from automcu.errors import DoesNotFitError, ToolError, WrongInputError
+from automcu.mcu import Device, MemoryRegion, all_devices
 from automcu.toolchains import (
     Build,
     Compiler,

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from automcu.devices.profile import Core
 from automcu.errors import ToolError, WrongInputError
+from automcu.mcu.profile import Core
 from automcu.toolchains import find_compiler
 
 

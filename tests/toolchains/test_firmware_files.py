@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from automcu.devices import Device, all_devices, find_device
 from automcu.errors import WrongInputError
+from automcu.mcu import Device, all_devices, find_device
 from automcu.toolchains import firmware_sources, render_board_header, render_linker_script
 
 BUILDABLE = [device for device in all_devices().values() if device.family.startswith("stm32")]

@@ -9,8 +9,8 @@ from automcu.boards.flashing.esptool import chip_name
 from automcu.boards.link import Link
 from automcu.boards.port import Port, open_port
 from automcu.boards.records import Identity
-from automcu.devices.profile import Device
 from automcu.errors import BoardError, ToolError
+from automcu.mcu.profile import Device
 from automcu.records import Record
 
 _ANSWER_S = 0.3

@@ -3,8 +3,8 @@
 import logging
 
 from automcu.boards.flashing.pyocd_probe import probe_session
-from automcu.devices.profile import Device
 from automcu.errors import BoardError, ToolError
+from automcu.mcu.profile import Device
 
 _PART_MASK = 0xFFF  # DBGMCU_IDCODE, bits 11:0 (RM0090, section 38.6.1; the same in all families)
 # Where DBGMCU_IDCODE is: RM0090 and RM0385, RM0432, RM0433 and RM0468, RM0456 ("Debug support").

@@ -11,9 +11,9 @@ from serial.tools.list_ports_common import ListPortInfo
 from automcu.boards.discovery.chip import ChipAnswer, ask_chip
 from automcu.boards.records import FoundBoard
 from automcu.boards.virtual import running_boards
-from automcu.devices import all_devices
-from automcu.devices.profile import Device
 from automcu.errors import BoardError
+from automcu.mcu import all_devices
+from automcu.mcu.profile import Device
 
 
 def find_boards(ask: bool = True) -> tuple[FoundBoard, ...]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from automcu.boards.flashing.report import FlashReport
 from automcu.boards.port import open_port
 from automcu.boards.progress import Progress
-from automcu.devices.profile import Device
 from automcu.errors import BoardError, ToolError, WrongInputError
+from automcu.mcu.profile import Device
 
 # The mask ROM of the ESP32-S3 starts the image at the beginning of its flash chip.
 _ADDRESS = "0x0"

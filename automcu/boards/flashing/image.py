@@ -1,7 +1,7 @@
 """Firmware images: do they belong on this device, and which flash sectors do they cover?"""
 
-from automcu.devices.profile import Device, MemoryRegion
 from automcu.errors import WrongInputError
+from automcu.mcu.profile import Device, MemoryRegion
 
 _VECTOR_TABLE_BYTES = 8
 

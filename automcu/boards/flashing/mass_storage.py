@@ -16,8 +16,8 @@ from automcu.boards.flashing.image import check_image
 from automcu.boards.flashing.probes import is_network_url
 from automcu.boards.flashing.report import FlashReport
 from automcu.boards.progress import Progress
-from automcu.devices.profile import Device
 from automcu.errors import BoardError
+from automcu.mcu.profile import Device
 
 # Files by which the drive of a probe is told from a memory stick, in any case.
 _MARKS = ("mbed.htm", "mbed.html", "user guide.html")

@@ -16,8 +16,8 @@ from automcu.boards.flashing.swd import flash_by_swd, has_probe, steps_by_swd
 from automcu.boards.flashing.usart import flash_by_usart, steps_by_usart
 from automcu.boards.progress import Progress, keep_silent
 from automcu.boards.virtual.registry import is_virtual
-from automcu.devices.profile import Device, FlashingMethod
 from automcu.errors import WrongInputError
+from automcu.mcu.profile import Device, FlashingMethod
 
 Flash = Callable[[str, Device, bytes, Progress], FlashReport]
 

@@ -14,8 +14,8 @@ from automcu.boards.flashing.pyocd_probe import (
 )
 from automcu.boards.flashing.report import FlashReport
 from automcu.boards.progress import Progress
-from automcu.devices.profile import Device
 from automcu.errors import BoardError, ToolError
+from automcu.mcu.profile import Device
 
 _PART_LETTERS = len("STM32F407VG")  # line, pins and flash size; package and temperature follow
 _LINE_LETTERS = len("STM32F407")

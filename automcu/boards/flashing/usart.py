@@ -22,8 +22,8 @@ from automcu.boards.flashing.stm32_bootloader import (
 from automcu.boards.link import Link
 from automcu.boards.port import Port, open_port
 from automcu.boards.progress import Progress
-from automcu.devices.profile import Device
 from automcu.errors import BoardError, WrongInputError
+from automcu.mcu.profile import Device
 
 ERASED_BYTE = 0xFF
 # STM32H7 programs whole flash words of 32 bytes (RM0433, section 4.3.9), the others smaller ones.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from automcu.boards.timing import cortex_m4, cortex_m7
 from automcu.boards.timing.flash import FlashModel
 from automcu.boards.timing.instruction import Instruction, InstructionTime, decode
-from automcu.devices.profile import Core
 from automcu.errors import WrongInputError
+from automcu.mcu.profile import Core
 
 TimeInstructions = Callable[[Sequence[Instruction]], list[InstructionTime]]
 

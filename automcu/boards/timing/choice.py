@@ -9,8 +9,8 @@ from automcu.boards.timing.blocks import BlockTimer
 from automcu.boards.timing.flash import flash_model
 from automcu.boards.timing.native import NativeAccounting
 from automcu.boards.timing.native_library import native_library
-from automcu.devices.profile import Device
 from automcu.errors import ToolError, WrongInputError
+from automcu.mcu.profile import Device
 
 FORCE_VARIABLE = "AUTOMCU_ACCOUNTING"
 

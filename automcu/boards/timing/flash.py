@@ -11,7 +11,7 @@ associativity and replacement, and both sides share one flash; neither is modell
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from automcu.boards.virtual.board import run_board
 from automcu.boards.virtual.registry import RunningBoard, register
 from automcu.boards.virtual.serial_line import SerialLine
 from automcu.boards.virtual.wire import WireProtocol
-from automcu.devices import find_device
-from automcu.devices.profile import Device
 from automcu.errors import AutomcuError
+from automcu.mcu import find_device
+from automcu.mcu.profile import Device
 
 FROM_STANDARD_INPUT = "-"
 

@@ -13,7 +13,7 @@ from automcu.boards.virtual.machine import Ending, Machine
 from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.virtual.serial_line import PinResetError, SerialLine
 from automcu.boards.virtual.wire import BOOT_LOADER_SETTINGS, LineSettings
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 
 
 def run_board(device: Device, line: SerialLine) -> None:

@@ -13,7 +13,7 @@ Inside an IT block Unicorn cannot stop; there the value is that of the block's b
 from unicorn import Uc
 
 from automcu.boards.timing import NOTHING_COUNTED, Accounting, Counts, new_accounting
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 
 _WORD = 0xFFFF_FFFF
 

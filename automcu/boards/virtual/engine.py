@@ -8,8 +8,8 @@ from unicorn.arm_const import (
 )
 
 from automcu.boards.virtual.memory import BoardMemory
-from automcu.devices.profile import Device
 from automcu.errors import BoardError
+from automcu.mcu.profile import Device
 
 _MODELS = {
     "cortex-m4": UC_CPU_ARM_CORTEX_M4,

@@ -8,8 +8,8 @@ a peripheral is a register that remembers what was written to it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from automcu.devices.profile import Device
 from automcu.errors import BoardError
+from automcu.mcu.profile import Device
 
 
 @dataclass(frozen=True, slots=True)

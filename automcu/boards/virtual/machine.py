@@ -22,7 +22,7 @@ from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.virtual.peripherals import Peripherals, part_constants
 from automcu.boards.virtual.serial_line import Line
 from automcu.boards.virtual.system_registers import SystemRegisters, SystemResetError
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 from automcu.records import Record
 
 # Unicorn wants an address to stop at; nothing is mapped at this one.

@@ -8,7 +8,7 @@ from unicorn import UC_PROT_ALL, UC_PROT_EXEC, UC_PROT_READ, Uc
 
 from automcu.boards.flashing.image import code_flash
 from automcu.boards.virtual.families import family_of
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 
 ERASED_BYTE = b"\xff"
 _PAGE_BYTES = 4096

@@ -5,7 +5,7 @@ from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.virtual.serial_line import Line
 from automcu.boards.virtual.uarte import Uarte
 from automcu.boards.virtual.usart import Usart
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 
 BASE = 0x4000_0000
 SIZE = 0x2000_0000

@@ -14,8 +14,8 @@ from automcu.boards.virtual.engine import check_core
 from automcu.boards.virtual.families import family_of
 from automcu.boards.virtual.registry import unregister
 from automcu.boards.virtual.wire import WireProtocol
-from automcu.devices.profile import Device
 from automcu.errors import BoardError
+from automcu.mcu.profile import Device
 
 # Compiling the timing model takes some seconds, once.
 _START_TIMEOUT_S = 120.0

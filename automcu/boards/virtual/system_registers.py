@@ -7,7 +7,7 @@ the firmware polls.
 from collections.abc import Mapping
 
 from automcu.boards.virtual.cycle_counter import CycleCounter
-from automcu.devices.profile import Core
+from automcu.mcu.profile import Core
 
 BASE = 0xE000_0000
 SIZE = 0x0010_0000

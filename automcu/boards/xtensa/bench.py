@@ -11,7 +11,7 @@ from automcu.boards.project import LabelledSet, class_counts, load_golden, load_
 from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
 from automcu.boards.xtensa.emulation import run_project
 from automcu.boards.xtensa.whole_image import answers_of_whole_image, espressif_qemu
-from automcu.devices.profile import Device
+from automcu.mcu.profile import Device
 from automcu.toolchains.records import Build
 
 _TIMEOUT_S = 900.0

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.boards.link import open_link
-from automcu.devices.profile import Device
 from automcu.errors import BoardError
+from automcu.mcu.profile import Device
 
 _PROGRAM = "qemu-system-xtensa"
 _MACHINE = "esp32s3"

@@ -56,7 +56,7 @@ from automcu.compiler.operators import (
     Softmax,
     Stripes,
 )
-from automcu.devices.profile import Core, Device
+from automcu.mcu.profile import Core, Device
 
 Factory = Callable[[Operator, Graph], Kernel]
 

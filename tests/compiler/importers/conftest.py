@@ -9,8 +9,8 @@ import pytest
 from automcu.compiler import compile_graph
 from automcu.compiler.graph import Graph
 from automcu.compiler.lowering import lower
-from automcu.devices import Device
 from automcu.errors import AutomcuError
+from automcu.mcu import Device
 
 MOST_MEMORY = 1 << 30  # beyond what the process has already
 

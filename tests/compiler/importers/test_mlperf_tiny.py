@@ -9,8 +9,8 @@ import pytest
 from automcu.compiler import Graph, compile_graph, import_model
 from automcu.compiler.lowering import lower
 from automcu.compiler.reference import run_operator
-from automcu.devices import Device
 from automcu.errors import UnsupportedModelError
+from automcu.mcu import Device
 
 DATA = Path(os.environ.get("AUTOMCU_DATA", "../shared/data")) / "mlperf_tiny"
 NETWORKS = {

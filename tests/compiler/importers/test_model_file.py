@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from automcu.compiler import compile_graph, import_model
 from automcu.compiler.render import render_model
-from automcu.devices import Device
 from automcu.errors import UnsupportedModelError
+from automcu.mcu import Device
 from tests.compiler.importers.tflite_writer import TfliteWriter
 
 SHAPE = "1,4,3,3"

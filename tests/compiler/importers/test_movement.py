@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from automcu.compiler import compile_graph, import_onnx
-from automcu.devices import Device
+from automcu.mcu import Device
 
 MOST_VALUES = 600
 ZERO_POINT = -7

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from automcu.compiler import compile_graph, import_onnx
 from automcu.compiler.operators import Convolution
-from automcu.devices import Device
+from automcu.mcu import Device
 
 INPUTS = 5
 IN_OUR_ORDER = ("transpose to channels last", "reshape to a sequence", "one row")

@@ -12,8 +12,8 @@ from onnxruntime.quantization import quantize_dynamic
 from torch import nn
 
 from automcu.compiler import compile_graph, import_onnx, render_model
-from automcu.devices import Device
 from automcu.errors import UnsupportedModelError, WrongInputError
+from automcu.mcu import Device
 from tests.quantised_networks import quantised_file, random_images
 
 Change = Callable[[Any], None]

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from automcu.compiler import Program, compile_graph, import_onnx
-from automcu.devices import Device
+from automcu.mcu import Device
 
 IMAGES = 20
 FORMATS: dict[str, dict[str, Any]] = {

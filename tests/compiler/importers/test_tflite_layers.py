@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from automcu.compiler import compile_graph, import_tflite
-from automcu.devices import Device
+from automcu.mcu import Device
 from tests.compiler.importers.tflite_writer import TfliteWriter
 
 litert = pytest.importorskip(

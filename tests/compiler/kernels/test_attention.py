@@ -12,7 +12,7 @@ from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_grap
 from automcu.compiler.kernels import Kernel, candidates
 from automcu.compiler.operators import Attention
 from automcu.compiler.operators.attention import MOST_PIXELS
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.kernels.test_special_kernels import first_wrong_layer
 from tests.compiler.operators.one_operator import random_inputs

@@ -14,7 +14,7 @@ from automcu.compiler.operators import Convolution
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from tests.compiler.kernels.test_special_kernels import first_wrong_layer
 from tests.compiler.random_graphs import graphs
 

@@ -17,7 +17,7 @@ from automcu.compiler.operators import Convolution
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 
 _SAME = Window(3, 3, padding=(1, 1, 1, 1))
 

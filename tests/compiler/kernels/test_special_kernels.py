@@ -12,7 +12,7 @@ from automcu.boards.count import count_cycles
 from automcu.compiler import Graph, Program, compile_graph, run_all_tensors
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.random_weights import with_random_weights
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from automcu.resources import resource_folder
 from automcu.space import Architecture, Skeleton
 from automcu.toolchains import find_compiler

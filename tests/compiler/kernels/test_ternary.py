@@ -30,7 +30,7 @@ from automcu.compiler.operators.windows import Window
 from automcu.compiler.passes import optimise
 from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Shape
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.kernels.test_special_kernels import first_wrong_layer
 from tests.compiler.operators.one_operator import assert_c_equals_reference, random_inputs

@@ -12,7 +12,7 @@ from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_grap
 from automcu.compiler.operators import Attributes, Rearrange
 from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Shape
-from automcu.devices import Device
+from automcu.mcu import Device
 from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.random_graphs import quantisations
 

@@ -9,7 +9,7 @@ from automcu.compiler import Quantisation
 from automcu.compiler.operators import Lookup
 from automcu.compiler.operators.lookup import table_of
 from automcu.compiler.tensor import Shape
-from automcu.devices import Device
+from automcu.mcu import Device
 from tests.compiler.operators.one_operator import (
     assert_c_equals_reference,
     furthest,

@@ -8,7 +8,7 @@ from automcu.compiler import Quantisation
 from automcu.compiler.operators import Multiply
 from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Shape
-from automcu.devices import Device
+from automcu.mcu import Device
 from tests.compiler.operators.one_operator import (
     assert_c_equals_reference,
     furthest,

@@ -11,7 +11,7 @@ from automcu.compiler.operators import AveragePool, Convolution, MaxPool
 from automcu.compiler.operators.pool import needed_counts, pixel_counts
 from automcu.compiler.operators.windows import Window, taps
 from automcu.compiler.shapes import output_shape
-from automcu.devices import Device
+from automcu.mcu import Device
 from tests.compiler.operators.one_operator import one_operator
 from tests.compiler.plain_arithmetic import run_plainly
 from tests.compiler.random_graphs import windows

@@ -9,8 +9,8 @@ from automcu.compiler import Quantisation
 from automcu.compiler.operators import Softmax
 from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Shape
-from automcu.devices import Device
 from automcu.errors import UnsupportedModelError
+from automcu.mcu import Device
 from tests.compiler.operators.one_operator import (
     assert_c_equals_reference,
     furthest,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from automcu.compiler import Quantisation, compile_graph, run_reference
 from automcu.compiler.operators import AddConstant, Attention, LayerNorm
 from automcu.compiler.tensor import Shape
-from automcu.devices import Device
 from automcu.errors import UnsupportedModelError
+from automcu.mcu import Device
 from tests.compiler.operators.one_operator import (
     assert_c_equals_reference,
     furthest,

@@ -23,7 +23,7 @@ from automcu.compiler.operators import (
 )
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.shapes import output_shape
-from automcu.devices import Device
+from automcu.mcu import Device
 from automcu.toolchains.host import HostCompiler
 from automcu.toolchains.zig import zig_command, zig_environment
 from tests.compiler import compiled_model

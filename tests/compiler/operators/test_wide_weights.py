@@ -10,7 +10,7 @@ from automcu.compiler.kernels import choose_kernel
 from automcu.compiler.operators import Convolution
 from automcu.compiler.operators.windows import Window
 from automcu.compiler.tensor import Shape
-from automcu.devices import Device, find_device
+from automcu.mcu import Device, find_device
 from tests.compiler.operators.one_operator import (
     assert_c_equals_reference,
     furthest,

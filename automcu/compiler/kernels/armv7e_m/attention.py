@@ -16,7 +16,7 @@ from automcu.compiler.kernels.armv7e_m.attention_assembly import (
 )
 from automcu.compiler.kernels.kernel import Kernel
 from automcu.compiler.kernels.portable_transformer import attention_settings, pack_attention
-from automcu.devices.profile import Core
+from automcu.mcu.profile import Core
 
 _QUERIES = 2
 _BYTES_PER_SCORE = 4

@@ -31,7 +31,7 @@ from automcu.compiler.operators import Convolution
 from automcu.compiler.operators.clamp import NO_CLAMP
 from automcu.compiler.operators.convolution import ConvolutionIntegers
 from automcu.compiler.operators.windows import Window
-from automcu.devices.profile import Core
+from automcu.mcu.profile import Core
 
 _PIXELS = 4
 _LONGEST_ROW = 32  # pixels that a pointwise layer takes at a time ...

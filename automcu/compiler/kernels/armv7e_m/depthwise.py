@@ -29,7 +29,7 @@ from automcu.compiler.kernels.portable_convolution import (
 from automcu.compiler.operators import Convolution, Integers
 from automcu.compiler.operators.clamp import NO_CLAMP
 from automcu.compiler.operators.convolution import ConvolutionIntegers
-from automcu.devices.profile import Core
+from automcu.mcu.profile import Core
 
 
 def armv7e_m_depthwise(operator: Operator, graph: Graph, core: Core) -> tuple[Kernel, ...]:

@@ -18,7 +18,7 @@ from automcu.compiler.kernels.portable_pool import portable_average_pool
 from automcu.compiler.operators import Add, AveragePool, Rescale
 from automcu.compiler.operators.clamp import NO_CLAMP
 from automcu.compiler.operators.pool import pixel_counts
-from automcu.devices.profile import Core
+from automcu.mcu.profile import Core
 
 _LANES = 4
 _MOST_TAPS = 256  # of int8 that a 16-bit lane can sum

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from automcu.compiler.kernels.armv7e_m.block_shape import Issue
-from automcu.devices.profile import Core
+from automcu.mcu.profile import Core
 
 DUAL_ISSUE_CORES: tuple[Core, ...] = ("cortex-m7",)
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from automcu.devices import profile
+from automcu.mcu import profile
 
 DOCUMENT = Path(__file__).parents[2] / "docs/profiles.md"
 RECORDS = [

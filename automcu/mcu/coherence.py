@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from itertools import combinations
 
-from automcu.devices.profile import Core, Device, Family, Latency, MemoryRegion
+from automcu.mcu.profile import Core, Device, Family, Latency, MemoryRegion
 
 _ADDRESS_SPACE = 1 << 32
 _LARGEST_INTERNAL_BYTES = 16 << 20  # more than any microcontroller has on its die

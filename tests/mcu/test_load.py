@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from automcu.devices import load_profile
 from automcu.errors import WrongInputError
+from automcu.mcu import load_profile
 from automcu.resources import resource_folder
 
 GOOD = (resource_folder("hw_profiles") / "stm32f407g-disc1.toml").read_text()

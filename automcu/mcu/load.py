@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from automcu.devices.coherence import first_contradiction
-from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
+from automcu.mcu.coherence import first_contradiction
+from automcu.mcu.profile import Device
 
 
 def load_profile(path: Path) -> Device:

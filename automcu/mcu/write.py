@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from automcu.devices.load import load_profile
-from automcu.devices.profile import Device, Latency
+from automcu.mcu.load import load_profile
+from automcu.mcu.profile import Device, Latency
 from automcu.records import write_atomically
 
 _HEXADECIMAL = {"address", "vendor", "product", "bootloader_device_id", "bootloader_address"}

@@ -9,8 +9,9 @@ could count on: the clock is made from its own oscillator.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from automcu.devices.part_data import PACKAGE, Part, PartMemory, package_version
-from automcu.devices.profile import (
+from automcu.errors import WrongInputError
+from automcu.mcu.part_data import PACKAGE, Part, PartMemory, package_version
+from automcu.mcu.profile import (
     Device,
     Family,
     Flashing,
@@ -22,7 +23,6 @@ from automcu.devices.profile import (
     SectorRun,
     SerialPort,
 )
-from automcu.errors import WrongInputError
 
 _KB = 1024
 _BAUD_RATE = 115_200

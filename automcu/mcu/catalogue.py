@@ -5,9 +5,9 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from automcu.devices.load import load_profile
-from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
+from automcu.mcu.load import load_profile
+from automcu.mcu.profile import Device
 from automcu.resources import resource_folder
 
 _USER_FOLDER_VARIABLE = "AUTOMCU_PROFILES"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from automcu.devices import (
+from automcu.errors import WrongInputError
+from automcu.mcu import (
     Device,
     find_device,
     find_part,
@@ -13,7 +14,6 @@ from automcu.devices import (
     shipped_devices,
     write_profile,
 )
-from automcu.errors import WrongInputError
 
 SHIPPED = list(shipped_devices().values())
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from automcu.devices import all_devices, find_device
 from automcu.errors import WrongInputError
+from automcu.mcu import all_devices, find_device
 from automcu.resources import resource_folder
 
 

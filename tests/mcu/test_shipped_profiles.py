@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from automcu.devices import Device, all_devices
+from automcu.mcu import Device, all_devices
 
 DEVICES = list(all_devices().values())
 STM32 = [device for device in DEVICES if device.family.startswith("stm32")]

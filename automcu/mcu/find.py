@@ -3,9 +3,9 @@
 import difflib
 import re
 
-from automcu.devices.catalogue import all_devices, device_with_id
-from automcu.devices.profile import Device
 from automcu.errors import WrongInputError
+from automcu.mcu.catalogue import all_devices, device_with_id
+from automcu.mcu.profile import Device
 
 _NEAREST_SHOWN = 3
 _RESEMBLANCE = 0.5

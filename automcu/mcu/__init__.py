@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from automcu.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from automcu.devices.catalogue import all_devices, shipped_devices, user_folder
-    from automcu.devices.find import find_device
-    from automcu.devices.load import load_profile
-    from automcu.devices.part_data import find_part
-    from automcu.devices.part_profile import profile_of
-    from automcu.devices.profile import Device, MemoryRegion
-    from automcu.devices.write import write_profile
+    from automcu.mcu.catalogue import all_devices, shipped_devices, user_folder
+    from automcu.mcu.find import find_device
+    from automcu.mcu.load import load_profile
+    from automcu.mcu.part_data import find_part
+    from automcu.mcu.part_profile import profile_of
+    from automcu.mcu.profile import Device, MemoryRegion
+    from automcu.mcu.write import write_profile
 else:
     __getattr__ = lazy_exports(
         __name__,
