@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("cost", "devices", "report", "space", "toolchains")
+PACKAGES = ("cost", "mcu", "report", "space", "toolchains")
 FROM_CACHE = """
 import sys
 from automcu.cli import app
