@@ -21,10 +21,11 @@ from pathlib import Path
 from automcu.brief import Brief
 from automcu.datasets import load_dataset
 from automcu.errors import AutomcuError
-from automcu.pipeline import Settings, Silent
-from automcu.pipeline.job import start_job
-from automcu.pipeline.planning import judge, make_plan
-from automcu.pipeline.studying import next_in_run, open_study, tell
+from automcu.run.job import start_job
+from automcu.run.planning import judge, make_plan
+from automcu.run.progress import Silent
+from automcu.run.records import Settings
+from automcu.run.studying import next_in_run, open_study, tell
 
 BUDGET = 10
 

@@ -37,7 +37,7 @@ from automcu.export import (
 )
 from automcu.mcu import find_device
 from automcu.models import VisionTransformer, with_ternary_values
-from automcu.pipeline.candidate_files import calibration_inputs
+from automcu.run.candidate_files import calibration_inputs
 from automcu.toolchains import build_project, find_compiler
 from automcu.training import accuracy
 from benchmarks.transformer_training import (

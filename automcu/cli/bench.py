@@ -51,8 +51,8 @@ def bench(
     """Flash a board, run the firmware and measure it."""
 
     def command() -> Answer:
+        from automcu.boards.project import project_folder
         from automcu.cli.bench_history import comparison
-        from automcu.pipeline import project_folder
 
         project = project_folder(folder)
         kept = table or project / TABLE
@@ -72,8 +72,8 @@ def _bench(
     from automcu.compiler import Project
     from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD
     from automcu.mcu import find_device
-    from automcu.pipeline import load_test_set
     from automcu.report import measurement_warnings
+    from automcu.user_model.board_test_set import load_test_set
 
     information = Project.load(project / "project.json")
     device = find_device(information.device)

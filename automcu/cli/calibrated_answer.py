@@ -10,7 +10,7 @@ from rich.text import Text
 from automcu.cli.answer import Answer
 
 if TYPE_CHECKING:
-    from automcu.pipeline import Calibrated
+    from automcu.user_model.quantise import Calibrated
 
 
 def quantised_first(
@@ -19,7 +19,7 @@ def quantised_first(
     """The file to go on with: the model, or with `--calibrate` its quantised form."""
     if data is None:
         return model, None
-    from automcu.pipeline import calibrate_model_file
+    from automcu.user_model.quantise import calibrate_model_file
 
     return quantised, calibrate_model_file(model, data, quantised)
 

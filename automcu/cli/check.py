@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from automcu.compiler import Graph
     from automcu.cost import ByRows, Estimate, Remedy
     from automcu.mcu import Device
-    from automcu.pipeline import Narrowing
     from automcu.space import Network, Skeleton
+    from automcu.user_model.narrowing import Narrowing
 
 
 def check(
@@ -128,7 +128,7 @@ def _judged(
             )
         ternary = skeleton.model_copy(update={"ternary": weights == "ternary"})
         return Architecture(cell=cell, skeleton=ternary), None
-    from automcu.pipeline import narrow_model_file
+    from automcu.user_model.narrowing import narrow_model_file
 
     return narrow_model_file(Path(model), device, weights, limits.flash_bytes, data)
 

@@ -84,7 +84,8 @@ def _compile(
     from automcu.cost import by_rows, check, compile_within, estimate_program
     from automcu.errors import NoFiguresError, ToolError
     from automcu.mcu import find_device
-    from automcu.pipeline import narrow_model_file, write_program
+    from automcu.user_model.compile import write_program
+    from automcu.user_model.narrowing import narrow_model_file
 
     device = find_device(board)
     graph, narrowing = narrow_model_file(model, device, weights, limits.flash_bytes, data)

@@ -20,7 +20,7 @@ from automcu.errors import WrongInputError
 
 if TYPE_CHECKING:
     from automcu.brief import Brief, Draft
-    from automcu.pipeline import Settings
+    from automcu.run.records import Settings
 
 _OF_THE_MODEL = ("model", "base_url", "max_tokens", "max_cost", "input_price", "output_price")
 
@@ -178,7 +178,8 @@ def _design(
 
     from automcu.cli.progress import TerminalProgress
     from automcu.cli.run_answer import run_document, run_shown
-    from automcu.pipeline import RunFolder, design
+    from automcu.run.design import design
+    from automcu.run.run_folder import RunFolder
 
     with TerminalProgress() as progress:
         run = design(wanted, path, chosen, resume=resume, progress=progress)
@@ -210,7 +211,7 @@ def _understand(
     for stronger in (from_file, {key: value for key, value in flags.items() if value is not None}):
         draft = override(draft, _draft(stronger))
     if settings and settings.planner != "offline":
-        from automcu.pipeline import read_with_agent
+        from automcu.run.understanding import read_with_agent
 
         draft = read_with_agent(draft, settings, run, boards, _say)
     plain_console(stderr=True).print(understood_table(describe(draft)))
@@ -245,7 +246,7 @@ def _draft(settings: dict[str, Any]) -> "Draft":
 
 def _settings(given: dict[str, Any]) -> "Settings | None":
     from automcu.cli.accuracies import accuracy_dataset_named
-    from automcu.pipeline import Settings
+    from automcu.run.records import Settings
 
     named = {key: value for key, value in given.items() if value is not None}
     if named.get("weights") not in (None, "8", "ternary"):

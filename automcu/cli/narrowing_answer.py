@@ -9,7 +9,7 @@ from rich.console import Group
 from automcu.cli.answer import Answer
 
 if TYPE_CHECKING:
-    from automcu.pipeline import Narrowing
+    from automcu.user_model.narrowing import Narrowing
 
 
 def with_narrowing(answer: Answer, narrowing: "Narrowing | None") -> Answer:

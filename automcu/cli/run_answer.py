@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from automcu.pipeline import Run, RunFolder
+    from automcu.run.records import Run
+    from automcu.run.run_folder import RunFolder
 
 
 def run_document(run: "Run", path: Path) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from automcu.brief import Brief
 from automcu.cost.records import FeasibleCell, Survey
 from automcu.datasets import load_dataset
 from automcu.errors import ToolError, WrongInputError
-from automcu.pipeline import Settings, Silent
-from automcu.pipeline.job import start_job
-from automcu.pipeline.planning import make_plan
-from automcu.pipeline.studying import next_in_run, open_study, tell
 from automcu.planner import expected_synflow, rank_cells
+from automcu.run.job import start_job
+from automcu.run.planning import make_plan
+from automcu.run.progress import Silent
+from automcu.run.records import Settings
+from automcu.run.studying import next_in_run, open_study, tell
 from automcu.space import AccuracyTable, Cell, Skeleton, accuracy_prior, unknown_accuracies
 from benchmarks.nas import DATASETS, LIMITS, Problem, _row, main, run, searches_of, task_of
 from benchmarks.nas_agents import agents_search
@@ -95,7 +96,7 @@ def test_a_run_of_design_chooses_the_cells_that_the_benchmark_measures(
     """Both entry points, from what they know to six networks, two of them evolved."""
     monkeypatch.setattr(sys.modules["automcu.planner.plan"], "SURVEYS", 1)
     if not has_table:
-        monkeypatch.setattr("automcu.pipeline.planning.accuracy_prior", _missing)
+        monkeypatch.setattr("automcu.run.planning.accuracy_prior", _missing)
     brief = Brief(text="", device="stm32f407g-disc1", dataset="digits", max_latency_ms=1.0)
     settings = Settings(budget=6, seed=3)
     job = start_job(tmp_path / "run", brief, settings, Silent())

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from automcu.cli import app
 from automcu.compiler import Project
 from automcu.compiler.project import TensorInfo
-from automcu.pipeline import load_test_set
+from automcu.user_model.board_test_set import load_test_set
 
 
 def run(*arguments: str) -> Result:

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-import automcu.pipeline
 from automcu.cli import app
 from automcu.errors import ToolError
 
@@ -20,14 +19,14 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Replace the pipeline by one that only writes down how it was called."""
+    """Replace the run by one that only writes down how it was called."""
     made: list[dict[str, Any]] = []
 
     def design(brief: object, path: Path, settings: object, **more: object) -> None:
         made.append({"brief": brief, "path": path, "settings": settings, **more})
         raise ToolError("This is as far as the test goes. Stop.")
 
-    monkeypatch.setattr(automcu.pipeline, "design", design)
+    monkeypatch.setattr("automcu.run.design.design", design)
     return made
 
 
@@ -113,7 +112,7 @@ def test_a_run_that_is_stopped_tells_how_to_go_on(
         (folder / "brief.json").write_text("{}")
         signal.raise_signal(number)
 
-    monkeypatch.setattr(automcu.pipeline, "design", stopped)
+    monkeypatch.setattr("automcu.run.design.design", stopped)
     result = run(SENTENCE, "--out", str(folder))
     assert result.exit_code == 128 + number
     assert f"automcu design --resume '{folder}'" in result.stderr
@@ -128,7 +127,7 @@ def test_a_run_that_is_stopped_before_it_began_promises_nothing(
         (tmp_path / "r").mkdir()  # as an agent's transcript does before the brief is there
         signal.raise_signal(number)
 
-    monkeypatch.setattr(automcu.pipeline, "design", stopped)
+    monkeypatch.setattr("automcu.run.design.design", stopped)
     result = run(SENTENCE, "--out", str(tmp_path / "r"))
     assert result.exit_code == 128 + number
     assert "had not begun" in result.stderr

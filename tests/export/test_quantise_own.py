@@ -14,7 +14,7 @@ from onnx import numpy_helper, parser
 from automcu.compiler import compile_graph, import_model
 from automcu.errors import UnsupportedModelError, WrongInputError
 from automcu.mcu import find_device
-from automcu.pipeline import Calibrated, calibrate_model_file
+from automcu.user_model.quantise import Calibrated, calibrate_model_file
 
 SQNR_DB = 30.0
 """What one 8-bit layer after another leaves of a signal without outliers, at least."""

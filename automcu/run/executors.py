@@ -1,0 +1,53 @@
+"""Where networks are trained: here, one after the other, or side by side on a Ray cluster.
+
+An executor leaves the same files and the same record, whichever it is.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from automcu.datasets import Dataset
+from automcu.planner.evolution import FIRST_BY_PROMISE
+from automcu.run.job import Job
+from automcu.run.ray_executor import ray_executor
+from automcu.run.records import ExecutorName, Settings, TrainedCandidate
+from automcu.run.training_task import TrainAll, TrainingTask, TrainOne
+
+
+@contextmanager
+def local_executor(job: Job, dataset: Dataset, train: TrainOne) -> Iterator[TrainAll]:
+    """Train in this process."""
+
+    def train_all(tasks: Sequence[TrainingTask]) -> Iterator[TrainedCandidate]:
+        for task in tasks:
+            job.progress.begin(f"training {task.number} of {job.settings.budget}")
+            home = job.folder.candidate(task.proposal.rank)
+            yield train(job, home, task.proposal, task.reviewed, dataset)
+
+    yield train_all
+
+
+Executor = Callable[[Job, Dataset, TrainOne], AbstractContextManager[TrainAll]]
+
+EXECUTORS: Mapping[ExecutorName, Executor] = {
+    "local": local_executor,
+    "ray": ray_executor,
+}
+
+
+def round_size(settings: Settings, family: str, trained: int) -> int:
+    """Return how many networks are chosen before they are trained.
+
+    The offline planner chooses its first few of one family without looking at results: to train
+    them at once changes nothing. After that it is as many as the settings say.
+
+    Args:
+        settings: of the run.
+        family: of networks, as in `Brief`.
+        trained: how many were trained so far.
+    """
+    side_by_side = settings.executor != "local" or settings.parallel > 1
+    needs_no_results = settings.planner == "offline" and family != "auto" and trained == 0
+    if needs_no_results and side_by_side:
+        return max(FIRST_BY_PROMISE, settings.parallel)
+    return settings.parallel

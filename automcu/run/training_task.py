@@ -1,0 +1,27 @@
+"""What an executor is given, and what it gives back."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from automcu.datasets import Dataset
+from automcu.planner import Review
+from automcu.run.families import AnyProposal
+from automcu.run.job import Job
+from automcu.run.records import TrainedCandidate
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """A network to train: the `number`th of the run that passed its review, from 1."""
+
+    number: int
+    proposal: AnyProposal
+    reviewed: Review
+
+
+TrainOne = Callable[[Job, Path, AnyProposal, Review, Dataset], TrainedCandidate]
+"""Trains in a folder that it makes, from a checkpoint where one lies there."""
+
+TrainAll = Callable[[Sequence[TrainingTask]], Iterator[TrainedCandidate]]
+"""Trains tasks in any order; files lie in the candidate's folder when its record comes."""

@@ -1,0 +1,61 @@
+"""Before a run: with a language model as planner, it reads what the rules did not understand."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from automcu.brief import Draft, override
+from automcu.run.language_models import open_model, save_used
+from automcu.run.records import Settings
+from automcu.run.run_folder import RunFolder, load_if_valid
+
+
+def read_with_agent(
+    draft: Draft,
+    settings: Settings,
+    path: Path,
+    boards: Mapping[str, Iterable[str]],
+    say: Callable[[str], None],
+) -> Draft:
+    """Return the draft with its gaps filled from its own sentence by the Intake agent.
+
+    What the rules, a file or flags said stays. Without a usable answer the draft is as it was.
+    A run that is resumed asks nothing again.
+
+    Args:
+        draft: what was understood; its text is the sentence.
+        settings: name the planner and its language model.
+        path: the run folder, where the transcript goes; the run need not have begun.
+        boards: board id → its other names.
+        say: hears what was read, and why nothing was.
+
+    Raises:
+        WrongInputError: no model is named, or neither a key nor a server of one's own.
+        ToolError: the local model or what runs it is missing.
+    """
+    if not draft.text or not _has_gaps(draft):
+        return draft
+    folder = RunFolder(path)
+    known = load_if_valid(Draft, folder.intake)
+    if known and known.text == draft.text:
+        return override(draft, known)
+    # The client takes most of a second to import, which other runs need not wait for.
+    from automcu.planner.agents import read_with_model
+
+    opened = open_model(settings, folder)
+    if opened is None:
+        return draft
+    opened.model.tell = say
+    reading = read_with_model(opened.model, draft, boards)
+    save_used(folder, opened.model, opened.turns)
+    if reading is None:
+        say(f"The rules alone read the sentence: {opened.model.problem}.")
+        return draft
+    for entry, words in reading.words:
+        say(f"Intake read {entry.replace('_', ' ')} from “{words}”.")
+    reading.draft.save(folder.intake)
+    return override(draft, reading.draft)
+
+
+def _has_gaps(draft: Draft) -> bool:
+    """Say whether there is something to read: words that are open, or a question without answer."""
+    return len(draft.boards) != 1 or draft.dataset is None or bool(draft.unused or draft.problems)

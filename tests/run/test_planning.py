@@ -1,0 +1,45 @@
+"""Planning where the accuracy table is missing: cells are ranked by their wiring instead."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from automcu.brief import Brief
+from automcu.datasets import load_dataset
+from automcu.errors import ToolError, WrongInputError
+from automcu.planner import ZERO_COST
+from automcu.run.job import start_job
+from automcu.run.planning import make_plan
+from automcu.run.progress import Silent
+from automcu.run.records import Settings
+
+
+def _missing() -> None:
+    raise ToolError("The package analog-nasbench is missing. Install it.")
+
+
+@pytest.fixture
+def small(brief: Brief) -> Brief:
+    return brief.model_copy(update={"max_latency_ms": 1.0})
+
+
+def test_without_the_embedded_table_cells_are_ranked_by_their_wiring(
+    small: Brief, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("automcu.run.planning.accuracy_prior", _missing)
+    monkeypatch.setattr("automcu.cost.space_survey.accuracy_prior", _missing)
+    # One skeleton is enough, and quick.
+    monkeypatch.setattr(sys.modules["automcu.planner.plan"], "SURVEYS", 1)
+    job = start_job(tmp_path / "run", small, Settings(budget=1), Silent())
+    plan = make_plan(job, load_dataset("digits"))
+    assert plan.prior == ZERO_COST
+    assert plan.feasible > 0
+    assert [proposal.prior for proposal in plan.proposals] == [None] * len(plan.proposals)
+
+
+def test_a_named_table_that_cannot_be_read_stops_the_run(small: Brief, tmp_path: Path) -> None:
+    settings = Settings(accuracy_table=str(tmp_path / "none.csv"))
+    job = start_job(tmp_path / "run", small, settings, Silent())
+    with pytest.raises(WrongInputError, match=r"none\.csv cannot be read"):
+        make_plan(job, load_dataset("digits"))

@@ -1,0 +1,83 @@
+"""Runs and their studies, without training: what was trained is said by the test."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from automcu.brief import Brief
+from automcu.datasets import load_dataset
+from automcu.planner import Plan, Proposal, list_studies
+from automcu.run.job import Job, resume_job, start_job
+from automcu.run.planning import make_plan
+from automcu.run.progress import Silent
+from automcu.run.records import Settings
+from automcu.run.studying import next_in_run, open_study, study_name, tell
+
+
+@pytest.fixture(scope="module")
+def planned(brief: Brief, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("planned") / "run"
+    make_plan(start_job(path, brief, Settings(budget=7), Silent()), load_dataset("digits"))
+    return path
+
+
+@pytest.fixture
+def job(planned: Path, tmp_path: Path) -> Job:
+    return resume_job(Path(shutil.copytree(planned, tmp_path / "run")), None, None, Silent())
+
+
+def _train(job: Job, ranks: range) -> list[Proposal]:
+    plan, study = Plan.load(job.folder.plan), open_study(job)
+    found = []
+    for rank in ranks:
+        proposal = next_in_run(job, plan, study, rank)
+        assert proposal
+        tell(job, study, proposal, 90.0 + proposal.cell_index % 5)
+        found.append(proposal)
+    return found
+
+
+def test_seven_networks_are_chosen_and_all_differ(job: Job) -> None:
+    found = _train(job, range(1, 8))
+    plan = Plan.load(job.folder.plan)
+    assert [one.cell_index for one in found[:4]] == [one.cell_index for one in plan.proposals[:4]]
+    assert len({(one.cell_index, one.architecture.skeleton) for one in found}) == 7
+    assert all(Proposal.load(job.folder.proposal(one.rank)) == one for one in found)
+
+
+def test_a_run_that_was_stopped_and_moved_chooses_what_it_would_have_chosen(
+    job: Job, planned: Path, tmp_path: Path
+) -> None:
+    at_once = _train(job, range(1, 8))
+    other = Path(shutil.copytree(planned, tmp_path / "other"))
+    _train(resume_job(other, None, None, Silent()), range(1, 6))
+    moved = Path(shutil.move(other, tmp_path / "moved"))
+    assert _train(resume_job(moved, None, None, Silent()), range(1, 8)) == at_once
+
+
+def test_two_runs_of_one_brief_share_a_study_and_train_nothing_twice(
+    planned: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    found = []
+    for name in ("one", "two"):
+        path = Path(shutil.copytree(planned, tmp_path / name))
+        Settings(budget=7, study=url).save(path / "settings.json")
+        found += _train(resume_job(path, None, None, Silent()), range(1, 4))
+    assert len({(one.cell_index, one.architecture.skeleton) for one in found}) == 6
+    (summary,) = list_studies(url)
+    assert (summary.trained, len(summary.runs)) == (6, 2)
+
+
+def test_other_limits_have_other_studies_and_other_words_do_not(job: Job, brief: Brief) -> None:
+    faster = replace(job, brief=brief.model_copy(update={"max_latency_ms": 5.0}))
+    said_otherwise = replace(
+        job,
+        brief=brief.model_copy(
+            update={"text": "Digits, please", "unused": ("please",), "notes": {"latency": "said"}}
+        ),
+    )
+    assert study_name(job).startswith("digits-stm32f407g-disc1-")
+    assert study_name(faster) != study_name(job) == study_name(said_otherwise)
