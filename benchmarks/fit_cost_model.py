@@ -43,9 +43,9 @@ from automcu.calibration.single_layers import (
     networks_side_by_side,
 )
 from automcu.compiler import Program, compile_graph
+from automcu.compiler.cycles import is_fitted, layer_cycles
 from automcu.compiler.graph import Graph
-from automcu.compiler.kernels import Kernel
-from automcu.compiler.kernels.cycles import is_fitted, layer_cycles
+from automcu.compiler.kernel import Kernel
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.code_size import (
     SIZES_FILE,

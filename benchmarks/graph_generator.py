@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.operators import (
+from automcu.compiler.ops import (
     Add,
     AddConstant,
     Attention,
@@ -29,8 +29,8 @@ from automcu.compiler.operators import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
+from automcu.compiler.ops.windows import Window
 from automcu.compiler.shapes import output_shape
 
 LOW_BITS = (6, 4, 3, 2)  # of weights that are packed

@@ -23,7 +23,11 @@ from automcu.boards.bench import bench_project
 from automcu.boards.count import count_cycles
 from automcu.compiler import compile_graph, import_model, run_reference, write_project
 from automcu.compiler.graph import Graph
-from automcu.compiler.narrow_weights import WIDTHS, narrow_weights, narrowable_layers
+from automcu.compiler.low_bit_weights import (
+    WIDTHS,
+    narrow_weights,
+    narrowable_layers,
+)
 from automcu.errors import AutomcuError
 from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler

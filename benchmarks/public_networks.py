@@ -12,8 +12,8 @@ import numpy as np
 
 from automcu.calibration import LayerChain
 from automcu.compiler.graph import Graph
-from automcu.compiler.operators import Add, AveragePool, Convolution, MaxPool, Softmax
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops import Add, AveragePool, Convolution, MaxPool, Softmax
+from automcu.compiler.ops.windows import Window
 
 Size = int | tuple[int, int]
 

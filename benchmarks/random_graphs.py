@@ -24,8 +24,8 @@ import pandas as pd
 
 from automcu.boards.xtensa import can_emulate
 from automcu.compiler import compile_graph
-from automcu.compiler.compilation import portable_program
-from automcu.compiler.operators import Stripes
+from automcu.compiler.compile import portable_program
+from automcu.compiler.ops import Stripes
 from automcu.errors import AutomcuError
 from automcu.mcu import Device, find_device
 from automcu.toolchains import find_compiler

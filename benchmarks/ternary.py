@@ -28,8 +28,8 @@ from automcu.boards.count import count_cycles
 from automcu.boards.xtensa import can_emulate, run_project
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.graph import Graph
-from automcu.compiler.operators import Convolution
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops import Convolution
+from automcu.compiler.ops.windows import Window
 from automcu.cost import estimate_program
 from automcu.cost.random_weights import with_random_weights
 from automcu.cost.transformer_graph import transformer_graph

@@ -11,8 +11,8 @@ from automcu.boards.bench import VIRTUAL
 from automcu.calibration.networks import HELD_OUT, arena_limit_bytes, calibration_graphs
 from automcu.calibration.observe import Observed, observe
 from automcu.calibration.variety import varied_choice
+from automcu.compiler.choose import Choose, choose_kernel
 from automcu.compiler.graph import Graph
-from automcu.compiler.kernels import Choose, choose_kernel
 from automcu.cost.latency import Fit, fit, layer_cycles
 from automcu.mcu import user_folder
 from automcu.mcu.load import load_profile

@@ -1,7 +1,7 @@
 """A network under construction, layer behind layer, without weights."""
 
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.operators import Attributes
+from automcu.compiler.ops import Attributes
 from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Shape
 

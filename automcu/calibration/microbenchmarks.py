@@ -12,8 +12,8 @@ import numpy as np
 
 from automcu.calibration.layer_chain import LayerChain
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.narrow_weights import WIDTHS
-from automcu.compiler.operators import (
+from automcu.compiler.low_bit_weights import WIDTHS
+from automcu.compiler.ops import (
     Add,
     AddConstant,
     Attention,
@@ -30,8 +30,8 @@ from automcu.compiler.operators import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.operators.clamp import NO_CLAMP
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops.clamp import NO_CLAMP
+from automcu.compiler.ops.windows import Window
 
 _CHANNELS = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 _DEPTHWISE_CHANNELS = (4, 8, 12, 16, 24)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from automcu.boards.bench import VIRTUAL, bench_project
 from automcu.boards.xtensa import differing_bytes, run_project
 from automcu.compiler import Program, compile_graph, write_project
+from automcu.compiler.choose import Choose, choose_kernel
 from automcu.compiler.graph import Graph
-from automcu.compiler.kernels import Choose, Kernel, choose_kernel
+from automcu.compiler.kernel import Kernel
 from automcu.cost.code_size import RuntimeSize
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER
 from automcu.cost.latency import Observation

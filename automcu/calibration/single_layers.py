@@ -16,9 +16,9 @@ from automcu.calibration.variety import varied_choice
 from automcu.compiler import Program
 from automcu.compiler.arena import Arena
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.kernels import Kernel
-from automcu.compiler.narrow_weights import WIDTHS
-from automcu.compiler.operators import (
+from automcu.compiler.kernel import Kernel
+from automcu.compiler.low_bit_weights import WIDTHS
+from automcu.compiler.ops import (
     Add,
     AddConstant,
     Attention,
@@ -35,8 +35,8 @@ from automcu.compiler.operators import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
+from automcu.compiler.ops.windows import Window
 from automcu.compiler.schedule import occupied_bytes
 from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Quantisation, Shape, Tensor

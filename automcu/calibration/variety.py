@@ -3,10 +3,11 @@
 import random
 from functools import partial
 
+from automcu.compiler.choose import Choose, candidates
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.kernels import Choose, Kernel, candidates
-from automcu.compiler.kernels.stripes import stripes_kernel
-from automcu.compiler.operators import Stripes
+from automcu.compiler.kernel import Kernel
+from automcu.compiler.ops import Stripes
+from automcu.compiler.tiling.kernel import stripes_kernel
 from automcu.mcu.profile import Device
 
 _LAST_RESORT = 0.3  # portable kernels beside special ones are slow, and networks have others

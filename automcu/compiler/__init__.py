@@ -1,6 +1,6 @@
 """Quantised model file → graph → passes → program → C, and the integer reference beside it."""
 
-from automcu.compiler.compilation import compile_graph
+from automcu.compiler.compile import compile_graph
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.importers import import_model, import_onnx, import_tflite
 from automcu.compiler.passes import optimise

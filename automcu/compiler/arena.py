@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.kernels import Kernel
+from automcu.compiler.kernel import Kernel
 from automcu.compiler.schedule import occupied_bytes, overwritten_input
 
 _ATTEMPTS = 240  # packings to try

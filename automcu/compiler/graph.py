@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.operators import Attributes
+from automcu.compiler.ops import Attributes
 from automcu.compiler.tensor import Quantisation, Shape, Tensor
 
 __all__ = ["FileLayout", "Graph", "Operator", "Quantisation", "Shape", "Tensor"]

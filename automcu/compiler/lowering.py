@@ -1,7 +1,7 @@
 """From real scales to the integers that the kernels and the reference compute with."""
 
 from automcu.compiler.graph import Graph, Operator, Quantisation
-from automcu.compiler.operators import Integers, definition_of
+from automcu.compiler.ops import Integers, definition_of
 from automcu.errors import UnsupportedModelError
 
 __all__ = ["Integers", "lower"]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler.arena import Arena
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.kernels import Kernel
+from automcu.compiler.kernel import Kernel
 from automcu.compiler.reference import run_reference
 from automcu.compiler.shapes import operator_macs, operator_title
 from automcu.mcu.profile import Core

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.compilation import portable_program
+from automcu.compiler.compile import portable_program
 from automcu.compiler.graph import FileLayout, Tensor
 from automcu.compiler.naming import DEFAULT_NAME, checked_name
 from automcu.compiler.program import Program

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.lowering import Integers, lower
-from automcu.compiler.operators import definition_of
+from automcu.compiler.ops import definition_of
 
 Values = NDArray[np.int8]
 

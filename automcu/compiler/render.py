@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.graph import Operator
-from automcu.compiler.kernels import ArrayShape, Kernel, LayerConstants
-from automcu.compiler.kernels.armv7e_m.attention_assembly import attention_functions
-from automcu.compiler.kernels.armv7e_m.ternary_assembly import shared_functions
-from automcu.compiler.kernels.packing import layouts_of
-from automcu.compiler.kernels.ternary_lanes import lane_functions
+from automcu.compiler.isa.armv7e_m.attention_assembly import attention_functions
+from automcu.compiler.isa.armv7e_m.ternary_assembly import shared_functions
+from automcu.compiler.isa.xtensa_lx7.ternary import lane_functions
+from automcu.compiler.kernel import ArrayShape, Kernel, LayerConstants
 from automcu.compiler.lowering import lower
 from automcu.compiler.naming import DEFAULT_NAME, named
 from automcu.compiler.program import Program
+from automcu.compiler.weight_packing import layouts_of
 from automcu.plain_text import c_comment
 from automcu.resources import resource_folder
 

@@ -11,7 +11,7 @@ that hold one network become one program.
 from collections.abc import Iterator, Mapping, Sequence
 
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.kernels import Kernel
+from automcu.compiler.kernel import Kernel
 
 ALIGNMENT = 4  # word loads of tensors; LDRD and LDM need no more
 _MOST_STATES = 20_000

@@ -1,7 +1,7 @@
 """Output shapes and multiply-accumulates of operators."""
 
 from automcu.compiler.graph import Graph, Operator, Shape
-from automcu.compiler.operators import Attributes, definition_of
+from automcu.compiler.ops import Attributes, definition_of
 
 
 def output_shape(attributes: Attributes, *input_shapes: Shape) -> Shape:

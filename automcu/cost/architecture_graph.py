@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.importers.layers import TERNARY_FROM
-from automcu.compiler.operators import Add, Attributes, AveragePool, Convolution, Rescale
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops import Add, Attributes, AveragePool, Convolution, Rescale
+from automcu.compiler.ops.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.errors import WrongInputError
 from automcu.space import EDGES, Architecture, Cell, stages

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.operators import Add, AveragePool, Convolution, Rescale
+from automcu.compiler.ops import Add, AveragePool, Convolution, Rescale
 from automcu.compiler.passes import optimise
 from automcu.cost.architecture_graph import LAST_NORMALISATION, architecture_graph
 from automcu.records import write_atomically

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.kernels import Kernel
+from automcu.compiler.kernel import Kernel
 from automcu.compiler.program import Program
 from automcu.errors import NoFiguresError
 from automcu.mcu.profile import Device

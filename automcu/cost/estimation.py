@@ -3,7 +3,7 @@
 from collections import Counter
 
 from automcu.compiler import Program, compile_graph
-from automcu.compiler.kernels.cycles import is_fitted
+from automcu.compiler.cycles import is_fitted
 from automcu.compiler.shapes import operator_macs
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.code_size import (

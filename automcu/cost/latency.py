@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.kernels import Kernel
-from automcu.compiler.kernels.cycles import layer_cycles, work_of
+from automcu.compiler.cycles import layer_cycles, work_of
+from automcu.compiler.kernel import Kernel
 from automcu.errors import NoFiguresError
 from automcu.mcu.profile import Device, Latency
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler.fixed_point import INT8_MIN
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.operators import AddConstant, Convolution, LayerNorm, Lookup
+from automcu.compiler.ops import AddConstant, Convolution, LayerNorm, Lookup
 
 _WEIGHT_SCALE = 1 / 128
 _ACTIVATION_SCALE = 1 / 16

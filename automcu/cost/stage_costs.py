@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from automcu.compiler.choose import choose_kernel
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.importers.layers import TERNARY_FROM
-from automcu.compiler.kernels import Kernel, choose_kernel
-from automcu.compiler.operators import Add, Attributes, AveragePool, Convolution, Rescale
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.kernel import Kernel
+from automcu.compiler.ops import Add, Attributes, AveragePool, Convolution, Rescale
+from automcu.compiler.ops.windows import Window
 from automcu.cost.cell_structure import KINDS, OVERWRITES
 from automcu.cost.code_size import LayerBytes, function_bytes, layer_bytes
 from automcu.cost.latency import latency_of, layer_cycles

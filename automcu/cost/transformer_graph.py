@@ -4,7 +4,7 @@ Like `architecture_graph`, it has shapes but no weights; tests hold it against a
 """
 
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.operators import (
+from automcu.compiler.ops import (
     Add,
     AddConstant,
     Attention,
@@ -15,7 +15,7 @@ from automcu.compiler.operators import (
     Lookup,
     Rearrange,
 )
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.space import TransformerShape
 

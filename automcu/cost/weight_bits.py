@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from automcu.compiler.graph import Graph
-from automcu.compiler.narrow_weights import WIDTHS, narrowable_layers
-from automcu.compiler.operators import Convolution
+from automcu.compiler.low_bit_weights import WIDTHS, narrowable_layers
+from automcu.compiler.ops import Convolution
 
 
 def with_weight_bits(graph: Graph, bits: int) -> Graph:

@@ -1,7 +1,7 @@
 """Compiling a network for the RAM that there is; where it is short, chains run by rows."""
 
 from automcu.compiler import Graph, Program, compile_graph
-from automcu.compiler.operators import Stripes
+from automcu.compiler.ops import Stripes
 from automcu.cost.code_size import runtime_size
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER, estimate_program
 from automcu.cost.records import ByRows

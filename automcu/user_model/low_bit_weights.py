@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler import Graph, compile_graph, run_all_tensors
-from automcu.compiler.kernels import choose_kernel
-from automcu.compiler.narrow_weights import (
+from automcu.compiler.choose import choose_kernel
+from automcu.compiler.low_bit_weights import (
     WIDTHS,
     narrow_convolution,
     narrow_weights,
@@ -17,7 +17,7 @@ from automcu.compiler.narrow_weights import (
     real_weights,
     ternary_weights,
 )
-from automcu.compiler.operators import Convolution, Softmax
+from automcu.compiler.ops import Convolution, Softmax
 from automcu.compiler.passes import optimise
 from automcu.cost import estimate_program
 from automcu.mcu.profile import Device

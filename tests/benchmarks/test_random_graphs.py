@@ -3,8 +3,8 @@
 import numpy as np
 
 from automcu.compiler import compile_graph
-from automcu.compiler.operators import Stripes
-from automcu.compiler.operators.table import DEFINITIONS
+from automcu.compiler.ops import Stripes
+from automcu.compiler.ops.table import DEFINITIONS
 from automcu.mcu import Device, find_device
 from benchmarks.graph_generator import random_graph
 

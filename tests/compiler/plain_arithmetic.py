@@ -11,7 +11,7 @@ from math import ceil, exp, floor, log2
 import numpy as np
 
 from automcu.compiler import Graph, Operator, Quantisation
-from automcu.compiler.operators import (
+from automcu.compiler.ops import (
     Add,
     AveragePool,
     Concatenate,
@@ -24,7 +24,7 @@ from automcu.compiler.operators import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops.windows import Window
 
 Image = np.ndarray  # int8 [height, width, channels]
 Limits = tuple[int, int]

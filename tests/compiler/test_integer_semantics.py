@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from automcu.compiler import Graph, compile_graph, run_all_tensors
-from automcu.compiler.operators.table import DEFINITIONS
+from automcu.compiler.ops.table import DEFINITIONS
 from automcu.mcu import Device
 from benchmarks.graph_generator import CONVOLUTIONAL_STEPS
 from tests.compiler.plain_arithmetic import run_plainly

@@ -13,8 +13,8 @@ import pytest
 
 from automcu.compiler import Graph, Operator, Program, Quantisation, Tensor, compile_graph
 from automcu.compiler import render_model as rendered
-from automcu.compiler.operators import AveragePool, Convolution, Rearrange
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops import AveragePool, Convolution, Rearrange
+from automcu.compiler.ops.windows import Window
 from automcu.mcu import find_device
 from automcu.resources import resource_folder
 from automcu.toolchains.process import run_tool

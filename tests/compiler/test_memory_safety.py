@@ -23,7 +23,7 @@ from automcu.compiler import (
     compile_graph,
     render_model,
 )
-from automcu.compiler.operators import Rescale
+from automcu.compiler.ops import Rescale
 from automcu.errors import ToolError
 from automcu.mcu import Device
 from automcu.toolchains import host_compiler

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from automcu.compiler import Project, compile_graph, render_model, write_project
-from automcu.compiler.compilation import portable_program
+from automcu.compiler.compile import portable_program
 from automcu.compiler.naming import checked_name, named
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device

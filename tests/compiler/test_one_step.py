@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from automcu.compiler import Graph, Quantisation, compile_graph
-from automcu.compiler.operators import (
+from automcu.compiler.ops import (
     Add,
     AddConstant,
     Attention,
@@ -29,13 +29,13 @@ from automcu.compiler.operators import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
-from automcu.compiler.operators.lookup import table_of
-from automcu.compiler.operators.windows import Window, taps
+from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
+from automcu.compiler.ops.lookup import table_of
+from automcu.compiler.ops.windows import Window, taps
 from automcu.compiler.tensor import Shape
 from automcu.mcu import Device, find_device
-from tests.compiler.kernels.test_special_kernels import first_wrong_layer
-from tests.compiler.operators.one_operator import (
+from tests.compiler.isa.test_special_kernels import first_wrong_layer
+from tests.compiler.ops.one_operator import (
     assert_c_equals_reference,
     furthest,
     one_operator,

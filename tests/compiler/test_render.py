@@ -12,7 +12,7 @@ from elftools.elf.sections import SymbolTableSection
 from hypothesis import HealthCheck, given, settings
 
 from automcu.compiler import Graph, Program, compile_graph, model_hash, render_model
-from automcu.compiler.operators import Convolution
+from automcu.compiler.ops import Convolution
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.random_weights import with_random_weights
 from automcu.mcu import Device

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph
 from automcu.compiler.arena import plan_arena
-from automcu.compiler.kernels import Kernel, choose_kernel
-from automcu.compiler.operators import Add, Concatenate, Convolution, Rescale
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.choose import choose_kernel
+from automcu.compiler.kernel import Kernel
+from automcu.compiler.ops import Add, Concatenate, Convolution, Rescale
+from automcu.compiler.ops.windows import Window
 from automcu.compiler.passes import optimise
 from automcu.compiler.schedule import schedule
 from automcu.mcu import Device

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.kernels import Kernel, choose_kernel
-from automcu.compiler.operators import Attributes, Convolution, Rescale
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.choose import choose_kernel
+from automcu.compiler.kernel import Kernel
+from automcu.compiler.ops import Attributes, Convolution, Rescale
+from automcu.compiler.ops.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.cost.latency import Observation, fit, latency_of, layer_cycles, work_of
 from automcu.errors import WrongInputError

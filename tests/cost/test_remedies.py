@@ -4,7 +4,7 @@ import pytest
 
 from automcu.brief import Limits
 from automcu.compiler import compile_graph
-from automcu.compiler.narrow_weights import narrow_weights
+from automcu.compiler.low_bit_weights import narrow_weights
 from automcu.compiler.passes import optimise
 from automcu.cost import (
     architecture_remedies,

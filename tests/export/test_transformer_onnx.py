@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from automcu.compiler import compile_graph, import_onnx, run_reference
-from automcu.compiler.operators import Attention, Convolution, LayerNorm, Rearrange
+from automcu.compiler.ops import Attention, Convolution, LayerNorm, Rearrange
 from automcu.compiler.passes import optimise
 from automcu.errors import WrongInputError
 from automcu.export.transformer_onnx import export_transformer
 from automcu.mcu import find_device
 from automcu.models.vision_transformer import build_vision_transformer
 from automcu.space import TransformerShape
-from tests.compiler.kernels.test_special_kernels import first_wrong_layer
+from tests.compiler.isa.test_special_kernels import first_wrong_layer
 
 SHAPE = TransformerShape(resolution=12, patch=4, dim=24, depth=2, heads=2, mlp_ratio=2)
 

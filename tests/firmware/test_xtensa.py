@@ -18,7 +18,7 @@ from automcu.boards.xtensa import can_emulate, differing_bytes, run_project
 from automcu.calibration import random_architectures
 from automcu.calibration.microbenchmarks import chain, transformer_chain
 from automcu.compiler import compile_graph, write_project
-from automcu.compiler.kernels import candidates
+from automcu.compiler.choose import candidates
 from automcu.cost import estimate_program
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.random_weights import with_random_weights

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph
-from automcu.compiler.narrow_weights import narrowable_layers
-from automcu.compiler.operators import Convolution
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.low_bit_weights import narrowable_layers
+from automcu.compiler.ops import Convolution
+from automcu.compiler.ops.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.cost import estimate_program
 from automcu.cost.random_weights import with_random_weights

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.importers.view import View
-from automcu.compiler.operators.clamp import Clamp, intersect
+from automcu.compiler.ops.clamp import Clamp, intersect
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from automcu.compiler.graph import Quantisation, Shape
 from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.builder import GraphBuilder
 from automcu.compiler.importers.view import Parts, View, in_order, joined, natural, refined
-from automcu.compiler.operators import Rearrange
+from automcu.compiler.ops import Rearrange
 from automcu.errors import UnsupportedModelError
 
 AxisGroups = tuple[Sequence[int], Sequence[int], Sequence[int]]

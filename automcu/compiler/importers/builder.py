@@ -10,7 +10,7 @@ from automcu.compiler.graph import Graph, Operator, Quantisation, Shape, Tensor
 from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.constant import Constant
 from automcu.compiler.importers.view import View, natural
-from automcu.compiler.operators import (
+from automcu.compiler.ops import (
     Attributes,
     AveragePool,
     Concatenate,
@@ -22,8 +22,8 @@ from automcu.compiler.operators import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.operators.clamp import NO_CLAMP
-from automcu.compiler.operators.lookup import quantised_table
+from automcu.compiler.ops.clamp import NO_CLAMP
+from automcu.compiler.ops.lookup import quantised_table
 from automcu.compiler.shapes import output_shape
 from automcu.errors import UnsupportedModelError
 

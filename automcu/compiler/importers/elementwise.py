@@ -11,11 +11,11 @@ from automcu.compiler.importers.activation import Activation, RealFunction
 from automcu.compiler.importers.arrange import compact, copied, in_file_order, parts_like
 from automcu.compiler.importers.builder import GraphBuilder
 from automcu.compiler.importers.layers import Weights, filled_convolution
-from automcu.compiler.operators import Add, Convolution, Multiply, Rescale
-from automcu.compiler.operators.add_constant import AddConstant
-from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
-from automcu.compiler.operators.lookup import real_inputs
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops import Add, Convolution, Multiply, Rescale
+from automcu.compiler.ops.add_constant import AddConstant
+from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
+from automcu.compiler.ops.lookup import real_inputs
+from automcu.compiler.ops.windows import Window
 from automcu.errors import UnsupportedModelError
 
 Reals = NDArray[np.float64]

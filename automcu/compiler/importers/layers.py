@@ -17,9 +17,9 @@ from automcu.compiler.importers.arrange import axis_roles, compact, image, in_fi
 from automcu.compiler.importers.builder import GraphBuilder
 from automcu.compiler.importers.phases import as_one_image, as_phases, dilated
 from automcu.compiler.importers.view import in_order
-from automcu.compiler.operators import AveragePool, Convolution, MaxPool, Softmax
-from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops import AveragePool, Convolution, MaxPool, Softmax
+from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
+from automcu.compiler.ops.windows import Window
 from automcu.errors import UnsupportedModelError
 
 _INT8 = np.iinfo(np.int8)

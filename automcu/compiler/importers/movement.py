@@ -17,7 +17,7 @@ from automcu.compiler.importers.arrange import (
 )
 from automcu.compiler.importers.builder import MOST_ELEMENTS, GraphBuilder
 from automcu.compiler.importers.view import in_order
-from automcu.compiler.operators import Concatenate, Pad
+from automcu.compiler.ops import Concatenate, Pad
 from automcu.errors import UnsupportedModelError
 
 

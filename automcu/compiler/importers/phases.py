@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.view import Parts, View, joined
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops.windows import Window
 
 
 def as_one_image(

@@ -10,7 +10,7 @@ from automcu.compiler.importers.arrange import image
 from automcu.compiler.importers.builder import GraphBuilder
 from automcu.compiler.importers.elementwise import Reals
 from automcu.compiler.importers.view import in_order
-from automcu.compiler.operators import Attention, LayerNorm
+from automcu.compiler.ops import Attention, LayerNorm
 from automcu.errors import UnsupportedModelError
 
 _PARTS = 3  # query, key, value

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from automcu.compiler.fixed_point import INT8_MAX, INT8_MIN
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.operators import Add, AveragePool, Convolution, Multiply, Rescale
-from automcu.compiler.operators.clamp import NO_CLAMP, integer_limits
+from automcu.compiler.ops import Add, AveragePool, Convolution, Multiply, Rescale
+from automcu.compiler.ops.clamp import NO_CLAMP, integer_limits
 
 
 def drop_clamps(graph: Graph) -> Graph:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.operators import Rearrange
-from automcu.compiler.operators.rearrange import moves_nothing
+from automcu.compiler.ops import Rearrange
+from automcu.compiler.ops.rearrange import moves_nothing
 
 
 def drop_reshapes(graph: Graph) -> Graph:

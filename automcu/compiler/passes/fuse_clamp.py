@@ -7,7 +7,7 @@ result: there, rounding before the clamp or behind it is the same.
 from dataclasses import replace
 
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.operators import (
+from automcu.compiler.ops import (
     Add,
     AddConstant,
     AveragePool,
@@ -15,7 +15,7 @@ from automcu.compiler.operators import (
     Multiply,
     Rescale,
 )
-from automcu.compiler.operators.clamp import Clamp, intersect
+from automcu.compiler.ops.clamp import Clamp, intersect
 
 
 def fuse_clamps(graph: Graph) -> Graph:

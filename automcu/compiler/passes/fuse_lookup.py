@@ -8,8 +8,8 @@ import numpy as np
 
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.lowering import lower
-from automcu.compiler.operators import Add, Lookup, Multiply, Rescale
-from automcu.compiler.operators.lookup import ALL_INPUTS
+from automcu.compiler.ops import Add, Lookup, Multiply, Rescale
+from automcu.compiler.ops.lookup import ALL_INPUTS
 from automcu.compiler.reference import run_operator
 from automcu.compiler.shapes import operator_title
 

@@ -4,8 +4,14 @@ from dataclasses import replace
 
 from automcu.compiler.fixed_point import INT8_MIN
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.operators import AveragePool, Convolution, MaxPool, Pad, definition_of
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops import (
+    AveragePool,
+    Convolution,
+    MaxPool,
+    Pad,
+    definition_of,
+)
+from automcu.compiler.ops.windows import Window
 
 
 def fuse_pads(graph: Graph) -> Graph:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.operators import Add, Convolution
-from automcu.compiler.operators.add import is_wide
+from automcu.compiler.ops import Add, Convolution
+from automcu.compiler.ops.add import is_wide
 
 
 def fuse_sums(graph: Graph) -> Graph:

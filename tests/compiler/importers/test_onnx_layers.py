@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from automcu.compiler import compile_graph, import_onnx
-from automcu.compiler.operators import Convolution
+from automcu.compiler.ops import Convolution
 from automcu.mcu import Device
 
 INPUTS = 5

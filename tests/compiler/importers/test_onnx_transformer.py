@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from automcu.compiler import import_onnx, run_reference
-from automcu.compiler.operators import AddConstant, Attention, LayerNorm
+from automcu.compiler.ops import AddConstant, Attention, LayerNorm
 from automcu.errors import UnsupportedModelError
 
 TOKENS, CHANNELS, HEADS = 9, 12, 2

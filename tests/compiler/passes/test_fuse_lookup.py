@@ -3,9 +3,16 @@
 import numpy as np
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, run_reference
-from automcu.compiler.operators import Add, Attributes, Lookup, MaxPool, Multiply, Rescale
-from automcu.compiler.operators.lookup import ALL_INPUTS, table_of
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops import (
+    Add,
+    Attributes,
+    Lookup,
+    MaxPool,
+    Multiply,
+    Rescale,
+)
+from automcu.compiler.ops.lookup import ALL_INPUTS, table_of
+from automcu.compiler.ops.windows import Window
 from automcu.compiler.passes import fuse_lookups
 
 SOURCE = Quantisation(0.05, 3)

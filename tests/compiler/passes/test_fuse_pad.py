@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, run_reference
-from automcu.compiler.operators import Attributes, AveragePool, Convolution, MaxPool, Pad
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops import Attributes, AveragePool, Convolution, MaxPool, Pad
+from automcu.compiler.ops.windows import Window
 from automcu.compiler.passes import fuse_pads
 from automcu.compiler.shapes import output_shape
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, run_reference
 from automcu.compiler import passes as all_passes
-from automcu.compiler.operators import Add, Attributes, Convolution, Rescale
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops import Add, Attributes, Convolution, Rescale
+from automcu.compiler.ops.windows import Window
 from automcu.compiler.passes import fuse_clamps, fuse_sums, optimise, remove_dead_operators
 from tests.compiler.random_graphs import graphs
 

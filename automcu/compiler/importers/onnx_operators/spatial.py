@@ -19,7 +19,7 @@ from automcu.compiler.importers.layers import (
 from automcu.compiler.importers.movement import reshape
 from automcu.compiler.importers.onnx_operators.node import Node, Reading, operator, positive_axis
 from automcu.compiler.importers.onnx_operators.window import spatial_window
-from automcu.compiler.operators import AveragePool, MaxPool
+from automcu.compiler.ops import AveragePool, MaxPool
 from automcu.errors import UnsupportedModelError
 
 _SOFTMAX_OF_ONE_AXIS = 13  # the ONNX version since which a softmax is along a single axis

@@ -4,7 +4,7 @@ from automcu.compiler.importers.activation import Activation
 from automcu.compiler.importers.layers import SpatialAxes
 from automcu.compiler.importers.onnx_operators.node import Node
 from automcu.compiler.importers.padding import same_padding
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops.windows import Window
 
 _LARGEST = 1 << 12  # of a kernel, stride, dilation or padding
 

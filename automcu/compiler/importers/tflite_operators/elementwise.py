@@ -29,7 +29,7 @@ from automcu.compiler.importers.tflite_operators.layer import (
     setting,
 )
 from automcu.compiler.importers.tflite_operators.records import LayerRecord
-from automcu.compiler.operators.clamp import Clamp
+from automcu.compiler.ops.clamp import Clamp
 from automcu.errors import UnsupportedModelError
 
 _ONE = np.ones(1)

@@ -23,7 +23,7 @@ from automcu.compiler.importers.tflite_operators.records import (
     ModelRecord,
     TensorRecord,
 )
-from automcu.compiler.operators.clamp import NO_CLAMP, Clamp
+from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
 from automcu.errors import UnsupportedModelError
 
 _UINT8_OFFSET = 128  # uint8 minus this is the same value as int8

@@ -25,7 +25,7 @@ from automcu.compiler.importers.tflite_operators.layer import (
     setting,
 )
 from automcu.compiler.importers.tflite_operators.records import LayerRecord
-from automcu.compiler.operators.clamp import NO_CLAMP
+from automcu.compiler.ops.clamp import NO_CLAMP
 from automcu.errors import UnsupportedModelError
 
 

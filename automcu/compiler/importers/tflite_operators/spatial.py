@@ -28,9 +28,9 @@ from automcu.compiler.importers.tflite_operators.layer import (
     setting,
 )
 from automcu.compiler.importers.tflite_operators.records import LayerRecord
-from automcu.compiler.operators import AveragePool, MaxPool
-from automcu.compiler.operators.clamp import NO_CLAMP
-from automcu.compiler.operators.windows import Window
+from automcu.compiler.ops import AveragePool, MaxPool
+from automcu.compiler.ops.clamp import NO_CLAMP
+from automcu.compiler.ops.windows import Window
 from automcu.errors import UnsupportedModelError
 
 _AXES = SpatialAxes(1, 2, 3)

@@ -1,0 +1,74 @@
+"""Modelled cycles of a kernel: linear in its work, with a profile's figures as coefficients."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from automcu.compiler.kernel import Candidate, Kernel
+
+_CALL = "call"
+_RELOADS = "reloads"
+_PORTABLE_CAUTION = 2
+
+
+def work_of(kernel: Kernel, callers: int = 1) -> dict[str, int]:
+    """Units of work by coefficient name, its parts' included; every call counts as one unit.
+
+    `callers` are the layers that share the function: the parameters of an only one are constants
+    to the compiler, those of several are loaded again for every output.
+    """
+    own = {**kernel.work, _CALL: 1}
+    if callers > 1 and kernel.variant.startswith("portable"):
+        own[_RELOADS] = sum(n for unit, n in kernel.work.items() if unit.startswith("outputs"))
+    work = Counter({kernel.unit_name(unit): amount for unit, amount in own.items() if amount})
+    for part, calls in kernel.parts:
+        for name, amount in work_of(part).items():
+            work[name] += calls * amount
+    return dict(work)
+
+
+def layer_cycles(kernel: Kernel, coefficients: Mapping[str, float], callers: int = 1) -> int:
+    """Modelled cycles of one layer, whose function so many layers call.
+
+    A unit of work that was never fitted costs what the dearest unit of its name does, or else of
+    its category, so that a rare kernel is priced with caution rather than refused.
+    """
+    work = work_of(kernel, callers)
+    return round(sum(_coefficient(name, coefficients) * n for name, n in work.items()))
+
+
+def is_fitted(kernel: Kernel, coefficients: Mapping[str, float], callers: int = 1) -> bool:
+    """Whether every unit of the kernel's work has a figure of its own."""
+    return work_of(kernel, callers).keys() <= coefficients.keys()
+
+
+def cheapest(kernels: Sequence[Kernel], coefficients: Mapping[str, float]) -> Kernel:
+    """The kernel with the fewest modelled cycles, the first of equals; it tells whom it beat.
+
+    Only those whose every unit of work was fitted take part: a guess could win or lose by being
+    one. Where fewer than two are left there is nothing to compare, and the first is taken. A
+    portable kernel must be twice as fast as special ones: it only comes near them on layers of a
+    few pixels, where the model is least sure.
+    """
+    fitted = [kernel for kernel in kernels if is_fitted(kernel, coefficients)]
+    if len(fitted) < 2:
+        return kernels[0]
+    cycles = [layer_cycles(kernel, coefficients) for kernel in fitted]
+    order = sorted(range(len(fitted)), key=lambda i: cycles[i] * _caution(fitted[i]))
+    return replace(
+        fitted[order[0]],
+        candidates=tuple(Candidate(fitted[i].variant, cycles[i]) for i in order),
+    )
+
+
+def _caution(kernel: Kernel) -> int:
+    return _PORTABLE_CAUTION if kernel.variant.startswith("portable") else 1
+
+
+def _coefficient(name: str, coefficients: Mapping[str, float]) -> float:
+    if name in coefficients:
+        return coefficients[name]
+    category, _, unit = name.rpartition("/")
+    same_unit = [value for other, value in coefficients.items() if other.endswith(f"/{unit}")]
+    same_category = [v for other, v in coefficients.items() if other.startswith(f"{category}/")]
+    return max(same_unit or same_category or coefficients.values())

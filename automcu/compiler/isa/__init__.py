@@ -1,0 +1,1 @@
+"""Kernels for one instruction set each."""

@@ -1,0 +1,141 @@
+"""Layer normalisation over the channels of every pixel; docs/integer-semantics.md specifies it.
+
+With n channels, S their sum and Q that of their squares, c = n x - S and V = n Q - S^2 are exact:
+(x - mean) / deviation = c / sqrt(V). One integer root and one division give 1 / sqrt(V) with 16
+bits, after V was moved to 31 or 32 bits by an even shift.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.compiler.fixed_point import INT8_MAX, INT8_MIN, INT32_MAX
+from automcu.compiler.ops.definition import Definition, Values, first_shape
+from automcu.compiler.tensor import Quantisation, Shape
+from automcu.errors import UnsupportedModelError
+
+FRACTION_BITS = 16  # of normalised values
+RECIPROCAL_BITS = 31
+RADICAND_BITS = 32  # of the variance, before its root is taken
+VARIANCE_BITS = 8  # behind the point of a variance: a small one must not lose its epsilon
+MOST_CHANNELS = 4096
+_PRODUCT_BITS = 32  # of a product with a gain, which are dropped
+_MOST_RESULT_BITS = 8  # behind the point of a product with a gain ...
+_FEWEST_RESULT_BITS = 4  # ... and how many there have to be
+_REACH = 1.001  # what rounding may add to the largest normalised value
+_OUT_OF_RANGE = 512  # any result of this magnitude saturates, whatever the zero point
+_EPSILON_BITS = 61
+_MOST_LEFT_SHIFT = 14  # one channel has no more than 2**16
+
+
+@dataclass(frozen=True, eq=False)
+class LayerNorm:
+    """gain * (x - mean) / sqrt(variance + epsilon) + offset, real [channels].
+
+    The arrays are None in a graph that is only costed.
+    """
+
+    gains: NDArray[np.float64] | None
+    offsets: NDArray[np.float64] | None
+    epsilon: float = 1e-5
+
+
+@dataclass(frozen=True)
+class LayerNormIntegers:
+    """`epsilon` is what is added to V; gains and offsets are int32 [channels].
+
+    A normalised value, shifted left by `left_shift` and multiplied by its gain, without the low
+    32 bits, and its offset added, which has a rounding half, is the result before `right_shift`.
+    """
+
+    epsilon: int
+    gains: NDArray[np.int32]
+    offsets: NDArray[np.int32]
+    left_shift: int
+    right_shift: int
+    zero_point: int
+
+
+def _title(attributes: LayerNorm, shape: Shape) -> str:
+    return "layer norm"
+
+
+def _output_shape(attributes: LayerNorm, shapes: tuple[Shape, ...]) -> Shape:
+    if shapes[0][2] > MOST_CHANNELS:
+        raise UnsupportedModelError(
+            f"a layer norm over {shapes[0][2]} channels cannot be computed in integers (the most "
+            f"are {MOST_CHANNELS}). Make the layer narrower."
+        )
+    return first_shape(attributes, shapes)
+
+
+def _lower(
+    attributes: LayerNorm, sources: tuple[Quantisation, ...], result: Quantisation
+) -> LayerNormIntegers:
+    if attributes.gains is None or attributes.offsets is None:
+        raise ValueError("a layer norm without weights can be costed but not lowered")
+    (source,) = sources
+    channels = len(attributes.gains)
+    epsilon = round(attributes.epsilon * channels**2 / source.scale**2 * 2.0**VARIANCE_BITS)
+    if epsilon >= 1 << _EPSILON_BITS:
+        raise UnsupportedModelError("its epsilon is far larger than its input. Make it smaller.")
+    gains = attributes.gains / result.scale
+    reach = float(np.abs(gains).max()) * _REACH * np.sqrt(channels) + _OUT_OF_RANGE
+    offsets = np.clip(attributes.offsets / result.scale, -reach, reach)
+    left_shift = largest_shift(_REACH * np.sqrt(channels) * 2.0**FRACTION_BITS, _MOST_LEFT_SHIFT)
+    unit = 2.0 ** (_PRODUCT_BITS - FRACTION_BITS - left_shift)
+    largest = max(2 * reach + 1, float(np.abs(gains).max()) * unit)
+    right_shift = largest_shift(largest, _MOST_RESULT_BITS)
+    if right_shift < _FEWEST_RESULT_BITS:
+        raise UnsupportedModelError(
+            f"its gains, up to {float(np.abs(attributes.gains).max()):.3g}, are far too large for "
+            f"a result of the scale {result.scale:.3g}. Quantise the model again."
+        )
+    return LayerNormIntegers(
+        epsilon,
+        np.rint(gains * (unit * 2.0**right_shift)).astype(np.int32),
+        np.rint(offsets * 2.0**right_shift).astype(np.int32) + (1 << (right_shift - 1)),
+        left_shift,
+        right_shift,
+        result.zero_point,
+    )
+
+
+def largest_shift(magnitude: float, most: int) -> int:
+    """The most bits, up to `most`, by which a magnitude can be shifted left within 32."""
+    return max((bits for bits in range(most + 1) if magnitude * 2.0**bits < INT32_MAX), default=-1)
+
+
+def _reference(
+    inputs: tuple[Values, ...], attributes: LayerNorm, integers: LayerNormIntegers
+) -> Values:
+    values = inputs[0].astype(np.int64)
+    channels = values.shape[-1]
+    total = values.sum(axis=-1, keepdims=True)
+    squares = (values * values).sum(axis=-1, keepdims=True)
+    variance = (channels * squares - total * total) << VARIANCE_BITS
+    variance = np.maximum(variance + integers.epsilon, 1 << VARIANCE_BITS)
+    shift = np.zeros_like(variance)
+    while np.any(variance >> (2 * np.maximum(shift, 0)) >= 1 << RADICAND_BITS):
+        shift += variance >> (2 * np.maximum(shift, 0)) >= 1 << RADICAND_BITS
+    while np.any(_moved(variance, shift) < 1 << (RADICAND_BITS - 2)):
+        shift -= _moved(variance, shift) < 1 << (RADICAND_BITS - 2)
+    root = np.sqrt(_moved(variance, shift).astype(np.float64)).astype(np.int64)
+    reciprocal = ((1 << RECIPROCAL_BITS) + root // 2) // root
+    centred = channels * values - total
+    moved_right = RECIPROCAL_BITS - FRACTION_BITS - VARIANCE_BITS // 2 + shift
+    normalised = (centred * reciprocal) >> moved_right
+    products = (normalised << integers.left_shift) * integers.gains.astype(np.int64)
+    results = ((products >> _PRODUCT_BITS) + integers.offsets) >> integers.right_shift
+    return np.asarray(np.clip(results + integers.zero_point, INT8_MIN, INT8_MAX), np.int8)
+
+
+def _moved(variance: NDArray[np.int64], shift: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The variance divided by 4^shift, multiplied where that is negative."""
+    return np.asarray((variance >> (2 * np.maximum(shift, 0))) << (2 * np.maximum(-shift, 0)))
+
+
+DEFINITION = Definition(
+    title=_title, output_shape=_output_shape, lower=_lower, reference=_reference
+)

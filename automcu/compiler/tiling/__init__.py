@@ -1,0 +1,1 @@
+"""Row tiling: chains of operators that run some rows at a time, so that less memory is needed."""

@@ -1,0 +1,103 @@
+"""Every shape and order of inner loop, as machine code on a board, against the reference."""
+
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from automcu.calibration import varied_choice
+from automcu.compiler import Graph, compile_graph
+from automcu.compiler.choose import candidates
+from automcu.compiler.graph import Operator, Quantisation, Tensor
+from automcu.compiler.kernel import Kernel
+from automcu.compiler.ops import Convolution
+from automcu.compiler.ops.windows import Window
+from automcu.compiler.shapes import output_shape
+from automcu.cost.random_weights import with_random_weights
+from automcu.mcu import Device, find_device
+from tests.compiler.isa.test_special_kernels import first_wrong_layer
+from tests.compiler.random_graphs import graphs
+
+_numbers = count()
+BOARDS = ("stm32f407g-disc1", "stm32f746g-disco")
+
+
+@pytest.fixture(scope="module", params=BOARDS)
+def device(request: pytest.FixtureRequest) -> Device:
+    return find_device(request.param)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(graph=graphs(most_steps=6, channel_step=2), seed=st.integers(0, 1000))
+def test_random_networks_of_kernels_drawn_by_lot_compute_the_reference(
+    graph: Graph, seed: int, device: Device, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / f"lots{next(_numbers)}"
+    program = compile_graph(graph, device, choose=varied_choice(seed))
+    assert first_wrong_layer(program, device, folder) is None
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> Graph:
+    """One convolution, depthwise or not, of a shape that special kernels take."""
+    height, width = draw(st.integers(1, 9)), draw(st.integers(1, 11))
+    size = draw(st.sampled_from((1, 1, 3)))
+    stride = draw(st.sampled_from((1, 1, 2)))
+    window = Window(size, size, (stride, stride), (size // 2,) * 4)
+    if draw(st.booleans()):
+        channels = draw(st.sampled_from((4, 8, 20)))
+        return one_layer((height, width, channels), Convolution(window, channels, groups=channels))
+    shape = (height, width, draw(st.sampled_from((1, 2, 3, 5, 8, 16, 34))))
+    out_channels = draw(st.sampled_from((2, 4, 8, 12, 16)))
+    bits = draw(st.sampled_from((8, 8, 4)))
+    return one_layer(shape, Convolution(window, out_channels, weight_bits=bits))
+
+
+def one_layer(shape: tuple[int, int, int], attributes: Convolution) -> Graph:
+    scale = Quantisation(1.0, 0)
+    tensors = {
+        "input": Tensor("input", shape, scale),
+        "output": Tensor("output", output_shape(attributes, shape), scale),
+    }
+    operator = Operator("layer", ("input",), "output", attributes)
+    return Graph(tensors, (operator,), "input", "output")
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(graph=layers(), seed=st.integers(0, 1000))
+def test_every_kernel_of_a_layer_computes_the_reference(
+    graph: Graph, seed: int, device: Device, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    _check_every_kernel(graph, seed, device, tmp_path_factory)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 6, 7, 8, 13])
+def test_rows_of_every_width_are_cut_without_a_seam(
+    width: int, device: Device, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    window = Window(3, 3, padding=(1, 1, 1, 1))
+    for attributes in (Convolution(window, 8), Convolution(window, 8, groups=8)):
+        graph = one_layer((3, width, 8), attributes)
+        _check_every_kernel(graph, width, device, tmp_path_factory)
+
+
+def test_pixels_between_windows_are_not_read(
+    device: Device, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    graph = one_layer((3, 9, 8), Convolution(Window(1, 1, (2, 2)), 8, groups=8))
+    _check_every_kernel(graph, 0, device, tmp_path_factory)
+
+
+def _check_every_kernel(
+    graph: Graph, seed: int, device: Device, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    weighted = with_random_weights(graph, seed)
+    for place in range(len(candidates(weighted.operators[0], weighted, device))):
+        folder = tmp_path_factory.getbasetemp() / f"schedule{next(_numbers)}"
+
+        def take(operator: Operator, graph: Graph, device: Device, place: int = place) -> Kernel:
+            return candidates(operator, graph, device)[place]
+
+        program = compile_graph(weighted, device, choose=take)
+        assert first_wrong_layer(program, device, folder) is None, program.kernels["layer"].variant
