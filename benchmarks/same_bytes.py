@@ -26,6 +26,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from automcu.devices import Device, find_device, shipped_devices
 from typer.testing import CliRunner
 
 from automcu.boards.xtensa import can_emulate
@@ -36,7 +37,6 @@ from automcu.cost import estimate_program
 from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.random_weights import with_random_weights
 from automcu.cost.transformer_graph import transformer_graph
-from automcu.devices import Device, find_device, shipped_devices
 from automcu.errors import AutomcuError
 from automcu.space import Architecture, Skeleton, TransformerShape
 from automcu.toolchains import build_project, find_compiler, write_firmware

@@ -2,10 +2,10 @@
 
 from automcu.compiler.compile import compile_graph
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.importers import import_model, import_onnx, import_tflite
 from automcu.compiler.passes import optimise
 from automcu.compiler.program import Program
 from automcu.compiler.project import Project, quantise_inputs, write_golden, write_project
+from automcu.compiler.read import import_model, import_onnx, import_tflite
 from automcu.compiler.reference import run_all_tensors, run_reference
 from automcu.compiler.render import model_hash, render_model
 

@@ -7,9 +7,9 @@ plan look at. Tests hold it against graphs imported from real exports.
 from dataclasses import replace
 
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.importers.layers import TERNARY_FROM
 from automcu.compiler.ops import Add, Attributes, AveragePool, Convolution, Rescale
 from automcu.compiler.ops.windows import Window
+from automcu.compiler.read.layers import TERNARY_FROM
 from automcu.compiler.shapes import output_shape
 from automcu.errors import WrongInputError
 from automcu.space import EDGES, Architecture, Cell, stages

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from automcu.compiler.choose import choose_kernel
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.importers.layers import TERNARY_FROM
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Add, Attributes, AveragePool, Convolution, Rescale
 from automcu.compiler.ops.windows import Window
+from automcu.compiler.read.layers import TERNARY_FROM
 from automcu.cost.cell_structure import KINDS, OVERWRITES
 from automcu.cost.code_size import LayerBytes, function_bytes, layer_bytes
 from automcu.cost.latency import latency_of, layer_cycles

@@ -1,0 +1,182 @@
+"""Bringing an activation's values into the order that an operator needs.
+
+Each function returns the name of one of our tensors. Nothing is moved where the values already lie
+right; where they do but the tensor has another shape, a reshape is added, which costs nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+from automcu.compiler.graph import Quantisation, Shape
+from automcu.compiler.ops import Rearrange
+from automcu.compiler.read.activation import Activation
+from automcu.compiler.read.builder import GraphBuilder
+from automcu.compiler.read.view import Parts, View, in_order, joined, natural, refined
+from automcu.errors import UnsupportedModelError
+
+AxisGroups = tuple[Sequence[int], Sequence[int], Sequence[int]]
+
+
+def image(
+    builder: GraphBuilder,
+    activation: Activation,
+    layer: str,
+    axes: AxisGroups,
+) -> str:
+    """The values as (height, width, channels), each made of these axes of the file's tensor."""
+    activation = builder.settled(activation, layer)
+    shape = activation.view.shape
+    height, width, channels = (prod(shape[axis] for axis in group) for group in axes)
+    order = [axis for group in axes for axis in group]
+    if sorted([*order, *(a for a in range(len(shape)) if a not in order and shape[a] == 1)]) != [
+        *range(len(shape))
+    ]:
+        raise ValueError(f"a tensor of shape {shape} where only axes {order} may exceed 1")
+    parts = joined(part for axis in order for part in activation.view.axes[axis])
+    return copied(builder, activation, layer, parts, (height, width, channels))
+
+
+def vector(builder: GraphBuilder, activation: Activation, layer: str) -> str:
+    """The values in the file's own order, as (1, 1, n)."""
+    return image(builder, activation, layer, ((), (), range(len(activation.view.axes))))
+
+
+def compact(builder: GraphBuilder, activation: Activation, layer: str) -> Activation:
+    """The activation as all of a tensor, in the order in which its values lie in memory."""
+    if activation.view.is_dense(builder.tensors[activation.tensor].size):
+        return builder.settled(activation, layer)
+    return untangled(builder, activation, layer)
+
+
+def untangled(builder: GraphBuilder, activation: Activation, layer: str) -> Activation:
+    """The activation as all of a tensor in which each axis has one stride, moving the least."""
+    activation = builder.settled(activation, layer)
+    order = activation.view.memory_order()
+    groups = _roles(activation.view, builder.tensors[activation.tensor].shape, order)
+    name = image(builder, activation, layer, groups)
+    return Activation(name, in_order(activation.view.shape, order))
+
+
+def on_scale(
+    builder: GraphBuilder, activation: Activation, quantisation: Quantisation, layer: str
+) -> Activation:
+    """The activation on this scale; of a part of a tensor, only that part is computed."""
+    tensor = builder.tensors[activation.tensor]
+    computes = activation.function is not None or tensor.quantisation not in (None, quantisation)
+    if computes and activation.view.size < tensor.size:
+        part = untangled(builder, replace(activation, function=None), layer)
+        activation = replace(part, function=activation.function)
+    return builder.quantised(activation, quantisation, layer)
+
+
+def in_file_order(builder: GraphBuilder, activation: Activation, layer: str) -> Activation:
+    """The activation as all of a tensor, in the file's own order."""
+    axes = range(len(activation.view.axes))
+    groups = (list(axes[:-2]), list(axes[-2:-1]), list(axes[-1:]))
+    name = image(builder, activation, layer, groups)
+    return Activation(name, natural(activation.view.shape))
+
+
+def axis_roles(builder: GraphBuilder, activation: Activation) -> dict[int, int] | None:
+    """For each axis longer than 1, whether it is height (0), width (1) or channels (2) in memory.
+
+    None where the activation is not all of its tensor, or an axis is not one of the tensor's.
+    """
+    tensor = builder.tensors[activation.tensor]
+    own = natural(tensor.shape).axes
+    if not activation.view.is_dense(tensor.size):
+        return None
+    roles = {}
+    for axis, parts in enumerate(activation.view.axes):
+        meaning = joined(parts)
+        if meaning:
+            matches = [role for role in range(3) if joined(own[role]) == meaning]
+            if not matches:
+                return None
+            roles[axis] = matches[0]
+    return roles
+
+
+def axis_groups(builder: GraphBuilder, activation: Activation, alone: Sequence[int]) -> AxisGroups:
+    """The axes of a dense activation as height, width and channels, each of `alone` by itself.
+
+    They keep their order in memory and the shape of the tensor where that is possible. Axes of
+    size 1 may stand beside any other.
+    """
+    order, shape = activation.view.memory_order(), activation.view.shape
+
+    def is_separate(groups: AxisGroups) -> bool:
+        return all(
+            sum(shape[other] > 1 or other in alone for other in group if other != axis) == 0
+            for group in groups
+            for axis in group
+            if axis in alone
+        )
+
+    partitions = [
+        (order[:first], order[first:second], order[second:])
+        for first in range(len(order) + 1)
+        for second in range(first, len(order) + 1)
+    ]
+    separate = [groups for groups in partitions if is_separate(groups)]
+    own = builder.tensors[activation.tensor].shape
+    for groups in separate:
+        if tuple(prod(shape[axis] for axis in group) for group in groups) == own:
+            return groups
+    if separate:
+        return separate[0]
+    others = tuple(axis for axis in order if axis not in alone)
+    inside = tuple(axis for axis in order if axis in alone)
+    if len(inside) > 2:
+        raise UnsupportedModelError(
+            f"{len(inside)} of {len(shape)} axes are padded, which no image has. Pad in two layers."
+        )
+    return others, inside[:1], inside[1:]
+
+
+def parts_like(view: View, model: View) -> Parts | None:
+    """The parts of `view` in the memory order of `model`, a dense view of the same shape.
+
+    None where an axis of `view` is not cut as that of `model` is.
+    """
+    strides = []
+    for own, wanted in zip(view.axes, model.axes, strict=True):
+        pieces = joined(wanted)
+        cut = refined(own, tuple(size for size, _ in pieces)) if len(joined(own)) else ()
+        if joined(own) and cut is None:
+            return None
+        for index, (size, stride) in enumerate(pieces):
+            strides.append((stride, size, cut[index][1] if cut else 0))
+    return joined((size, own) for _, size, own in sorted(strides, reverse=True))
+
+
+def copied(
+    builder: GraphBuilder, activation: Activation, layer: str, parts: Parts, shape: Shape
+) -> str:
+    """A tensor of `shape` whose values are read from the activation's tensor by `parts`."""
+    source = builder.tensors[activation.tensor]
+    moves_nothing = activation.view.offset == 0 and parts in (((source.size, 1),), ())
+    if moves_nothing and source.size == prod(shape):
+        if source.shape == shape:
+            return source.name
+        parts = ((source.size, 1),)
+    attributes = Rearrange(activation.step, shape, parts, activation.view.offset)
+    for operator in builder.operators:
+        if operator.inputs == (source.name,) and operator.attributes == attributes:
+            return operator.output
+    name = activation.layer or f"{layer}_{activation.step.replace(' ', '_')}"
+    return builder.add(name, (source.name,), attributes)
+
+
+def _roles(
+    view: View, shape: Shape, order: tuple[int, ...]
+) -> tuple[list[int], list[int], list[int]]:
+    """The axes that are height, width and channels of a tensor, judged by their strides."""
+    _, width, channels = shape
+    groups: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for axis in order:
+        reach = max((abs(stride) for _, stride in view.axes[axis]), default=0)
+        role = 0 if reach >= width * channels else 1 if reach >= channels else 2
+        groups[role].append(axis)
+    return groups

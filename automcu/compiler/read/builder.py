@@ -1,0 +1,328 @@
+"""Growing a graph while a model file is read, in the file's own tensor names."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.compiler.graph import Graph, Operator, Quantisation, Shape, Tensor
+from automcu.compiler.ops import (
+    Attributes,
+    AveragePool,
+    Concatenate,
+    Convolution,
+    Lookup,
+    MaxPool,
+    Pad,
+    Rearrange,
+    Rescale,
+    Softmax,
+)
+from automcu.compiler.ops.clamp import NO_CLAMP
+from automcu.compiler.ops.lookup import quantised_table
+from automcu.compiler.read.activation import Activation
+from automcu.compiler.read.constant import Constant
+from automcu.compiler.read.view import View, natural
+from automcu.compiler.shapes import output_shape
+from automcu.errors import UnsupportedModelError
+
+MOST_ELEMENTS = 1 << 24  # of one tensor: a bound on what a hostile file can make us allocate
+MOST_OPERATORS = 1000
+MOST_WEIGHTS = 1 << 26
+SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+LARGEST_SCALE = 2.0**50
+PROBABILITIES = Quantisation(1 / 256, -128)
+STEPS = 255  # between the least and the largest int8
+WIDEST_STEP = 8.0  # of a function's result on its own range, in steps of its input
+KEEPS_QUANTISATION = (MaxPool, Rearrange, Concatenate, Pad)
+
+
+@dataclass
+class GraphBuilder:
+    """Tensors and operators read so far.
+
+    `activations` and `constants` are by the file's names, `tensors` by ours.
+    """
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    operators: list[Operator] = field(default_factory=list)
+    activations: dict[str, Activation] = field(default_factory=dict)
+    constants: dict[str, Constant] = field(default_factory=dict)
+    input: str | None = None
+    _layers: set[str] = field(default_factory=set)
+    _weights: int = 0
+
+    def activation(self, name: str, layer: str) -> Activation:
+        """What the file calls `name`.
+
+        Raises:
+            UnsupportedModelError: nothing has computed it, or it is a constant.
+        """
+        if name in self.constants:
+            raise UnsupportedModelError(
+                f"layer {layer} takes {name!r}, a constant of the file, where only what is "
+                "computed from the input can be compiled. Remove it, or make it part of a layer."
+            )
+        if name not in self.activations:
+            raise UnsupportedModelError(
+                f"layer {layer} reads {name!r}, which no supported layer computes. "
+                "Export the model again with a batch size of 1 and static shapes."
+            )
+        return self.activations[name]
+
+    def constant(self, name: str, layer: str) -> Constant:
+        """The constant that the file calls `name`."""
+        if name not in self.constants:
+            raise UnsupportedModelError(
+                f"layer {layer} needs {name!r} as a constant, but it is computed. "
+                "Export the model with its weights stored in the file."
+            )
+        return self.constants[name]
+
+    def quantisation(self, activation: Activation, layer: str) -> Quantisation:
+        """The quantisation of an activation's tensor.
+
+        Raises:
+            UnsupportedModelError: it has none.
+        """
+        quantisation = self.tensors[activation.tensor].quantisation
+        if quantisation is None or activation.function is not None:
+            raise UnsupportedModelError(
+                f"the input of layer {layer} is not quantised. Quantise the whole model to int8, "
+                f"{layer} and the layers before it too."
+            )
+        return quantisation
+
+    def add_input(
+        self, name: str, shape: Shape, view: View, quantisation: Quantisation | None
+    ) -> None:
+        """Declare the network's input."""
+        tensor = self._store(name, checked_shape(shape, name), quantisation)
+        self.input = tensor
+        self.activations[name] = Activation(tensor, view)
+
+    def add(
+        self,
+        layer: str,
+        sources: tuple[str, ...],
+        attributes: Attributes,
+        quantisation: Quantisation | None = None,
+        output: str | None = None,
+    ) -> str:
+        """Append an operator on our tensors `sources`; returns the tensor that it writes.
+
+        Without `quantisation` the result is quantised when `quantise` says so, or at once where
+        the operator keeps that of its input.
+        """
+        if len(self.operators) >= MOST_OPERATORS:
+            raise UnsupportedModelError(
+                f"the model has more than {MOST_OPERATORS} layers. Use a smaller model."
+            )
+        if isinstance(attributes, Convolution) and attributes.weights is not None:
+            self._weights += attributes.weights.size
+            if self._weights > MOST_WEIGHTS:  # layers may share one array of the file
+                raise UnsupportedModelError(
+                    "the model has more weights than any microcontroller holds. "
+                    "Use a smaller model."
+                )
+        shape = output_shape(attributes, *(self.tensors[name].shape for name in sources))
+        if not isinstance(attributes, Rescale):  # which joins its producer and needs no scale there
+            for name in sources:
+                self._give_usual_scale(name)
+        if quantisation is None and isinstance(attributes, KEEPS_QUANTISATION):
+            quantisation = self.tensors[sources[0]].quantisation
+        tensor = self._store(output or layer, checked_shape(shape, layer), quantisation)
+        self.operators.append(Operator(self._unique_layer(layer), sources, tensor, attributes))
+        return tensor
+
+    def bind(self, name: str, activation: Activation) -> None:
+        """State what the file calls `name`."""
+        self.activations[name] = activation
+
+    def settled(self, activation: Activation, layer: str) -> Activation:
+        """The activation without a pending function.
+
+        A clamp becomes an operator. Another function whose result the file leaves in floating
+        point becomes a table on the scale of its own range.
+
+        Raises:
+            UnsupportedModelError: that range is too wide for 8 bits.
+        """
+        function = activation.function
+        if function is None:
+            return activation
+        name = f"{layer}_{function.name.replace(' ', '_')}"
+        if function.clamp is None:
+            return self.quantised(activation, self._range_of(activation, layer), name)
+        tensor = self.add(name, (activation.tensor,), Rescale(function.clamp))
+        return replace(activation, tensor=tensor, function=None)
+
+    def _range_of(self, activation: Activation, layer: str) -> Quantisation:
+        """The quantisation that just covers a function's results."""
+        source = self.tensors[activation.tensor].quantisation
+        assert activation.function is not None and source is not None
+        values = activation.function.values
+        low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+        scale = (high - low) / STEPS
+        if not 0 < scale <= max(WIDEST_STEP * source.scale, 1 / STEPS):
+            raise UnsupportedModelError(
+                f"the input of layer {layer} comes from a {activation.function.name} in floating "
+                f"point, from {low:.3g} to {high:.3g}. Quantise that result too."
+            )
+        return Quantisation(scale, round(-128 - low / scale))
+
+    def quantised(
+        self, activation: Activation, quantisation: Quantisation, layer: str
+    ) -> Activation:
+        """The activation on this scale: a table, a change of scale, or just a statement."""
+        tensor = self.tensors[activation.tensor]
+        function = activation.function
+        if function is not None and function.clamp is None:
+            lookup = Lookup(function.name, quantised_table(function.values, quantisation))
+            name = self.add(layer, (tensor.name,), lookup, quantisation)
+        elif function is not None or tensor.quantisation not in (None, quantisation):
+            clamp = NO_CLAMP if function is None or function.clamp is None else function.clamp
+            name = self.add(layer, (tensor.name,), Rescale(clamp), quantisation)
+        else:
+            self._set_quantisation(tensor.name, quantisation)
+            name = tensor.name
+        return replace(activation, tensor=name, function=None)
+
+    def graph(self, output: Activation) -> Graph:
+        """The finished graph."""
+        self._give_usual_scale(output.tensor)
+        if self.input is None:
+            raise UnsupportedModelError("the model has no input. Export it again.")
+        if output.tensor == self.input:
+            raise UnsupportedModelError("the model computes nothing. Export it again.")
+        graph = Graph(dict(self.tensors), tuple(self.operators), self.input, output.tensor)
+        _check_quantised(graph)
+        return graph
+
+    def _give_usual_scale(self, name: str) -> None:
+        """Quantise a result that the file leaves in floating point, where its range is known."""
+        producer = next((op for op in self.operators if op.output == name), None)
+        if producer is None or self.tensors[name].quantisation is not None:
+            return
+        if isinstance(producer.attributes, AveragePool):
+            source = self.tensors[producer.inputs[0]].quantisation
+            if source is not None:
+                self._set_quantisation(name, source)
+        elif isinstance(producer.attributes, Softmax):
+            self._set_quantisation(name, PROBABILITIES)
+
+    def _set_quantisation(self, name: str, quantisation: Quantisation) -> None:
+        """Quantise a tensor, and those before it that only pass their values on."""
+        waiting = [name]
+        while waiting:
+            tensor = self.tensors[waiting.pop()]
+            if tensor.quantisation is not None:
+                continue
+            self.tensors[tensor.name] = replace(tensor, quantisation=quantisation)
+            for operator in self.operators:
+                if operator.output == tensor.name and isinstance(
+                    operator.attributes, KEEPS_QUANTISATION
+                ):
+                    waiting.extend(operator.inputs)
+
+    def _store(self, name: str, shape: Shape, quantisation: Quantisation | None) -> str:
+        unique = name if name not in self.tensors else f"{name}#{len(self.tensors)}"
+        self.tensors[unique] = Tensor(unique, shape, quantisation)
+        return unique
+
+    def _unique_layer(self, layer: str) -> str:
+        name = "".join(c if c.isascii() and c.isalnum() else "_" for c in layer).strip("_")
+        name = name or "layer"
+        if name in self._layers:
+            taken = self._layers
+            name = next(
+                f"{name}_{n}" for n in range(2, len(taken) + 3) if f"{name}_{n}" not in taken
+            )
+        self._layers.add(name)
+        return name
+
+
+def vector_view(features: int) -> View:
+    """The view of a batch of one vector."""
+    return natural((1, features))
+
+
+def checked_shape(shape: Shape, layer: str) -> Shape:
+    """The shape, if a tensor may have it.
+
+    Raises:
+        UnsupportedModelError: a size is below 1, or the tensor is larger than any device.
+    """
+    sizes = "x".join(map(str, shape))
+    if min(shape) < 1:
+        raise UnsupportedModelError(
+            f"layer {layer} has an output of {sizes}: its window is larger than its input. "
+            "Use a larger input resolution."
+        )
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise UnsupportedModelError(
+            f"layer {layer} has an output of {sizes} values, more than any microcontroller holds. "
+            "Use a smaller input."
+        )
+    return shape
+
+
+def check_scales(scales: NDArray[np.float64], name: str) -> None:
+    """See that the scales of `name` are such that a step of them can mean something.
+
+    Raises:
+        UnsupportedModelError: one is not finite, negative, denormal as a float32, or astronomical.
+    """
+    for index, scale in enumerate(scales.reshape(-1)):
+        if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
+            where = f" for channel {index}" if scales.size > 1 else ""
+            raise UnsupportedModelError(
+                f"{name} has a scale of {float(scale):.3g}{where}: a scale is finite, and from "
+                f"{SMALLEST_SCALE:.2g} to {LARGEST_SCALE:.2g}. Quantise the model again."
+            )
+
+
+def check_scales_of(
+    integers: NDArray[np.int64], scales: NDArray[np.float64], axis: int, name: str
+) -> None:
+    """The same for a constant; the scale of a channel of zeros has only to be a number, or is 0.
+
+    `scales` are one for all, or one for each index of `axis`.
+
+    Raises:
+        UnsupportedModelError: as above.
+    """
+    others = tuple(other for other in range(integers.ndim) if other != axis)
+    used = integers.any(axis=others) if scales.size > 1 else np.array(integers.any())
+    harmless = ~np.reshape(used, scales.shape) & np.isfinite(scales) & (scales >= 0)
+    check_scales(np.where(harmless | (scales == 0), 1.0, scales), name)
+
+
+def checked_quantisation(scale: float, zero_point: int, name: str) -> Quantisation:
+    """A quantisation whose scale means something and whose zero point is an int8."""
+    check_scales(np.array([scale]), name)
+    if not -128 <= zero_point <= 127:
+        raise UnsupportedModelError(
+            f"{name} is quantised with scale {scale} and zero point {zero_point}, "
+            "which is not int8. Quantise the model again."
+        )
+    return Quantisation(scale, zero_point)
+
+
+def _check_quantised(graph: Graph) -> None:
+    """Every tensor that is used needs a scale, but for those that a clamp behind them gives one."""
+    needed = {graph.output}
+    for operator in reversed(graph.operators):
+        if operator.output not in needed:
+            continue
+        needed.update(operator.inputs)
+        if graph.tensors[operator.output].quantisation is not None:
+            continue
+        readers = graph.consumers(operator.output)
+        if len(readers) == 1 and isinstance(readers[0].attributes, Rescale):
+            continue
+        raise UnsupportedModelError(
+            f"the output of layer {operator.name} is not quantised. "
+            "Quantise the whole model to int8 (QDQ), this layer too."
+        )

@@ -1,0 +1,189 @@
+"""QuantizeLinear, DequantizeLinear, and what passes through them unchanged."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from automcu.compiler.graph import Quantisation
+from automcu.compiler.read.arrange import on_scale
+from automcu.compiler.read.builder import check_scales_of, checked_quantisation
+from automcu.compiler.read.constant import Constant
+from automcu.compiler.read.onnx_operators.node import (
+    UINT8_OFFSET,
+    Node,
+    Reading,
+    operator,
+    positive_axis,
+)
+from automcu.errors import UnsupportedModelError
+
+_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+
+
+def quantisation_of(node: Node, reading: Reading) -> Quantisation:
+    """The scale and zero point of a QuantizeLinear or DequantizeLinear of an activation."""
+    scale = reading.constant(node, 1).values
+    if scale.size != 1:
+        raise UnsupportedModelError(
+            f"layer {node.layer} quantises an activation per channel. "
+            "Quantise activations per tensor."
+        )
+    zero_point = np.zeros(1, _type_read(node, reading))
+    if node.has_input(2):
+        zero_point = np.asarray(reading.constant(node, 2).values)
+    signed = _signed(zero_point, node.layer)
+    return checked_quantisation(
+        float(scale.reshape(())),
+        int(signed.reshape(())),
+        f"layer {node.layer} ({node.inputs[1]!r})",
+    )
+
+
+def _type_read(node: Node, reading: Reading) -> np.dtype[np.generic]:
+    """The integers of a node without a zero point, which stands for 0 of their type.
+
+    Raises:
+        UnsupportedModelError: they are read, and it is not known what wrote them.
+    """
+    if node.kind == "QuantizeLinear" or node.has_input(2):
+        return _type_without_zero_point(node)
+    if node.inputs[0] not in reading.integer_types:
+        raise UnsupportedModelError(
+            f"layer {node.layer} reads {node.inputs[0]!r} without a zero point, and whether that "
+            "is int8 or uint8 is not known. Give it one."
+        )
+    return reading.integer_types[node.inputs[0]]
+
+
+@operator("QuantizeLinear")
+def _quantize(node: Node, reading: Reading) -> None:
+    if reading.is_constant(node, 0):
+        reading.builder.constants[node.outputs[0]] = _quantised_constant(node, reading)
+        return
+    quantisation = quantisation_of(node, reading)
+    reading.bind(
+        node, on_scale(reading.builder, reading.activation(node), quantisation, node.layer)
+    )
+    kind = _type_without_zero_point(node)
+    if node.has_input(2):
+        kind = np.asarray(reading.constant(node, 2).values).dtype
+    reading.integer_types[node.outputs[0]] = kind
+
+
+@operator("DequantizeLinear")
+def _dequantize(node: Node, reading: Reading) -> None:
+    if node.settings.get("block_size", 0):
+        raise UnsupportedModelError(
+            f"layer {node.layer} has a scale for each block of weights. "
+            "Quantise weights per output channel."
+        )
+    if reading.is_constant(node, 0):
+        reading.builder.constants[node.outputs[0]] = _dequantised_constant(node, reading)
+        return
+    activation = reading.activation(node)
+    quantisation = quantisation_of(node, reading)
+    known = reading.builder.tensors[activation.tensor].quantisation
+    if known is not None and known != quantisation:
+        raise UnsupportedModelError(
+            f"layer {node.layer} reads {node.inputs[0]!r} with another scale or zero point "
+            f"({_described(quantisation)}) than it was quantised with ({_described(known)}). "
+            "Quantise the model again."
+        )
+    reading.bind(node, reading.builder.quantised(activation, quantisation, node.layer))
+
+
+@operator("Cast")
+def _cast(node: Node, reading: Reading) -> None:
+    if reading.is_constant(node, 0):
+        constant = reading.constant(node, 0)
+        kind = node.settings["to"]
+        values = constant.values.astype(np.float64 if kind in _FLOATS else np.int64)
+        reading.builder.constants[node.outputs[0]] = replace(constant, values=values)
+        return
+    activation = reading.activation(node)
+    if node.inputs[0] in reading.integer_inputs:
+        # An integer image that is cast to float: its values are what they say.
+        offset = reading.integer_inputs[node.inputs[0]]
+        activation = reading.builder.quantised(activation, Quantisation(1.0, -offset), node.layer)
+    elif node.settings["to"] not in _FLOATS:
+        raise UnsupportedModelError(
+            f"layer {node.layer} casts an activation to integers. Use QuantizeLinear instead."
+        )
+    reading.bind(node, activation)
+
+
+@operator("Identity", "Dropout")
+def _identity(node: Node, reading: Reading) -> None:
+    if reading.is_constant(node, 0):
+        reading.builder.constants[node.outputs[0]] = reading.constant(node, 0)
+    else:
+        reading.bind(node, reading.activation(node))
+
+
+def _described(quantisation: Quantisation) -> str:
+    return f"{quantisation.scale:.6g} and {quantisation.zero_point} as int8"
+
+
+def _type_without_zero_point(node: Node) -> np.dtype[np.generic]:
+    is_signed = node.settings.get("output_dtype", TensorProto.UINT8) == TensorProto.INT8
+    return np.dtype(np.int8 if is_signed else np.uint8)
+
+
+def _signed(values: NDArray[np.generic], layer: str) -> NDArray[np.int64]:
+    """Signed value of an int8 or uint8 array (or zero point)."""
+    if values.dtype == np.uint8:
+        return values.astype(np.int64) - UINT8_OFFSET
+    if values.dtype == np.int8:
+        return values.astype(np.int64)
+    raise UnsupportedModelError(
+        f"layer {layer} quantises to {values.dtype}; activations have to be int8 or uint8. "
+        "Quantise the model again."
+    )
+
+
+def _quantised_constant(node: Node, reading: Reading) -> Constant:
+    """Weights that the file stores as floats and quantises as it runs."""
+    values = reading.constant(node, 0).real()
+    scales = _along_axis(reading.constant(node, 1).real(), node, values.ndim)
+    zero_points = np.zeros(1, _type_without_zero_point(node))
+    if node.has_input(2):
+        zero_points = np.asarray(reading.constant(node, 2).values)
+    limits = np.iinfo(zero_points.dtype)
+    shifted = np.rint(values / scales) + _along_axis(zero_points, node, values.ndim)
+    return Constant(np.clip(shifted, limits.min, limits.max).astype(zero_points.dtype))
+
+
+def _dequantised_constant(node: Node, reading: Reading) -> Constant:
+    values = np.asarray(reading.constant(node, 0).values)
+    if values.dtype.kind == "f":
+        raise UnsupportedModelError(
+            f"layer {node.layer} has weights of type {values.dtype}. Quantise the model to int8."
+        )
+    scales = reading.constant(node, 1).real().reshape(-1)
+    integers = values.astype(np.int64)
+    if node.has_input(2):
+        zero_points = np.asarray(reading.constant(node, 2).values)
+        if zero_points.dtype != values.dtype:
+            raise ValueError(f"a zero point of type {zero_points.dtype} for {values.dtype}")
+        if zero_points.size not in (1, scales.size):
+            raise ValueError(f"{zero_points.size} zero points for {scales.size} scales")
+        integers = integers - _along_axis(zero_points, node, values.ndim).astype(np.int64)
+    axis = 0
+    if scales.size > 1:
+        axis = positive_axis(int(node.settings.get("axis", 1)), values.ndim)
+        if values.shape[axis] != scales.size:
+            raise ValueError(f"{scales.size} scales for {values.shape[axis]} channels")
+    check_scales_of(integers, scales, axis, f"layer {node.layer} ({node.inputs[1]!r})")
+    return Constant(integers, scales, axis)
+
+
+def _along_axis(values: NDArray[np.generic], node: Node, rank: int) -> NDArray[np.float64]:
+    """Scales or zero points, one or one for each channel, in a shape that broadcasts."""
+    wide = values.astype(np.float64)
+    if values.size == 1:
+        return wide.reshape(())
+    shape = [1] * rank
+    shape[positive_axis(int(node.settings.get("axis", 1)), rank)] = -1
+    return wide.reshape(shape)
