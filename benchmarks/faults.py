@@ -24,7 +24,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from automcu.boards import bench_project, flash_image, open_link, virtual_board
+from automcu.boards.bench import bench_project
+from automcu.boards.flashing import flash_image
+from automcu.boards.link import open_link
+from automcu.boards.virtual import virtual_board
 from automcu.errors import AutomcuError
 from automcu.mcu import Device, find_device
 from benchmarks.faulty_cable import (

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from automcu.boards import flash_image, virtual_board
+from automcu.boards.flashing import flash_image
 from automcu.boards.flashing.stm32_bootloader import MAX_BLOCK_BYTES
+from automcu.boards.virtual import virtual_board
 from automcu.mcu import find_device
 from benchmarks.faulty_cable import faulty_cable
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from automcu.brief import Brief
-from automcu.datasets import load_dataset
+from automcu.datasets.load import load_dataset
 from automcu.errors import AutomcuError
 from automcu.run.job import start_job
 from automcu.run.planning import judge, make_plan

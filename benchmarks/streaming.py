@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from automcu.boards import bench_project
+from automcu.boards.bench import bench_project
 from automcu.compiler import compile_graph, import_model, write_project
 from automcu.errors import AutomcuError
 from automcu.mcu import find_device

@@ -16,11 +16,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from automcu.datasets import Dataset, load_dataset
+from automcu.datasets.load import load_dataset
+from automcu.datasets.record import Dataset
 from automcu.models import build_network, build_vision_transformer
 from automcu.records import Record
 from automcu.space import Architecture, Cell, Skeleton, TransformerShape
-from automcu.training import Recipe, TernaryRecipe, accuracy, train, train_ternary
+from automcu.training.evaluation import accuracy
+from automcu.training.loop import train
+from automcu.training.recipe import Recipe
+from automcu.training.ternary import TernaryRecipe, train_ternary
 from benchmarks.mlperf_tiny import data_folder
 
 SEED = 0

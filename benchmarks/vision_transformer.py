@@ -25,21 +25,19 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from automcu.boards import bench_project
+from automcu.boards.bench import bench_project
 from automcu.compiler import compile_graph, import_onnx, write_project
-from automcu.datasets import Dataset, Split
+from automcu.datasets.record import Dataset, Split
 from automcu.errors import AutomcuError
-from automcu.export import (
-    export_onnx,
-    export_transformer,
-    quantise_onnx,
-    write_ternary_weights,
-)
+from automcu.export.float_onnx import export_onnx
+from automcu.export.quantise import quantise_onnx
+from automcu.export.ternary_convolutions import write_ternary_weights
+from automcu.export.transformer_onnx import export_transformer
 from automcu.mcu import find_device
 from automcu.models import VisionTransformer, with_ternary_values
 from automcu.run.candidate_files import calibration_inputs
 from automcu.toolchains import build_project, find_compiler
-from automcu.training import accuracy
+from automcu.training.evaluation import accuracy
 from benchmarks.transformer_training import (
     COMPARISONS,
     QUICK,

@@ -29,7 +29,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from automcu.datasets import load_dataset, resized
+from automcu.datasets.load import load_dataset
+from automcu.datasets.resize import resized
 from automcu.errors import AutomcuError, WrongInputError
 from automcu.planner import expected_synflow, zero_cost_rating
 from automcu.space import (

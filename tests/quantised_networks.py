@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from torch import nn
 
-from automcu.export import export_onnx, quantise_onnx
+from automcu.export.float_onnx import export_onnx
+from automcu.export.quantise import quantise_onnx
 from automcu.models import build_network
 from automcu.space import Architecture, Skeleton, all_cells
 

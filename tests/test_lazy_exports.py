@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("cost", "mcu", "report", "space", "toolchains")
+PACKAGES = ("cost", "mcu", "space", "toolchains")
 FROM_CACHE = """
 import sys
 from automcu.cli import app

@@ -66,13 +66,14 @@ def bench(
 def _bench(
     project: Path, board: str, inputs: int | None, runs: int | None, data: str | None, table: Path
 ) -> Answer:
-    from automcu.boards import bench_project, remember
+    from automcu.boards.bench import bench_project
+    from automcu.boards.history import remember
     from automcu.cli.bench_answer import shown
     from automcu.cli.progress import TerminalProgress
     from automcu.compiler import Project
     from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD
     from automcu.mcu import find_device
-    from automcu.report import measurement_warnings
+    from automcu.report.reliability import measurement_warnings
     from automcu.user_model.board_test_set import load_test_set
 
     information = Project.load(project / "project.json")

@@ -39,7 +39,7 @@ def run(
 
 
 def _run(names: list[str], first_port: int, as_json: bool) -> Answer:
-    from automcu.boards import virtual_board
+    from automcu.boards.virtual import virtual_board
     from automcu.mcu import find_device
 
     known = [find_device(name) for name in names]
@@ -74,7 +74,7 @@ def _wait(urls: list[str]) -> None:
     Raises:
         BoardError: a board ended by itself.
     """
-    from automcu.boards import running_boards
+    from automcu.boards.virtual import running_boards
     from automcu.errors import BoardError
 
     while True:

@@ -25,7 +25,7 @@ def _boards(ask: bool) -> Answer:
     from rich import box
     from rich.table import Table
 
-    from automcu.boards import find_boards
+    from automcu.boards.discovery import find_boards
 
     found = find_boards(ask)
     document = {"boards": [board.model_dump(mode="json") for board in found]}

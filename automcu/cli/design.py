@@ -202,7 +202,7 @@ def _understand(
         WrongInputError: something is missing; the message asks for it.
     """
     from automcu.brief import complete, describe, nearest_boards, override, read_brief_file
-    from automcu.report import understood_table
+    from automcu.report.terminal import understood_table
 
     from_file = read_brief_file(file) if file else {}
     boards = _boards()

@@ -20,7 +20,7 @@ def report(
 def _report(path: Path) -> Answer:
     from automcu.cli.run_answer import run_document, run_shown
     from automcu.errors import WrongInputError
-    from automcu.report import write_html
+    from automcu.report.html import write_html
     from automcu.run.records import Run
     from automcu.run.run_folder import RunFolder
 

@@ -64,7 +64,7 @@ def run_shown(run: "Run", folder: "RunFolder") -> "RenderableType":
     """Return what the terminal shows of a run."""
     from rich.console import Group
 
-    from automcu.report import summary
+    from automcu.report.terminal import summary
 
     note = run.findings.estimate.clock_note
     return Group(

@@ -5,15 +5,18 @@ interleaved (t0 of each channel, t1 of each, ...). A window becomes an image of 
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from automcu.datasets.assemble import Labelled, assemble
 from automcu.datasets.record import Dataset
 from automcu.datasets.source import Request, Source
 from automcu.errors import WrongInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LABEL = "label"
 
@@ -46,7 +49,10 @@ def _load(request: Request) -> Dataset:
     return assemble(str(path), Labelled(scaled, labels), seed=request.seed, notes=notes)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path) -> "pd.DataFrame":
+    # Half a second to import, which only tables need.
+    import pandas as pd
+
     try:
         table = pd.read_csv(path, header=None if _first_row_is_data(path) else "infer")
     except (OSError, ValueError) as error:
@@ -63,11 +69,15 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 def _first_row_is_data(path: Path) -> bool:
     """Tell samples from a header: all cells but one (the label) are numbers."""
+    import pandas as pd
+
     cells = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0]
     return int(pd.to_numeric(cells, errors="coerce").notna().sum()) >= len(cells) - 1
 
 
-def _samples(columns: pd.DataFrame, path: Path) -> NDArray[np.float64]:
+def _samples(columns: "pd.DataFrame", path: Path) -> NDArray[np.float64]:
+    import pandas as pd
+
     numbers: NDArray[np.float64] = columns.apply(pd.to_numeric, errors="coerce").to_numpy(float)
     row, column = np.nonzero(~np.isfinite(numbers))
     if len(row):

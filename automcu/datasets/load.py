@@ -3,14 +3,7 @@
 import difflib
 from pathlib import Path
 
-from automcu.datasets import (
-    csv_windows,
-    digits,
-    image_folder,
-    jpeg_pack,
-    keras_downloads,
-    npz_file,
-)
+from automcu.datasets import csv_windows, digits, image_folder, jpeg_pack, keras_downloads, npz_file
 from automcu.datasets.record import Dataset
 from automcu.datasets.resize import resized
 from automcu.datasets.source import Request, Source

@@ -1,8 +1,6 @@
 """Bring a data set to the resolution that a network expects."""
 
 import numpy as np
-import torch
-from torch.nn.functional import interpolate
 
 from automcu.datasets.record import Dataset, Split
 
@@ -24,6 +22,10 @@ def resized(dataset: Dataset, side: int) -> Dataset:
 
 
 def _resized_split(split: Split, side: int) -> Split:
+    # Seconds to import, for which data of the right size need not wait.
+    import torch
+    from torch.nn.functional import interpolate
+
     images = torch.from_numpy(split.inputs).permute(0, 3, 1, 2)
     batches = [
         interpolate(batch, size=(side, side), mode="bilinear", antialias=True).clamp(0, 1)

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from automcu.datasets import Split
+from automcu.datasets.record import Split
 from automcu.errors import UnsupportedModelError, WrongInputError
 from automcu.export.quiet import quiet_onnxruntime
 

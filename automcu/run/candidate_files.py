@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.datasets import Dataset
+from automcu.datasets.record import Dataset
 
 FLOAT_MODEL = "float.onnx"
 TERNARY_MODEL = "ternary.onnx"

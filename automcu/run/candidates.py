@@ -6,9 +6,13 @@ from pathlib import Path
 
 import torch
 
-from automcu.datasets import Dataset, resized
+from automcu.datasets.record import Dataset
+from automcu.datasets.resize import resized
 from automcu.errors import DoesNotFitError
-from automcu.export import export_onnx, onnx_accuracy, quantise_onnx, write_ternary_weights
+from automcu.export.evaluation import onnx_accuracy
+from automcu.export.float_onnx import export_onnx
+from automcu.export.quantise import quantise_onnx
+from automcu.export.ternary_convolutions import write_ternary_weights
 from automcu.models import build_network, with_ternary_values
 from automcu.planner import Counts, Plan, Review, TransformerProposal, review
 from automcu.run.advising import open_council
@@ -30,7 +34,8 @@ from automcu.run.ternary_training import CHECKPOINT, fit, fit_ternary, teachers_
 from automcu.run.training_task import TrainAll, TrainingTask
 from automcu.run.transformer_candidates import train_transformer
 from automcu.space import Architecture, count_live_macs, count_live_parameters
-from automcu.training import accuracy, recipe_for
+from automcu.training.evaluation import accuracy
+from automcu.training.recipe import recipe_for
 
 _RECORD = "candidate.json"
 # Should a check or a training fail.

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from automcu.boards import bench_project
+from automcu.boards.bench import bench_project
 from automcu.boards.project import GOLDEN
 from automcu.boards.records import Measurement
 from automcu.boards.verification import build_verified
 from automcu.compiler import Project, quantise_inputs
 from automcu.compiler.program import Program
-from automcu.datasets import Dataset, Split, resized
-from automcu.export import onnx_accuracy
+from automcu.datasets.record import Dataset, Split
+from automcu.datasets.resize import resized
+from automcu.export.evaluation import onnx_accuracy
 from automcu.run.candidate_files import FLOAT_MODEL, INT8_MODEL
 from automcu.run.job import Job
 from automcu.run.records import Deployment, TrainedCandidate

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import automcu
 from automcu.brief import Brief
-from automcu.datasets import Dataset, load_dataset
+from automcu.datasets.load import load_dataset
+from automcu.datasets.record import Dataset
 from automcu.planner import Counts, Plan
-from automcu.report import write_html
+from automcu.report.html import write_html
 from automcu.run.advising import tell_in_words
 from automcu.run.candidates import best_first, train_candidates
 from automcu.run.deployment import build, compile_candidate, measure

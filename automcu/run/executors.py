@@ -6,7 +6,7 @@ An executor leaves the same files and the same record, whichever it is.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
-from automcu.datasets import Dataset
+from automcu.datasets.record import Dataset
 from automcu.planner.evolution import FIRST_BY_PROMISE
 from automcu.run.job import Job
 from automcu.run.ray_executor import ray_executor

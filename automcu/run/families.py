@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from automcu.cost import survey_transformers
 from automcu.cost.records import Survey
 from automcu.cost.transformer_survey import TransformerSurvey
-from automcu.datasets import Dataset
+from automcu.datasets.record import Dataset
 from automcu.errors import DoesNotFitError, UnsupportedModelError
 from automcu.planner import (
     Plan,

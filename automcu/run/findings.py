@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import automcu
 from automcu.boards.records import Measurement
 from automcu.brief import Brief
-from automcu.datasets import Dataset
+from automcu.datasets.record import Dataset
 from automcu.mcu.profile import Device
 from automcu.planner import Counts, Plan, Proposal
-from automcu.report import (
+from automcu.report.record import (
     AccuracyFinding,
     AgentFinding,
     ArenaTensor,
@@ -16,9 +16,8 @@ from automcu.report import (
     Findings,
     SkeletonFinding,
     SpaceFinding,
-    data_warnings,
-    measurement_warnings,
 )
+from automcu.report.reliability import data_warnings, measurement_warnings
 from automcu.report.wording import where_it_ran
 from automcu.run.families import families_of
 from automcu.run.records import AgentsUsed, Deployment, TrainedCandidate

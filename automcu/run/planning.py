@@ -5,7 +5,7 @@ from pathlib import Path
 
 from automcu.cost import check, estimate, survey
 from automcu.cost.records import Survey, Verdict
-from automcu.datasets import Dataset
+from automcu.datasets.record import Dataset
 from automcu.errors import ToolError
 from automcu.planner import Plan, search, skeleton_grid
 from automcu.planner.plan import SURVEYS

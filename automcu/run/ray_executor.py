@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from automcu.datasets import Dataset
+from automcu.datasets.record import Dataset
 from automcu.errors import AutomcuError, ToolError
 from automcu.records import write_atomically
 from automcu.run.job import Job

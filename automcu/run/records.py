@@ -10,10 +10,12 @@ from automcu.mcu.profile import Device
 from automcu.planner import Counts, Plan, Proposal, Review, TransformerProposal
 from automcu.planner.agents import AgentTurns, ModelSettings, Usage
 from automcu.records import Record
-from automcu.report import Findings
+from automcu.report.record import Findings
 from automcu.space import AccuracyDataset
 from automcu.toolchains.records import Build
-from automcu.training import Recipe, TernaryRecipe, TrainingResult
+from automcu.training.recipe import Recipe
+from automcu.training.result import TrainingResult
+from automcu.training.ternary import TernaryRecipe
 
 PlannerName = Literal["offline", "llm", "local"]
 ExecutorName = Literal["local", "ray"]

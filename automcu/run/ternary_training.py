@@ -5,18 +5,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from automcu.datasets import Dataset
+from automcu.datasets.record import Dataset
 from automcu.run.job import Job
 from automcu.run.records import TernaryTraining
-from automcu.training import (
-    Progress,
-    Recipe,
-    TernaryRecipe,
-    TrainingResult,
-    ternary_recipe_for,
-    train,
-    train_ternary,
-)
+from automcu.training.loop import Progress, train
+from automcu.training.recipe import Recipe
+from automcu.training.result import TrainingResult
+from automcu.training.ternary import TernaryRecipe, ternary_recipe_for, train_ternary
 
 CHECKPOINT = "checkpoint.pt"
 _STUDENT_CHECKPOINTS = "ternary"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from automcu.datasets import Dataset
+from automcu.datasets.record import Dataset
 from automcu.planner import Review
 from automcu.run.families import AnyProposal
 from automcu.run.job import Job

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import torch
 
-from automcu.datasets import Dataset, resized
-from automcu.export import export_onnx, export_transformer, onnx_accuracy
+from automcu.datasets.record import Dataset
+from automcu.datasets.resize import resized
+from automcu.export.evaluation import onnx_accuracy
+from automcu.export.float_onnx import export_onnx
+from automcu.export.transformer_onnx import export_transformer
 from automcu.models import build_vision_transformer
 from automcu.planner import Review, TransformerProposal
 from automcu.run.candidate_files import FLOAT_MODEL, INT8_MODEL, calibration_inputs
@@ -13,7 +16,8 @@ from automcu.run.job import Job
 from automcu.run.records import TrainedCandidate
 from automcu.run.run_folder import sha256
 from automcu.run.ternary_training import CHECKPOINT, fit, fit_ternary, teachers_recipe
-from automcu.training import accuracy, transformer_recipe_for
+from automcu.training.evaluation import accuracy
+from automcu.training.recipe import transformer_recipe_for
 
 
 def train_transformer(

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from automcu.datasets import Dataset
+from automcu.datasets.record import Dataset
 from automcu.errors import WrongInputError
 from automcu.records import write_atomically
 from automcu.training.recipe import Recipe

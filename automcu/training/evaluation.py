@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from automcu.datasets import Split
+from automcu.datasets.record import Split
 from automcu.training.device import device_of
 from automcu.training.threads import suitable_threads
 

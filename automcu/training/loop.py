@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from automcu.datasets import Dataset, Split
+from automcu.datasets.record import Dataset, Split
 from automcu.errors import WrongInputError
 from automcu.training.augmentation import augmented
 from automcu.training.averaging import AveragedNetwork

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from automcu.datasets import Dataset
+from automcu.datasets.record import Dataset
 from automcu.datasets.source import plain_name
 from automcu.records import Record
 from automcu.training.augmentation import Augmentation

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field
 from torch import nn
 
-from automcu.datasets import Dataset
+from automcu.datasets.record import Dataset
 from automcu.records import Record
 from automcu.training.distillation import SoftTargets, Weighting, distillation_objective
 from automcu.training.loop import Progress, train

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.boards import LabelledSet
+from automcu.boards.project import LabelledSet
 from automcu.compiler.project import TensorInfo
 from automcu.user_model.inputs import (
     as_network_takes,

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from automcu.compiler import quantise_inputs
 from automcu.compiler.graph import FileLayout
 from automcu.compiler.project import TensorInfo
-from automcu.datasets import Dataset, load_dataset, load_pictures, resized
+from automcu.datasets.image_folder import load_pictures
+from automcu.datasets.load import load_dataset
 from automcu.datasets.npz_archive import array_names, read_array, read_arrays
+from automcu.datasets.record import Dataset
+from automcu.datasets.resize import resized
 from automcu.errors import WrongInputError
 
 _INPUTS = ("x", "inputs", "images", "data", "x_train")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from automcu.compiler import Graph, import_model, optimise, quantise_inputs, run_reference
 from automcu.compiler.project import describe_tensor
 from automcu.errors import WrongInputError
-from automcu.export import OwnModel, quantise_own, read_own
+from automcu.export.quantise_own import OwnModel, quantise_own, read_own
 from automcu.records import Record
 from automcu.user_model.inputs import (
     BYTE_MAXIMUM,

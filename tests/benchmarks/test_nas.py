@@ -9,7 +9,7 @@ import pytest
 
 from automcu.brief import Brief
 from automcu.cost.records import FeasibleCell, Survey
-from automcu.datasets import load_dataset
+from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError, WrongInputError
 from automcu.planner import expected_synflow, rank_cells
 from automcu.run.job import start_job

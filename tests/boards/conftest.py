@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from automcu.boards import virtual_board
+from automcu.boards.virtual import virtual_board
 from automcu.mcu.profile import Device
 from automcu.toolchains import find_compiler
 from automcu.toolchains.elf import flash_image as image_of_elf

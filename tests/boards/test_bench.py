@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from automcu.boards import bench as bench_module
-from automcu.boards import bench_project, flash_image, virtual_board
+from automcu.boards.bench import bench_project
+from automcu.boards.flashing import flash_image
+from automcu.boards.virtual import virtual_board
 from automcu.boards.virtual.registry import unregister
 from automcu.errors import BoardError, WrongInputError
 from automcu.mcu import Device, find_device

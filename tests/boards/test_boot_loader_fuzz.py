@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from automcu.boards import virtual_board
 from automcu.boards.flashing.stm32_bootloader import BootLoader
 from automcu.boards.port import open_port
+from automcu.boards.virtual import virtual_board
 from automcu.mcu import Device
 
 

@@ -7,9 +7,10 @@ import pytest
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
-from automcu.boards import find_boards, virtual_board
 from automcu.boards.discovery import find as find_module
+from automcu.boards.discovery import find_boards
 from automcu.boards.discovery.chip import ask_chip
+from automcu.boards.virtual import virtual_board
 from automcu.errors import BoardError
 from automcu.mcu import Device, find_device
 from tests.boards.fake_board import Adder, fake_board

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from automcu.boards import flash_image, flashing_steps
 from automcu.boards.flashing import esptool as esptool_module
+from automcu.boards.flashing import flash_image, flashing_steps
 from automcu.boards.flashing.esptool import chip_name
 from automcu.errors import BoardError, ToolError, WrongInputError
 from automcu.mcu import Device, find_device

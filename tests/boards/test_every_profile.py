@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from automcu.boards import bench_project
+from automcu.boards.bench import bench_project
 from automcu.mcu import Device, find_device, find_part, profile_of, shipped_devices
 from benchmarks.small_project import small_project
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from automcu.boards import flash_image
+from automcu.boards.flashing import flash_image
 from automcu.boards.flashing.image import sectors_covering
 from automcu.boards.flashing.stm32_bootloader import BootLoader
 from automcu.boards.port import Port, open_port

@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from automcu.boards import compared, history, remember
+from automcu.boards.history import compared, history, remember
 from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
 from automcu.errors import WrongInputError
 

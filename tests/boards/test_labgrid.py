@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from automcu.boards import flash_image, open_link, virtual_board
 from automcu.boards.address import board_url
+from automcu.boards.flashing import flash_image
 from automcu.boards.labgrid import acquired_place
+from automcu.boards.link import open_link
+from automcu.boards.virtual import virtual_board
 from automcu.errors import BoardError, ToolError, WrongInputError
 from automcu.mcu import find_device
 from benchmarks.small_project import small_project

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from automcu.boards import Link, open_link
+from automcu.boards.link import Link, open_link
 from automcu.boards.port import open_port
 from automcu.errors import BoardError
 from tests.boards.fake_board import Adder, answer_to, fake_board, identity

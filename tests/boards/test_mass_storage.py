@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from automcu.boards import choose_method, flash_image, flashing_steps
-from automcu.boards.flashing import mass_storage
+from automcu.boards.flashing import choose_method, flash_image, flashing_steps, mass_storage
 from automcu.errors import BoardError
 from automcu.mcu import Device, find_device
 from tests.boards.test_flashing import SLEEPING

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from automcu.boards import RunningBoard, running_boards, virtual_board
-from automcu.boards.virtual import is_virtual
+from automcu.boards.virtual import RunningBoard, is_virtual, running_boards, virtual_board
 from automcu.boards.virtual.registry import register
 from automcu.mcu import Device
 

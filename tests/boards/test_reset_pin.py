@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from automcu.boards import flash_image, virtual_board
-from automcu.boards.flashing import BootLoader
+from automcu.boards.flashing import BootLoader, flash_image
 from automcu.boards.port import Port, open_port
+from automcu.boards.virtual import virtual_board
 from automcu.boards.virtual.wire import ResetPins
 from automcu.mcu import Device
 from automcu.toolchains.elf import flash_image as image_of_elf

@@ -10,7 +10,7 @@ import pytest
 import serial
 from serial.rfc2217 import PortManager
 
-from automcu.boards import flash_image
+from automcu.boards.flashing import flash_image
 from automcu.boards.port import open_port
 from automcu.mcu import Device
 from automcu.toolchains.elf import flash_image as image_of_elf

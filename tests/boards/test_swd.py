@@ -7,9 +7,8 @@ from typing import Any, BinaryIO
 import pytest
 from serial.tools import list_ports
 
-from automcu.boards import choose_method, flash_image, flashing_steps
 from automcu.boards.discovery.debug_port import read_part_id
-from automcu.boards.flashing import pyocd_probe
+from automcu.boards.flashing import choose_method, flash_image, flashing_steps, pyocd_probe
 from automcu.boards.flashing.swd import target_names
 from automcu.errors import BoardError, ToolError, WrongInputError
 from automcu.mcu import Device, find_device

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automcu.boards import flash_image, open_link, virtual_board
+from automcu.boards.flashing import flash_image
+from automcu.boards.link import open_link
 from automcu.boards.project import load_golden
 from automcu.boards.verification import build_verified
+from automcu.boards.virtual import virtual_board
 from automcu.boards.xtensa import can_emulate
 from automcu.compiler import Project, compile_graph, write_project
 from automcu.cost.architecture_graph import architecture_graph

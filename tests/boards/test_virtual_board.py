@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from automcu.boards import flash_image, virtual_board
+from automcu.boards.flashing import flash_image
 from automcu.boards.port import Port, open_port
+from automcu.boards.virtual import virtual_board
 from automcu.errors import BoardError
 from automcu.mcu import Device, find_device
 from automcu.toolchains.elf import flash_image as image_of_elf
@@ -144,7 +145,7 @@ def test_the_board_ends_when_its_user_is_interrupted(device: Device) -> None:
 def test_the_board_dies_with_a_parent_that_is_killed(device: Device, echo: bytes) -> None:
     script = f"""
 import time
-from automcu.boards import virtual_board
+from automcu.boards.virtual import virtual_board
 from automcu.mcu.profile import Device
 with virtual_board(Device.model_validate_json({device.model_dump_json()!r})) as url:
     print(url, flush=True)

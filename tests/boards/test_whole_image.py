@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automcu.boards import bench_project
+from automcu.boards.bench import bench_project
 from automcu.boards.xtensa import can_emulate
 from automcu.boards.xtensa.whole_image import answers_of_whole_image, espressif_qemu
 from automcu.errors import BoardError

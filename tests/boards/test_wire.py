@@ -8,9 +8,9 @@ import serial
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from automcu.boards import virtual_board
 from automcu.boards.flashing.stm32_bootloader import BootLoader
 from automcu.boards.port import open_port
+from automcu.boards.virtual import virtual_board
 from automcu.boards.virtual.wire import LineSettings, ResetPins, Rfc2217Wire
 from automcu.mcu import Device
 

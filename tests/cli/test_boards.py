@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from automcu.boards import running_boards
+from automcu.boards.virtual import running_boards
 from automcu.cli import app
 from tests.cli.conftest import DEVICE
 

@@ -10,7 +10,7 @@ from automcu.compiler import compile_graph, import_onnx
 from automcu.cost import estimate_program
 from automcu.cost.transformer_graph import transformer_graph
 from automcu.errors import UnsupportedModelError
-from automcu.export import export_transformer
+from automcu.export.transformer_onnx import export_transformer
 from automcu.mcu import find_device
 from automcu.models import build_vision_transformer
 from automcu.space import TransformerShape

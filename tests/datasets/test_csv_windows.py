@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automcu.datasets import load_dataset
+from automcu.datasets.load import load_dataset
 from automcu.errors import WrongInputError
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 
-from automcu.datasets import Dataset, load_dataset
+from automcu.datasets.load import load_dataset
+from automcu.datasets.record import Dataset
 
 
 def _rows(dataset: Dataset) -> list[np.ndarray]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from automcu.datasets import load_dataset
+from automcu.datasets.load import load_dataset
 from automcu.errors import WrongInputError
 
 

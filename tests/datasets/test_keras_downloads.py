@@ -4,7 +4,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from automcu.datasets import load_dataset
+from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from automcu.datasets import load_dataset
+from automcu.datasets.load import load_dataset
 from automcu.errors import WrongInputError
 
 SHARED_DATA = Path(os.environ.get("AUTOMCU_DATA", "../shared/data"))

@@ -10,7 +10,8 @@ from onnx import ModelProto, numpy_helper
 from torch import Tensor, nn
 
 from automcu.errors import UnsupportedModelError
-from automcu.export import export_onnx, onnx_logits
+from automcu.export.evaluation import onnx_logits
+from automcu.export.float_onnx import export_onnx
 
 Build = Callable[..., nn.Module]
 

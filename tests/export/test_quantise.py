@@ -9,16 +9,15 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from torch import nn
 
-from automcu.datasets import Dataset, load_dataset
+from automcu.datasets.load import load_dataset
+from automcu.datasets.record import Dataset
 from automcu.errors import UnsupportedModelError, WrongInputError
-from automcu.export import (
-    export_onnx,
-    float_islands,
-    onnx_accuracy,
-    onnx_logits,
-    quantise_onnx,
-)
-from automcu.training import Recipe, train
+from automcu.export.evaluation import onnx_accuracy, onnx_logits
+from automcu.export.float_islands import float_islands
+from automcu.export.float_onnx import export_onnx
+from automcu.export.quantise import quantise_onnx
+from automcu.training.loop import train
+from automcu.training.recipe import Recipe
 
 Build = Callable[..., nn.Module]
 

@@ -8,7 +8,10 @@ import torch
 
 from automcu.compiler import compile_graph, import_onnx
 from automcu.cost import estimate, estimate_program
-from automcu.export import export_onnx, onnx_logits, quantise_onnx, write_ternary_weights
+from automcu.export.evaluation import onnx_logits
+from automcu.export.float_onnx import export_onnx
+from automcu.export.quantise import quantise_onnx
+from automcu.export.ternary_convolutions import write_ternary_weights
 from automcu.mcu import find_device
 from automcu.models import build_network, with_ternary_values
 from automcu.space import Architecture, Cell, Skeleton

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automcu.boards import flash_image, open_link, virtual_board
+from automcu.boards.flashing import flash_image
+from automcu.boards.link import open_link
 from automcu.boards.port import open_port
+from automcu.boards.virtual import virtual_board
 from automcu.mcu import find_device
 from benchmarks.small_project import small_project
 from tests.firmware.mlperf_client import MlperfClient, ProtocolError

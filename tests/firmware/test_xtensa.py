@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automcu.boards import LabelledSet, bench_project, flash_image
+from automcu.boards.bench import bench_project
+from automcu.boards.flashing import flash_image
 from automcu.boards.link.framing import FrameReader, encode_frame
+from automcu.boards.project import LabelledSet
 from automcu.boards.xtensa import can_emulate, differing_bytes, run_project
 from automcu.calibration import random_architectures
 from automcu.calibration.microbenchmarks import chain, transformer_chain

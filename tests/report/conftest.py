@@ -9,7 +9,7 @@ from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measure
 from automcu.brief import Brief
 from automcu.cost.records import Estimate, LayerCost
 from automcu.mcu.profile import Device
-from automcu.report import (
+from automcu.report.record import (
     AccuracyFinding,
     ArenaTensor,
     CandidateFinding,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from automcu.report import Findings, render_html, write_html
+from automcu.report.html import render_html, write_html
+from automcu.report.record import Findings
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
 

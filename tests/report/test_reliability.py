@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automcu.report import Findings
+from automcu.report.record import Findings
 from automcu.report.reliability import (
     accuracy_warnings,
     data_warnings,

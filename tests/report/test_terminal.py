@@ -2,7 +2,8 @@ import io
 
 from rich.console import Console
 
-from automcu.report import Findings, result_rows, summary, understood_table
+from automcu.report.record import Findings
+from automcu.report.terminal import result_rows, summary, understood_table
 from automcu.report.wording import cell_name, duration, milliseconds, modelled_milliseconds
 from automcu.space import Cell
 

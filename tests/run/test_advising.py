@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from automcu.brief import Brief
 from automcu.cli.app import app
-from automcu.datasets import load_dataset
+from automcu.datasets.load import load_dataset
 from automcu.errors import WrongInputError
 from automcu.planner import Plan
 from automcu.planner.agents import ModelSettings

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from automcu.brief import Brief
-from automcu.datasets import load_dataset
+from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError
 from automcu.planner import Plan
 from automcu.run.candidates import train_candidates

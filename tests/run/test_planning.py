@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from automcu.brief import Brief
-from automcu.datasets import load_dataset
+from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError, WrongInputError
 from automcu.planner import ZERO_COST
 from automcu.run.job import start_job

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from automcu.brief import Brief
-from automcu.datasets import load_dataset
+from automcu.datasets.load import load_dataset
 from automcu.planner import Plan, Proposal, list_studies
 from automcu.run.job import Job, resume_job, start_job
 from automcu.run.planning import make_plan

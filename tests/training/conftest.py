@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from automcu.datasets import Dataset, Split
+from automcu.datasets.record import Dataset, Split
 
 
 def _network(seed: int = 0, dropout: float = 0.0) -> nn.Module:

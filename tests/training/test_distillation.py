@@ -5,15 +5,11 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from automcu.datasets import Dataset
-from automcu.training import (
-    HardAndSoftTargets,
-    Recipe,
-    SoftTargets,
-    accuracy,
-    distillation_objective,
-    train,
-)
+from automcu.datasets.record import Dataset
+from automcu.training.distillation import HardAndSoftTargets, SoftTargets, distillation_objective
+from automcu.training.evaluation import accuracy
+from automcu.training.loop import train
+from automcu.training.recipe import Recipe
 
 LABELS = torch.tensor([0, 1])
 LOGITS = torch.tensor([[2.0, -1.0, 0.0], [0.5, 0.1, -3.0]])

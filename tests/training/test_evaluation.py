@@ -2,8 +2,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from automcu.datasets import Split
-from automcu.training import accuracy
+from automcu.datasets.record import Split
+from automcu.training.evaluation import accuracy
 
 
 class BrightestPixel(nn.Module):

@@ -6,10 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from automcu.datasets import Dataset
+from automcu.datasets.record import Dataset
 from automcu.errors import WrongInputError
-from automcu.training import Recipe, TrainingResult, accuracy, train
+from automcu.training.evaluation import accuracy
+from automcu.training.loop import train
 from automcu.training.objective import label_objective
+from automcu.training.recipe import Recipe
+from automcu.training.result import TrainingResult
 
 Build = Callable[..., nn.Module]
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from automcu.datasets import Dataset, Split, load_dataset
-from automcu.training import Recipe, recipe_for
+from automcu.datasets.load import load_dataset
+from automcu.datasets.record import Dataset, Split
+from automcu.training.recipe import Recipe, recipe_for
 
 
 def test_digits_are_shifted_by_less_than_a_pixel_and_never_mirrored() -> None:

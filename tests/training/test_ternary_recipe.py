@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from automcu.datasets import Dataset, Split
+from automcu.datasets.record import Dataset, Split
 from automcu.models.vision_transformer import build_vision_transformer
 from automcu.space import TransformerShape
-from automcu.training import Recipe, ternary_recipe_for
-from automcu.training.ternary import TernaryRecipe, train_ternary
+from automcu.training.recipe import Recipe
+from automcu.training.ternary import TernaryRecipe, ternary_recipe_for, train_ternary
 
 SHAPE = TransformerShape(resolution=8, patch=4, dim=8, depth=1, heads=2, classes=2)
 
