@@ -5,16 +5,40 @@ import json
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automcu.errors import WrongInputError
 from automcu.records import Record
+from automcu.toolchains.build import changed_files
+from automcu.toolchains.records import Build
 
 ESTIMATE = "estimate.json"
 GOLDEN = "golden.npz"
 _HASH_LETTERS = 16
+# What may be in golden.npz: its types, the first of which is what it should be, and fewest axes.
+_GOLDEN_ARRAYS: dict[str, tuple[tuple[type[np.generic], ...], int]] = {
+    "inputs": ((np.int8,), 2),
+    "outputs": ((np.int8,), 2),
+    "labels": ((np.integer,), 1),
+    "layer_checksums": ((np.uint32,), 2),
+    "model_hash": ((np.str_,), 0),
+}
+# What numpy and zipfile raise on files that are cut short, changed, or something else.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,  # a lone .npy under this name
+    SyntaxError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class BuiltProject(Record):
@@ -29,6 +53,13 @@ class BuiltProject(Record):
     def image_hash(self) -> str:
         """The beginning of the image's SHA-256."""
         return hashlib.sha256(self.image).hexdigest()[:_HASH_LETTERS]
+
+
+class Firmware(Record):
+    """What is flashed, and why it is not known to be what `automcu build` made, if it is not."""
+
+    image: bytes
+    doubt: str | None
 
 
 class Golden(Record, arbitrary_types_allowed=True):
@@ -73,23 +104,68 @@ def load_project(project: Path) -> BuiltProject:
     Raises:
         WrongInputError: something is missing or damaged.
     """
+    description = _read_object(project / "project.json", "model_hash", "layers")
     try:
-        description = json.loads((project / "project.json").read_text(encoding="utf-8"))
-        return BuiltProject(
-            model_hash=description["model_hash"],
-            layer_names=tuple(layer["name"] for layer in description["layers"]),
-            estimated_cycles=_estimated_cycles(project / ESTIMATE),
-            image=(project / "build" / "firmware.bin").read_bytes(),
-        )
-    except FileNotFoundError as error:
+        layer_names = tuple(layer["name"] for layer in description["layers"])
+    except (KeyError, TypeError) as error:
         raise WrongInputError(
-            f"{error.filename} is missing. Compile and build the project first: automcu compile, "
+            f"{project / 'project.json'} is damaged (its layers have no names). "
+            "Compile the project again."
+        ) from error
+    return BuiltProject(
+        model_hash=str(description["model_hash"]),
+        layer_names=layer_names,
+        estimated_cycles=_estimated_cycles(project / ESTIMATE),
+        image=load_firmware(project).image,
+    )
+
+
+def load_firmware(project: Path) -> Firmware:
+    """Read what a build left to be flashed, and compare it with what the build says of itself.
+
+    Raises:
+        WrongInputError: there is none, or it is the build of another network or for another board.
+    """
+    path = project / "build/firmware.bin"
+    try:
+        image = path.read_bytes()
+    except OSError as error:
+        raise WrongInputError(
+            f"{path} is missing. Compile and build the project first: automcu compile, "
             "then automcu build."
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise WrongInputError(
-            f"{project / 'project.json'} is damaged ({error!r}). Compile the project again."
-        ) from error
+    try:
+        build = Build.load(project / "build/build.json")
+    except WrongInputError:
+        return Firmware(image=image, doubt=_unverified(path, "no build.json says how it was made"))
+    if not build.sha256:
+        return Firmware(image=image, doubt=_unverified(path, "an older automcu built it"))
+    changed = changed_files(project, build)
+    if changed:
+        what = f"{' and '.join(changed)} changed since automcu build"
+        return Firmware(image=image, doubt=_unverified(path, what))
+    _check_up_to_date(project, build)
+    return Firmware(image=image, doubt=None)
+
+
+def _unverified(path: Path, reason: str) -> str:
+    return (
+        f"{path} is not verified: {reason}. Unless it is a build of your own, "
+        "run automcu build again."
+    )
+
+
+def _check_up_to_date(project: Path, build: Build) -> None:
+    """See that the project was not compiled anew since it was built."""
+    described = _read_object(project / "project.json", "model_hash", "device")
+    built = {"model_hash": build.model_hash, "device": build.device}
+    for key, value in built.items():
+        if value not in (None, described[key]):
+            raise WrongInputError(
+                f"The firmware in {project / 'build'} was built for the {key.replace('_', ' ')} "
+                f"{value}, and the project was compiled since for {described[key]}. "
+                "Run automcu build again."
+            )
 
 
 def project_device(project: Path) -> str:
@@ -98,13 +174,32 @@ def project_device(project: Path) -> str:
     Raises:
         WrongInputError: the project does not say so.
     """
-    path = project / "project.json"
+    return str(_read_object(project / "project.json", "device")["device"])
+
+
+def _read_object(path: Path, *keys: str) -> dict[str, Any]:
+    """Read a JSON object that has these keys."""
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["device"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
         raise WrongInputError(
-            f"{path} is damaged ({error!r}). Compile the project again."
+            f"{path} is missing. Compile the project first: automcu compile."
         ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise WrongInputError(
+            f"{path} is damaged (it is no JSON). Compile the project again."
+        ) from error
+    if not isinstance(found, dict):
+        raise WrongInputError(
+            f"{path} is damaged (it is no JSON object). Compile the project again."
+        )
+    missing = [key for key in keys if key not in found]
+    if missing:
+        raise WrongInputError(
+            f"{path} is damaged (it does not say {' and '.join(missing)}). "
+            "Compile the project again."
+        )
+    return found
 
 
 def class_counts(
@@ -134,25 +229,51 @@ def load_golden(project: Path, limit: int | None) -> Golden:
         WrongInputError: they are missing, damaged, or none.
     """
     path = project / GOLDEN
-    try:
-        with np.load(path) as arrays:
-            golden = Golden(
-                inputs=arrays["inputs"][:limit],
-                outputs=arrays["outputs"][:limit],
-                labels=arrays["labels"][:limit] if "labels" in arrays else None,
-                layer_checksums=arrays.get("layer_checksums"),
-                model_hash=str(arrays["model_hash"]) if "model_hash" in arrays else None,
-            )
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    arrays = _golden_arrays(path)
+    missing = [name for name in ("inputs", "outputs") if name not in arrays]
+    if missing:
+        raise _damaged(path, f"it has no {' and no '.join(missing)}")
+    labels, checksums = arrays.get("labels"), arrays.get("layer_checksums")
+    inputs, outputs = arrays["inputs"], arrays["outputs"]
+    if len({len(one) for one in (inputs, outputs, labels) if one is not None}) > 1:
+        raise _damaged(path, "there are not as many outputs and labels as inputs")
+    if len(inputs) == 0:
         raise WrongInputError(
-            f"{path} cannot be read ({error}). Compile the project again."
-        ) from error
-    if len(golden.inputs) == 0 or len(golden.inputs) != len(golden.outputs):
-        raise WrongInputError(
-            f"{path} has {len(golden.inputs)} inputs and {len(golden.outputs)} outputs. "
-            "Compile the project again, with at least one calibration input."
+            f"{path} holds no inputs. Compile the project again, with at least one calibration "
+            "input."
         )
-    return golden
+    return Golden(
+        inputs=inputs[:limit],
+        outputs=outputs[:limit],
+        labels=None if labels is None else labels[:limit].astype(np.int64),
+        layer_checksums=checksums,
+        model_hash=str(arrays["model_hash"]) if "model_hash" in arrays else None,
+    )
+
+
+def _golden_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of golden.npz, each of the type and number of axes that it must have."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in _GOLDEN_ARRAYS if name in archive}
+    except FileNotFoundError as error:
+        raise WrongInputError(f"{path} is missing. Compile the project again.") from error
+    except (
+        _UNREADABLE
+    ) as error:  # numpy's own words advise to unpickle what anybody may have put there
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise _damaged(path, reason or "it is no archive of plain arrays") from error
+    for name, array in arrays.items():
+        kinds, least_axes = _GOLDEN_ARRAYS[name]
+        if not any(np.issubdtype(array.dtype, kind) for kind in kinds) or array.ndim < least_axes:
+            raise _damaged(
+                path, f"{name} is {array.dtype} with {array.ndim} axes, not {kinds[0].__name__}"
+            )
+    return arrays
+
+
+def _damaged(path: Path, why: str) -> WrongInputError:
+    return WrongInputError(f"{path} cannot be read ({why}). Compile the project again.")
 
 
 def _estimated_cycles(path: Path) -> dict[str, int]:

@@ -101,14 +101,20 @@ def _how_it_failed(outcome: Outcome | None) -> str:
 def _check_model(link: Link, golden: Golden) -> None:
     identity = link.identify()
     sizes = golden.inputs[0].nbytes, golden.outputs[0].nbytes
-    same = golden.model_hash in (None, identity.model_hash)
-    if not same or sizes != (identity.input_bytes, identity.output_bytes):
-        raise WrongInputError(
-            f"{GOLDEN} belongs to another model: its inputs and outputs have {sizes[0]} and "
-            f"{sizes[1]} bytes (hash {golden.model_hash or 'unknown'}), the network in model/ "
-            f"takes {identity.input_bytes} and gives {identity.output_bytes} (hash "
-            f"{identity.model_hash}). Compile the model again, or build with --no-verify."
+    wanted = identity.input_bytes, identity.output_bytes
+    if golden.model_hash not in (None, identity.model_hash):
+        differs = f"its hash is {golden.model_hash}, that of model/ {identity.model_hash}"
+    elif sizes != wanted:
+        differs = (
+            f"its inputs and outputs have {sizes[0]} and {sizes[1]} bytes, the network in model/ "
+            f"takes {wanted[0]} and gives {wanted[1]}"
         )
+    else:
+        return
+    raise WrongInputError(
+        f"{GOLDEN} belongs to another model: {differs}. "
+        "Compile the model again, or build with --no-verify."
+    )
 
 
 def _within_seconds(link: Link, inputs: NDArray[np.int8]) -> NDArray[np.int8]:

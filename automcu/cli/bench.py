@@ -68,6 +68,7 @@ def _bench(
 ) -> Answer:
     from automcu.boards.bench import bench_project
     from automcu.boards.history import remember
+    from automcu.boards.project import load_firmware
     from automcu.cli.bench_answer import shown
     from automcu.cli.progress import TerminalProgress
     from automcu.compiler import Project
@@ -79,12 +80,15 @@ def _bench(
     information = Project.load(project / "project.json")
     device = find_device(information.device)
     test_set, notes = load_test_set(data, information.input, inputs) if data else (None, ())
+    doubt = load_firmware(project).doubt
     with TerminalProgress() as progress:
         progress.begin(f"running on {board} {device.id}")
         found = bench_project(project, device, board, inputs, progress.count, runs, test_set)
     remember(table, _name(project), found)
     problem = _problem(found)
     warnings = measurement_warnings(found, information.class_names)
+    if doubt:
+        warnings = (*warnings, doubt)
     document = {
         **found.model_dump(mode="json"),
         "table": str(table),

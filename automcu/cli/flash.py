@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
+from automcu.cli.console import say
 
 
 def flash(
@@ -41,7 +42,7 @@ def flash(
 def _flash(folder: Path, board: str, method: str | None, dry_run: bool) -> Answer:
     from automcu.boards.address import VIRTUAL, board_url
     from automcu.boards.flashing import choose_method, flash_image, flashing_steps
-    from automcu.boards.project import project_folder
+    from automcu.boards.project import load_firmware, project_folder
     from automcu.cli.progress import TerminalProgress
     from automcu.compiler import Project
     from automcu.errors import WrongInputError
@@ -54,30 +55,29 @@ def _flash(folder: Path, board: str, method: str | None, dry_run: bool) -> Answe
         )
     path = project_folder(folder)
     device = find_device(Project.load(path / "project.json").device)
-    image = _image(path / "build" / "firmware.bin")
+    firmware = load_firmware(path)
+    image = firmware.image
+    warnings = [firmware.doubt] if firmware.doubt else []
+    for warning in warnings:  # before anything is written, so that it can be stopped
+        say(warning, error=True)
     if dry_run:
         steps = flashing_steps(board, device, image, method)
         chosen = choose_method(board, device, method)
         document = {"device": device.id, "board": board, "method": chosen, "steps": steps}
+        document["warnings"] = warnings
         lines = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
         return Answer(document, f"By {chosen}, nothing done yet:\n{lines}")
     with TerminalProgress() as progress, board_url(board, device) as url:
         progress.begin(f"flashing {device.id} at {url}")
         report = flash_image(url, device, image, progress.count, method)
-    document = {"device": device.id, "board": board, **report.model_dump()}
+    document = {
+        "device": device.id,
+        "board": board,
+        **report.model_dump(),
+        "warnings": warnings,
+    }
     return Answer(
         document,
         f"{device.name} at {board} runs the firmware: {report.written_bytes:,} bytes written by "
         f"{report.method}, {report.kept_bytes:,} kept, {report.seconds:.1f} s",
     )
-
-
-def _image(path: Path) -> bytes:
-    from automcu.errors import WrongInputError
-
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise WrongInputError(
-            f"{path} is missing. Build the project first: automcu build."
-        ) from error

@@ -19,6 +19,7 @@ from automcu.run.job import Job
 from automcu.run.records import Deployment, TrainedCandidate
 from automcu.run.run_folder import load_if_valid
 from automcu.space import input_side
+from automcu.toolchains.build import changed_files
 from automcu.toolchains.records import Build
 from automcu.user_model.board_test_set import sample
 from automcu.user_model.compile import compile_model_file, write_program
@@ -52,7 +53,8 @@ def build(job: Job) -> Build:
     folder, project = job.folder, job.folder.project
     found = load_if_valid(Build, project / "build/build.json")
     proven = found and (found.verified or found.not_verified)
-    if found and proven and all((project / one).is_file() for one in (found.elf, found.image)):
+    whole = found and all((project / one).is_file() for one in (found.elf, found.image))
+    if found and proven and whole and not changed_files(project, found):
         folder.log("firmware reused")
         return found
     with folder.timed("building"):

@@ -1,5 +1,7 @@
 """Compiling and linking a project folder into a firmware."""
 
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,13 @@ from automcu.records import write_atomically
 from automcu.toolchains.compiler import Compiler, find_compiler
 from automcu.toolchains.elf import elf_sizes, flash_image
 from automcu.toolchains.esp32_image import esp32_image
-from automcu.toolchains.firmware_files import network_name, write_firmware, write_names
+from automcu.toolchains.firmware_files import (
+    board_of_firmware,
+    edited_firmware_file,
+    network_name,
+    write_firmware,
+    write_names,
+)
 from automcu.toolchains.linker_script import ENTRY_POINT
 from automcu.toolchains.process import ToolFailedError, run_tool
 from automcu.toolchains.records import Build, Unverified, Verification
@@ -72,25 +80,51 @@ def build_project(
         **sizes.model_dump(),
         verified=proof if isinstance(proof, Verification) else None,
         not_verified=proof.reason if isinstance(proof, Unverified) else None,
+        sha256={file: _sha256(project / file) for file in (_ELF, _IMAGE)},
+        model_hash=_model_hash(project),
     )
     build.save(project / _RECORD)
     return build
 
 
+def changed_files(project: Path, build: Build) -> tuple[str, ...]:
+    """Which files of a build are no longer those that it wrote; one that is missing counts too."""
+    return tuple(
+        file
+        for file, expected in build.sha256.items()
+        if not (project / file).is_file() or _sha256(project / file) != expected
+    )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _model_hash(project: Path) -> str | None:
+    """The network's hash as project.json has it; None where there is no such file."""
+    try:
+        return str(json.loads((project / "project.json").read_text(encoding="utf-8"))["model_hash"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _prepare_firmware(project: Path, device: Device) -> None:
-    """Write the firmware's own files unless they are there.
+    """Write the firmware's own files unless they are there; those of another board are replaced.
 
     Raises:
-        WrongInputError: they are for another board.
+        WrongInputError: they are for another board, and somebody changed them.
     """
-    header = project / "firmware/board.h"
-    if not header.is_file():
-        write_firmware(project, device)
-    elif f'"{device.id}"' not in header.read_text(encoding="utf-8", errors="replace"):
+    former = board_of_firmware(project)
+    if former == device.id:
+        return
+    edited = former and edited_firmware_file(project, former)
+    if edited:
         raise WrongInputError(
-            f"{header.parent} was written for another board than {device.id}, for which the "
-            "project is compiled. Keep what you changed there, and delete the folder."
+            f"{project / 'firmware'} was written for {former}, and the project is compiled for "
+            f"{device.id}; {edited} was changed there. Keep what you changed, and delete the "
+            "folder."
         )
+    write_firmware(project, device)
 
 
 def _verified(project: Path, verify: Verify | None) -> Verification | Unverified | None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from automcu.errors import WrongInputError
+from automcu.mcu import find_device
 from automcu.mcu.profile import Device
 from automcu.records import write_atomically
 from automcu.resources import resource_folder
@@ -66,18 +67,48 @@ def write_firmware(project: Path, device: Device, stack_bytes: int = DEFAULT_STA
             to.
     """
     folder = project / "firmware"
-    rendered = {
-        "board.h": render_board_header(device),
-        "linker.ld": render_linker_script(device, stack_bytes),
-    }
+    files = _firmware_files(device, stack_bytes)
     for name in _every_name():  # those of another device; a user's own files stay
         (folder / name).unlink(missing_ok=True)
-    for source in firmware_sources(device):
-        write_atomically(folder / source.name, source.read_bytes())
-    for name, text in rendered.items():
-        write_atomically(folder / name, text.encode())
+    for name, content in files.items():
+        write_atomically(folder / name, content)
     if device.family == "esp32s3":
         _write_idf_application(project)
+
+
+def _firmware_files(device: Device, stack_bytes: int) -> dict[str, bytes]:
+    """What `PROJECT/firmware/` holds for a device, by file name."""
+    return {
+        **{source.name: source.read_bytes() for source in firmware_sources(device)},
+        "board.h": render_board_header(device).encode(),
+        "linker.ld": render_linker_script(device, stack_bytes).encode(),
+    }
+
+
+def board_of_firmware(project: Path) -> str | None:
+    """The id of the board that `PROJECT/firmware/` was written for; None where there is none."""
+    try:
+        header = (project / "firmware/board.h").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    named = re.search(r'^#define BOARD_NAME "(.*)"$', header, re.M)
+    return named.group(1) if named else "a board that board.h does not name"
+
+
+def edited_firmware_file(project: Path, board: str) -> str | None:
+    """A file of `PROJECT/firmware/` that is not as it is written for `board`; None if all are.
+
+    Where nobody knows the board any more, no file can be told from an edited one.
+    """
+    try:
+        files = _firmware_files(find_device(board), DEFAULT_STACK_BYTES)
+    except WrongInputError:
+        return "board.h"
+    folder = project / "firmware"
+    for name, content in files.items():
+        if (folder / name).is_file() and (folder / name).read_bytes() != content:
+            return name
+    return None
 
 
 def network_name(project: Path) -> str:

@@ -1,5 +1,7 @@
 """What a build produced, and the proof that it computes what it should."""
 
+from pydantic import Field
+
 from automcu.records import Record
 
 
@@ -25,7 +27,9 @@ class Unverified(Record):
 class Build(Record):
     """A linked firmware. Sizes in bytes, from the ELF; paths relative to the project folder.
 
-    `verified` is the proof, `not_verified` the reason why there is none.
+    `verified` is the proof, `not_verified` the reason why there is none. `sha256` has the hashes of
+    the ELF and the image by their paths, and `model_hash` is what project.json said of the network:
+    so a firmware that was damaged, or that holds another network, is noticed before it is flashed.
     """
 
     device: str
@@ -39,3 +43,5 @@ class Build(Record):
     weight_bytes: int
     verified: Verification | None = None
     not_verified: str | None = None
+    sha256: dict[str, str] = Field(default_factory=dict)
+    model_hash: str | None = None

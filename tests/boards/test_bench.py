@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from automcu.boards import bench as bench_module
 from automcu.boards.bench import bench_project
 from automcu.boards.flashing import flash_image
+from automcu.boards.project import load_firmware, load_golden
 from automcu.boards.virtual import virtual_board
 from automcu.boards.virtual.registry import unregister
 from automcu.errors import BoardError, WrongInputError
@@ -33,10 +35,10 @@ def project(
     board: Device,
 ) -> Path:
     folder = write_tiny_project(tmp_path_factory.mktemp("bench") / "project", board)
-    build_project(folder, board)
     layers = [{"name": "add bias"}, {"name": "copy"}]
     description = {"model_hash": "0123456789abcdef", "layers": layers, "device": DEVICE}
     (folder / "project.json").write_text(json.dumps(description))
+    build_project(folder, board)
     write_golden(folder)
     return folder
 
@@ -170,12 +172,85 @@ def test_an_incomplete_project_names_what_is_missing(
 def test_a_damaged_project_is_named(project: Path, board: Device, tmp_path: Path) -> None:
     damaged = copy_with(project, tmp_path)
     (damaged / "project.json").write_text("{}")
-    with pytest.raises(WrongInputError, match=r"project\.json is damaged"):
+    with pytest.raises(
+        WrongInputError, match=r"it does not say model_hash and layers\)"
+    ) as refusal:
         bench_project(damaged, board, "virtual")
+    assert "KeyError" not in str(refusal.value)
     (damaged / "golden.npz").write_bytes(b"PK nonsense")
     (damaged / "project.json").write_bytes((project / "project.json").read_bytes())
     with pytest.raises(WrongInputError, match=r"golden\.npz cannot be read"):
         bench_project(damaged, board, "virtual")
+
+
+def as_npy(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.zeros(4, np.int8))
+
+
+@pytest.mark.parametrize(
+    ("write", "why"),
+    [
+        (lambda path: path.write_bytes(b"no archive at all"), "no archive of plain arrays"),
+        (lambda path: np.savez(path, inputs=np.array([{}])), "no archive of plain arrays"),
+        (as_npy, "no archive of plain arrays"),
+        (lambda path: np.savez(path, inputs=np.zeros((2, 4), np.int8)), "no outputs"),
+        (
+            lambda path: np.savez(
+                path, inputs=np.zeros((2, 4), np.int8), outputs=np.zeros((2, 4), np.float32)
+            ),
+            "outputs is float32 with 2 axes, not int8",
+        ),
+        (
+            lambda path: np.savez(
+                path, inputs=np.zeros((2, 4), np.int8), outputs=np.zeros((3, 4), np.int8)
+            ),
+            "not as many outputs and labels as inputs",
+        ),
+    ],
+)
+def test_golden_inputs_that_are_none_are_told_in_our_own_words(
+    tmp_path: Path, write: Callable[[Path], None], why: str
+) -> None:
+    write(tmp_path / "golden.npz")
+    with pytest.raises(WrongInputError, match=why) as refusal:
+        load_golden(tmp_path, None)
+    assert "pickle" not in str(refusal.value)
+    assert str(refusal.value).endswith("Compile the project again.")
+
+
+def test_a_firmware_that_is_not_what_was_built_is_not_verified(
+    project: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(project, tmp_path / "copy"))
+    assert load_firmware(copy).doubt is None
+    for file in ("build/firmware.bin", "build/firmware.elf"):
+        content = bytearray((project / file).read_bytes())
+        content[len(content) // 2] ^= 1
+        (copy / file).write_bytes(content)
+        doubt = load_firmware(copy).doubt
+        assert doubt is not None
+        assert f"not verified: {file} changed since" in doubt
+        (copy / file).write_bytes((project / file).read_bytes())
+    (copy / "build/build.json").unlink()
+    assert "no build.json" in str(load_firmware(copy).doubt)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_hash": "f" * 16}, "the model hash 0123456789abcdef"),
+        ({"device": "nucleo-f446re"}, f"the device {DEVICE}"),
+    ],
+)
+def test_a_firmware_that_is_older_than_the_project_is_refused_before_it_is_flashed(
+    project: Path, tmp_path: Path, change: dict[str, str], message: str
+) -> None:
+    copy = Path(shutil.copytree(project, tmp_path / "copy"))
+    description = json.loads((copy / "project.json").read_text())
+    (copy / "project.json").write_text(json.dumps({**description, **change}))
+    with pytest.raises(WrongInputError, match=message):
+        load_firmware(copy)
 
 
 def test_a_board_that_crashes_is_an_error_and_no_hang(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,6 +69,20 @@ def test_a_running_board_is_flashed_and_then_known_by_its_firmware(tiny_project:
         (board,) = json.loads(run("boards", "--json").stdout)["boards"]
         assert (board["known_by"], board["devices"]) == ("firmware", [DEVICE])
         assert board["identity"]["model_hash"] == "0123456789abcdef"
+
+
+def test_a_firmware_that_was_changed_is_flashed_with_a_warning(
+    tiny_project: Path, tmp_path: Path
+) -> None:
+    project = Path(shutil.copytree(tiny_project, tmp_path / "project"))
+    image = project / "build/firmware.bin"
+    image.write_bytes(image.read_bytes() + b"\0\0\0\0")
+    with served(DEVICE) as (_, (url,)):
+        flashed = run("flash", str(project), "--board", url, "--json")
+    assert flashed.exit_code == 0
+    (warning,) = json.loads(flashed.stdout)["warnings"]
+    assert "firmware.bin is not verified" in warning
+    assert warning in flashed.stderr
 
 
 def test_a_way_that_the_board_does_not_have_is_wrong_use(tiny_project: Path) -> None:

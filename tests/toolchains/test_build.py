@@ -6,7 +6,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from automcu.errors import DoesNotFitError, ToolError, WrongInputError
-from automcu.mcu import Device, MemoryRegion, all_devices
+from automcu.mcu import Device, MemoryRegion, all_devices, find_device
 from automcu.toolchains import (
     Build,
     Compiler,
@@ -16,6 +16,7 @@ from automcu.toolchains import (
     flash_image,
     write_firmware,
 )
+from automcu.toolchains.build import changed_files
 
 ONE_OF_EACH_FAMILY = {d.family: d for d in all_devices().values() if d.family.startswith("stm32")}
 RUNTIME_TEXT_LIMIT = 5120  # 2 KiB of it for the MLPerf Tiny protocol
@@ -186,12 +187,37 @@ def test_sizes_of_a_file_that_is_no_elf_are_refused(tmp_path: Path) -> None:
         elf_sizes(tmp_path / "absent.elf")
 
 
-def test_firmware_of_another_board_is_not_built_into_a_project(
+def test_the_firmware_of_another_board_is_replaced_where_nobody_changed_it(
     tiny_project: Path, f407: Device
 ) -> None:
-    other = next(device for device in all_devices().values() if device.id == "nucleo-f446re")
-    with pytest.raises(WrongInputError, match="written for another board than nucleo-f446re"):
-        build_project(tiny_project, other)
+    build_project(tiny_project, f407)
+    other = find_device("nucleo-l4r5zi")
+    made = build_project(tiny_project, other)
+    assert made.device == other.id
+    assert f'"{other.id}"' in (tiny_project / "firmware/board.h").read_text()
+    assert not (tiny_project / "firmware/clock_f4_f7.c").exists()
+
+
+@pytest.mark.parametrize("edited", ["main.c", "linker.ld"])
+def test_edited_firmware_of_another_board_is_not_replaced(
+    tiny_project: Path, f407: Device, edited: str
+) -> None:
+    build_project(tiny_project, f407)
+    mine = tiny_project / "firmware" / edited
+    mine.write_text(mine.read_text() + "/* mine */\n")
+    with pytest.raises(WrongInputError, match=f"for {f407.id}.* {edited} was changed"):
+        build_project(tiny_project, find_device("nucleo-f446re"))
+    assert mine.read_text().endswith("/* mine */\n")
+
+
+def test_a_build_knows_its_files_again(tiny_project: Path, f407: Device) -> None:
+    build = build_project(tiny_project, f407)
+    assert changed_files(tiny_project, build) == ()
+    elf = tiny_project / build.elf
+    content = bytearray(elf.read_bytes())
+    content[len(content) // 2] ^= 1
+    elf.write_bytes(content)
+    assert changed_files(tiny_project, build) == (build.elf,)
 
 
 def test_a_user_s_own_files_beside_the_firmware_stay(tiny_project: Path, f407: Device) -> None:
