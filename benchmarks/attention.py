@@ -15,12 +15,12 @@ from pathlib import Path
 import pandas as pd
 
 from automcu.calibration import LayerChain
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.choose import candidates
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Attention
-from automcu.cost.random_weights import with_random_weights
 from automcu.mcu import Device, find_device
 from benchmarks.ternary import DEVICES, cores, counts
 

@@ -19,10 +19,10 @@ import pandas as pd
 
 from automcu.boards.bench import bench_project
 from automcu.calibration import LayerChain
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, compile_graph, import_model, write_project
 from automcu.compiler.ops import Add, Convolution, Stripes
 from automcu.compiler.ops.windows import Window
-from automcu.cost.random_weights import with_random_weights
 from automcu.errors import AutomcuError
 from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler

@@ -23,13 +23,16 @@ import pandas as pd
 
 from automcu.boards.bench import VIRTUAL, bench_project
 from automcu.boards.xtensa import can_emulate
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph, write_project
-from automcu.cost import Estimate, check, estimate
-from automcu.cost.architecture_graph import architecture_graph
-from automcu.cost.random_weights import with_random_weights
+from automcu.cost.records import Estimate
+from automcu.cost.verdict import check
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, all_devices, find_device
-from automcu.space import Architecture, Skeleton, all_cells
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import all_cells
+from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.network import estimate
 from automcu.toolchains import build_project, find_compiler
 
 CELLS, TIMED = 200, 40

@@ -24,10 +24,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from automcu.cost import Survey, survey
 from automcu.errors import AutomcuError, WrongInputError
 from automcu.mcu import Device, find_device
-from automcu.space import Skeleton, accuracy_prior
+from automcu.networks.cells.accuracies import accuracy_prior
+from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.records import Survey
+from automcu.networks.cells.survey import survey
 from benchmarks.accuracies import benchmark_table
 from benchmarks.exactness import boards_with_figures
 

@@ -36,6 +36,7 @@ from automcu.calibration import (
     with_figures,
 )
 from automcu.calibration.counting import LinkedLayers, link_and_count
+from automcu.calibration.random_weights import with_random_weights
 from automcu.calibration.single_layers import (
     RARE_FROM,
     WINDOWS_FROM,
@@ -46,7 +47,6 @@ from automcu.compiler import Program, compile_graph
 from automcu.compiler.cycles import is_fitted, layer_cycles
 from automcu.compiler.graph import Graph
 from automcu.compiler.kernel import Kernel
-from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.code_size import (
     SIZES_FILE,
     RuntimeSize,
@@ -56,16 +56,16 @@ from automcu.cost.code_size import (
     layer_unit,
 )
 from automcu.cost.latency import Fit, Observation, fit, latency_of
-from automcu.cost.random_weights import with_random_weights
-from automcu.cost.transformer_graph import transformer_graph
 from automcu.errors import DoesNotFitError
 from automcu.mcu import Device, find_device, find_part, profile_of, shipped_devices
 from automcu.mcu.load import load_profile
 from automcu.mcu.profile import Core, FlashTiming, Latency
 from automcu.mcu.write import with_latency
+from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.transformers.graph import transformer_graph
+from automcu.networks.transformers.shape import TransformerShape
 from automcu.records import write_atomically
 from automcu.resources import resource_folder
-from automcu.space import TransformerShape
 from automcu.toolchains import find_compiler
 from benchmarks.graph_generator import random_graph
 from benchmarks.public_networks import PUBLIC_NETWORKS

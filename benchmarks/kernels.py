@@ -18,12 +18,12 @@ from pathlib import Path
 import pandas as pd
 
 from automcu.boards.count import count_cycles
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.ops import Convolution
 from automcu.compiler.ops.windows import Window
 from automcu.compiler.shapes import output_shape
-from automcu.cost.random_weights import with_random_weights
 from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler
 

@@ -40,10 +40,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from automcu.brief import Limits
-from automcu.cost import Survey, survey
 from automcu.errors import AutomcuError, WrongInputError
 from automcu.mcu import find_device
-from automcu.space import AccuracyTable, Skeleton, accuracy_prior, unknown_accuracies
+from automcu.networks.cells.accuracies import AccuracyTable, accuracy_prior, unknown_accuracies
+from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.records import Survey
+from automcu.networks.cells.survey import survey
 from benchmarks.accuracies import benchmark_table
 from benchmarks.nas_agents import agents_search
 from benchmarks.nas_searches import (

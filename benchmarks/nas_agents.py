@@ -9,7 +9,9 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from automcu.planner import Observation, Plan, next_proposal, plan
+from automcu.networks.cells.next_proposal import next_proposal
+from automcu.networks.cells.plan import plan
+from automcu.networks.records import Observation, Plan
 from automcu.planner.agents import (
     Council,
     Disguise,

@@ -14,19 +14,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.cost.records import Survey
-from automcu.planner import (
-    CellPool,
-    Observation,
-    Plan,
-    RankedCells,
-    expected_synflow,
-    next_cell,
-    next_proposal,
-    plan,
-    rank_cells,
-)
-from automcu.space import OPERATIONS, Cell, all_cells
+from automcu.networks.cells.cell import OPERATIONS, Cell, all_cells
+from automcu.networks.cells.evolution import next_cell
+from automcu.networks.cells.next_proposal import next_proposal
+from automcu.networks.cells.plan import plan
+from automcu.networks.cells.pool import CellPool
+from automcu.networks.cells.prior import RankedCells, rank_cells
+from automcu.networks.cells.records import Survey
+from automcu.networks.cells.synflow import expected_synflow
+from automcu.networks.records import Observation, Plan
 
 Column = NDArray[np.float64]
 Generator = np.random.Generator

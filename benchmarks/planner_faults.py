@@ -33,12 +33,17 @@ from pathlib import Path
 import pandas as pd
 
 from automcu.brief import Limits
-from automcu.cost import Survey, survey
 from automcu.errors import AutomcuError, WrongInputError
 from automcu.mcu import find_device
-from automcu.planner import Observation, Plan, Proposal, Study, next_proposal, plan, rank_cells
+from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.next_proposal import next_proposal
+from automcu.networks.cells.plan import plan
+from automcu.networks.cells.prior import rank_cells
+from automcu.networks.cells.records import Survey
+from automcu.networks.cells.survey import survey
+from automcu.networks.records import Observation, Plan, Proposal
 from automcu.planner.agents import Council, FeasibleSpace, LanguageModel, ModelSettings
-from automcu.space import Skeleton
+from automcu.planner.study import Study
 
 RUNS = 200
 _NETWORKS = 3

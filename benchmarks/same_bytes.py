@@ -26,19 +26,20 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from automcu.devices import Device, find_device, shipped_devices
 from typer.testing import CliRunner
 
 from automcu.boards.xtensa import can_emulate
+from automcu.calibration.random_weights import with_random_weights
 from automcu.cli import app
 from automcu.compiler import compile_graph, import_model, write_project
 from automcu.compiler.graph import Graph
-from automcu.cost import estimate_program
-from automcu.cost.architecture_graph import architecture_graph
-from automcu.cost.random_weights import with_random_weights
-from automcu.cost.transformer_graph import transformer_graph
+from automcu.cost.estimation import estimate_program
 from automcu.errors import AutomcuError
-from automcu.space import Architecture, Skeleton, TransformerShape
+from automcu.mcu import Device, find_device, shipped_devices
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.transformers.graph import transformer_graph
+from automcu.networks.transformers.shape import TransformerShape
 from automcu.toolchains import build_project, find_compiler, write_firmware
 from benchmarks.graph_generator import random_graph
 from benchmarks.mlperf_tiny import MODELS, data_folder

@@ -24,10 +24,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from automcu.cost import survey
 from automcu.errors import AutomcuError
 from automcu.mcu import find_device
-from automcu.planner import skeleton_grid
+from automcu.networks.cells.grid import skeleton_grid
+from automcu.networks.cells.survey import survey
 
 DEVICE = "stm32f407g-disc1"
 RUNS = 5

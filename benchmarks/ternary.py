@@ -26,15 +26,15 @@ import pandas as pd
 
 from automcu.boards.count import count_cycles
 from automcu.boards.xtensa import can_emulate, run_project
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.graph import Graph
 from automcu.compiler.ops import Convolution
 from automcu.compiler.ops.windows import Window
-from automcu.cost import estimate_program
-from automcu.cost.random_weights import with_random_weights
-from automcu.cost.transformer_graph import transformer_graph
+from automcu.cost.estimation import estimate_program
 from automcu.mcu import Device, find_device
-from automcu.space import TransformerShape
+from automcu.networks.transformers.graph import transformer_graph
+from automcu.networks.transformers.shape import TransformerShape
 from automcu.toolchains import build_project, find_compiler
 from benchmarks.kernels import PEERS, layer_graph
 

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from automcu.errors import WrongInputError
-from automcu.models.nas_bench_201 import CellModule, ReductionBlock, build_network
-from automcu.space import Architecture
+from automcu.networks.cells.architecture import Architecture
+from automcu.networks.cells.torch import CellModule, ReductionBlock, build_network
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from torch import nn
 
 from automcu.export.float_onnx import export_onnx
 from automcu.export.quantise import quantise_onnx
-from automcu.models import build_network
-from automcu.space import Architecture, Skeleton, all_cells
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import all_cells
+from automcu.networks.cells.torch import build_network
 
 Images = NDArray[np.float32]
 _CALIBRATION_IMAGES = 16

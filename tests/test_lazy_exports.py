@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("cost", "mcu", "space", "toolchains")
+PACKAGES = ("mcu", "toolchains")
 FROM_CACHE = """
 import sys
 from automcu.cli import app

@@ -4,9 +4,11 @@ import numpy as np
 
 from automcu.calibration.microbenchmarks import chain, depthwise_chain, transformer_chain
 from automcu.compiler.graph import Graph
-from automcu.cost.architecture_graph import architecture_graph
-from automcu.cost.transformer_graph import transformer_graph
-from automcu.space import Architecture, Skeleton, TransformerShape, all_cells
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import all_cells
+from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.transformers.graph import transformer_graph
+from automcu.networks.transformers.shape import TransformerShape
 
 _HELD_OUT_ARCHITECTURES = 4
 _HELD_OUT_TRANSFORMERS = (

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from automcu.boards.bench import VIRTUAL, bench_project
 from automcu.boards.xtensa import differing_bytes, run_project
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Program, compile_graph, write_project
 from automcu.compiler.choose import Choose, choose_kernel
 from automcu.compiler.graph import Graph
@@ -21,7 +22,6 @@ from automcu.compiler.kernel import Kernel
 from automcu.cost.code_size import RuntimeSize
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER
 from automcu.cost.latency import Observation
-from automcu.cost.random_weights import with_random_weights
 from automcu.errors import BoardError
 from automcu.mcu.profile import Device
 from automcu.toolchains import DEFAULT_STACK_BYTES, Build, build_project, find_compiler

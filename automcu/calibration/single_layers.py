@@ -12,6 +12,7 @@ from math import inf
 import numpy as np
 
 from automcu.calibration.layer_chain import ANY_SCALE
+from automcu.calibration.random_weights import with_random_weights
 from automcu.calibration.variety import varied_choice
 from automcu.compiler import Program
 from automcu.compiler.arena import Arena
@@ -40,7 +41,6 @@ from automcu.compiler.ops.windows import Window
 from automcu.compiler.schedule import occupied_bytes
 from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Quantisation, Shape, Tensor
-from automcu.cost.random_weights import with_random_weights
 from automcu.mcu.profile import Core, Device
 
 LAYERS = 80

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from automcu.space import AccuracyDataset, AccuracyTable
+    from automcu.networks.cells.accuracies import AccuracyTable
+    from automcu.networks.cells.nats_bench import AccuracyDataset
 
 EMBEDDED_PRIOR = "AnalogNAS-Bench, CIFAR-10, float"  # what `accuracy_prior().source` says
 
@@ -24,7 +25,7 @@ def named_table(path: Path | None, dataset: str | None) -> "AccuracyTable | None
                 "--accuracy-dataset chooses from NATS-Bench's files. Name one in --accuracy-table."
             )
         return None
-    from automcu.space import read_accuracy_table
+    from automcu.networks.cells.accuracies import read_accuracy_table
 
     return read_accuracy_table(path, accuracy_dataset_named(dataset or "cifar10"))
 
@@ -36,7 +37,7 @@ def accuracy_dataset_named(name: str) -> "AccuracyDataset":
         WrongInputError: NATS-Bench has none of this name.
     """
     from automcu.errors import WrongInputError
-    from automcu.space import ACCURACY_DATASETS
+    from automcu.networks.cells.nats_bench import ACCURACY_DATASETS
 
     for known in ACCURACY_DATASETS:
         if known.lower() == name.lower():

@@ -9,7 +9,7 @@ from automcu.cli.answer import Answer
 from automcu.report.wording import kilobytes
 
 if TYPE_CHECKING:
-    from automcu.cost import ByRows, Estimate
+    from automcu.cost.records import ByRows, Estimate
 
 
 def with_by_rows(answer: Answer, by_rows: "ByRows | None", estimate: "Estimate") -> Answer:

@@ -27,9 +27,10 @@ from automcu.cli.options import (
 if TYPE_CHECKING:
     from automcu.brief import Limits
     from automcu.compiler import Graph
-    from automcu.cost import ByRows, Estimate, Remedy
+    from automcu.cost.records import ByRows, Estimate, Remedy
     from automcu.mcu import Device
-    from automcu.space import Network, Skeleton
+    from automcu.networks.cells.architecture import Skeleton
+    from automcu.networks.network import Network
     from automcu.user_model.narrowing import Narrowing
 
 
@@ -65,10 +66,10 @@ def check(
         from automcu.cli.calibrated_answer import quantised_first, with_calibrated
         from automcu.cli.narrowing_answer import with_narrowing
         from automcu.cli.verdict_answer import verdict_answer
-        from automcu.cost import check as compare
-        from automcu.cost import with_remedies
+        from automcu.cost.remedies import with_remedies
+        from automcu.cost.verdict import check as compare
         from automcu.mcu import find_device
-        from automcu.space import Skeleton
+        from automcu.networks.cells.architecture import Skeleton
 
         skeleton = Skeleton(
             stem_channels=stem_channels,
@@ -109,7 +110,9 @@ def _judged(
 ) -> "tuple[Network | Graph, Narrowing | None]":
     """The cell in its skeleton, or the file's network with the weights that are asked for."""
     from automcu.errors import WrongInputError
-    from automcu.space import Architecture, Cell, parse_transformer
+    from automcu.networks.cells.architecture import Architecture
+    from automcu.networks.cells.cell import Cell
+    from automcu.networks.transformers.shape import parse_transformer
 
     if model.startswith("vit:"):
         if weights not in ("8", "ternary") or data is not None:
@@ -137,8 +140,11 @@ def _cost(
     judged: "Network | Graph", device: "Device", max_ram_bytes: int | None
 ) -> "tuple[Estimate, ByRows | None]":
     """What it needs; a file's network runs by rows where RAM asks for it."""
-    from automcu.cost import by_rows, compile_within, estimate, estimate_program
-    from automcu.space import Architecture, TransformerShape
+    from automcu.cost.estimation import estimate_program
+    from automcu.cost.within_ram import by_rows, compile_within
+    from automcu.networks.cells.architecture import Architecture
+    from automcu.networks.network import estimate
+    from automcu.networks.transformers.shape import TransformerShape
 
     if isinstance(judged, Architecture | TransformerShape):
         return estimate(judged, device), None
@@ -149,9 +155,12 @@ def _cost(
 def _remedies(
     judged: "Network | Graph", device: "Device", limits: "Limits"
 ) -> "tuple[Remedy, ...]":
-    from automcu.cost import architecture_remedies, bits_remedies, board_remedies, estimate
+    from automcu.cost.remedies import bits_remedies, board_remedies
     from automcu.mcu import all_devices
-    from automcu.space import Architecture, TransformerShape
+    from automcu.networks.cells.architecture import Architecture
+    from automcu.networks.cells.remedies import architecture_remedies
+    from automcu.networks.network import estimate
+    from automcu.networks.transformers.shape import TransformerShape
 
     boards = all_devices().values()
     if isinstance(judged, Architecture):

@@ -81,7 +81,9 @@ def _compile(
     from automcu.cli.no_figures_answer import answer_without_figures
     from automcu.cli.verdict_answer import verdict_answer
     from automcu.compiler.output_folder import begin_output, end_output
-    from automcu.cost import by_rows, check, compile_within, estimate_program
+    from automcu.cost.estimation import estimate_program
+    from automcu.cost.verdict import check
+    from automcu.cost.within_ram import by_rows, compile_within
     from automcu.errors import NoFiguresError, ToolError
     from automcu.mcu import find_device
     from automcu.user_model.compile import write_program

@@ -87,7 +87,7 @@ def _boards() -> str:
 
 
 def _accuracy_table() -> str:
-    from automcu.space import accuracy_prior
+    from automcu.networks.cells.accuracies import accuracy_prior
 
     table = accuracy_prior()
     return f"{table.source}, {len(table):,} cells"

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from automcu.brief import Limits
-    from automcu.cost.records import Survey, SurveyOverview
-    from automcu.space import AccuracyTable, Skeleton
+    from automcu.networks.cells.accuracies import AccuracyTable
+    from automcu.networks.cells.architecture import Skeleton
+    from automcu.networks.cells.records import Survey, SurveyOverview
 
 
 def space(
@@ -67,7 +68,7 @@ def space(
     def command() -> Answer:
         from automcu.cli.accuracies import EMBEDDED_PRIOR, named_table
         from automcu.errors import WrongInputError
-        from automcu.space import Skeleton
+        from automcu.networks.cells.architecture import Skeleton
 
         if weights not in ("8", "ternary"):
             raise WrongInputError(f"Cells have no weights of {weights!r}. Use 8 or ternary.")
@@ -97,8 +98,9 @@ def _survey(
     name: str, skeleton: "Skeleton", limits: "Limits", fresh: bool, prior: "AccuracyTable | None"
 ) -> "Survey":
     """The survey, from the cache unless it has to be fresh."""
-    from automcu.cost import cached_survey, survey
     from automcu.mcu import find_device
+    from automcu.networks.cells.survey import survey
+    from automcu.networks.cells.survey_cache import cached_survey
 
     device, folder = find_device(name), _cache()
     if fresh or folder is None:
@@ -110,8 +112,8 @@ def _overview(
     name: str, skeleton: "Skeleton", limits: "Limits", prior: "AccuracyTable | None"
 ) -> "SurveyOverview":
     """What the table shows: from the cache it takes a third of a second, imports included."""
-    from automcu.cost import cached_overview
     from automcu.mcu import find_device
+    from automcu.networks.cells.survey_cache import cached_overview
 
     folder = _cache()
     if folder is None:

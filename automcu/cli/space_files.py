@@ -4,8 +4,8 @@ import csv
 import io
 from pathlib import Path
 
-from automcu.cost import FeasibleCell, Survey
 from automcu.errors import ToolError, WrongInputError
+from automcu.networks.cells.records import FeasibleCell, Survey
 from automcu.records import write_atomically
 
 _PICTURES = {".png", ".svg", ".pdf"}

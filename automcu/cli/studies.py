@@ -9,7 +9,7 @@ from automcu.cli.answer import Answer, Debug, Json, respond
 from automcu.errors import WrongInputError
 
 if TYPE_CHECKING:
-    from automcu.planner import StudySummary
+    from automcu.planner.study import StudySummary
 
 _RUNS = Path("runs")
 
@@ -27,7 +27,7 @@ def studies(
 
 
 def _studies(where: str | None) -> Answer:
-    from automcu.planner import list_studies
+    from automcu.planner.study import list_studies
 
     found = [(url, one) for url in _databases(where) for one in list_studies(url)]
     return Answer({"studies": [_document(*pair) for pair in found]}, _table(found))

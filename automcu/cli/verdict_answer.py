@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from automcu.cli.answer import Answer
-from automcu.cost import Estimate, Limit, Verdict
+from automcu.cost.records import Estimate, Limit, Verdict
 from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED
 from automcu.report.wording import kilobytes, modelled_milliseconds
 

@@ -2,10 +2,9 @@
 
 from collections import Counter
 
-from automcu.compiler import Program, compile_graph
+from automcu.compiler import Program
 from automcu.compiler.cycles import is_fitted
 from automcu.compiler.shapes import operator_macs
-from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.code_size import (
     function_bytes,
     has_code_figures,
@@ -14,9 +13,7 @@ from automcu.cost.code_size import (
 )
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.cost.records import Estimate, Guesses, LayerCost, OtherKernel
-from automcu.cost.transformer_graph import transformer_graph
 from automcu.mcu.profile import Device, Latency
-from automcu.space import Architecture, Network
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 
 RAM_BYTES_PER_LAYER = 4  # the firmware keeps a cycle count for each
@@ -46,22 +43,6 @@ def _guessed(program: Program, device: Device, figures: Latency, callers: Counte
             sum(function_bytes(one, device, figures.compiler) for one in functions.values())
         ),
     )
-
-
-def estimate(network: Network, device: Device) -> Estimate:
-    """Cost of a network, from the compiler's own passes on its graph without weights.
-
-    Vision transformers are costed with ternary weights, cells as their skeleton says.
-
-    Raises:
-        WrongInputError: the cell is not connected, or the device has no figures yet.
-        UnsupportedModelError: a transformer has too many tokens or channels for integers.
-    """
-    if isinstance(network, Architecture):
-        graph = architecture_graph(network)
-    else:
-        graph = transformer_graph(network)
-    return estimate_program(compile_graph(graph, device), device)
 
 
 def estimate_program(program: Program, device: Device) -> Estimate:

@@ -3,7 +3,6 @@
 from typing import Literal
 
 from automcu.records import Record
-from automcu.space.architecture import Skeleton
 
 
 class OtherKernel(Record):
@@ -113,39 +112,3 @@ class Remedy(Record):
     latency_ms: float
     latency_percent: float | None = None
     energy_millijoule: float | None = None
-
-
-class FeasibleCell(Record):
-    """A cell of the space that fits, with its accuracy prior and its modelled cost."""
-
-    index: int
-    architecture: str
-    prior: float | None
-    latency_ms: float
-    flash_bytes: int
-    ram_bytes: int
-
-
-class SurveyOverview(Record):
-    """All 15,625 cells in one skeleton on one device, but for the list of those that fit.
-
-    `excluded` counts the cells that each limit rules out (a cell may break several); `smallest` is
-    what the smallest connected network of the skeleton needs, so that a miss can be stated in
-    bytes and milliseconds; its `latency_percent` is the error bar of every latency here.
-    """
-
-    device: str
-    skeleton: Skeleton
-    cells: int
-    feasible: int
-    disconnected: int
-    excluded: dict[str, int]
-    seconds: float
-    front: tuple[FeasibleCell, ...]
-    smallest: Verdict
-
-
-class Survey(SurveyOverview):
-    """The same with all cells that fit: `feasible_cells`, ordered by prior, best first."""
-
-    feasible_cells: tuple[FeasibleCell, ...]

@@ -5,9 +5,11 @@ from typing import Literal
 
 from automcu.cost.records import Verdict
 from automcu.errors import WrongInputError
+from automcu.networks.cells.architecture import Architecture
+from automcu.networks.cells.cell import Cell
+from automcu.networks.network import Network, class_count
+from automcu.networks.network import input_channels as channels_of
 from automcu.records import Record
-from automcu.space import Architecture, Cell, Network, class_count
-from automcu.space import input_channels as channels_of
 
 Gate = Literal["schema_valid", "shape_valid", "feasible"]
 

@@ -21,9 +21,9 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from automcu.errors import ToolError, WrongInputError
-from automcu.planner.records import Observation, Proposal
-from automcu.space import Skeleton
-from automcu.space.benchmark_order import CELL_COUNT
+from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.benchmark_order import CELL_COUNT
+from automcu.networks.records import Observation, Proposal
 
 Choose = Callable[[Sequence[Observation]], Proposal | None]
 """Chooses the next network from what the study has seen."""

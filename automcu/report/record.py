@@ -6,8 +6,9 @@ from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.cost.records import Estimate
 from automcu.mcu.profile import Device
+from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.network import Network
 from automcu.records import Record
-from automcu.space import Network, Skeleton
 from automcu.toolchains.records import Build
 
 

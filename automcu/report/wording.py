@@ -3,7 +3,10 @@
 from typing import TYPE_CHECKING
 
 from automcu.brief import NO_LIMITS
-from automcu.space import Architecture, Cell, Network, Skeleton, TransformerShape
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import Cell
+from automcu.networks.network import Network
+from automcu.networks.transformers.shape import TransformerShape
 
 if TYPE_CHECKING:
     from automcu.boards.records import Execution, Measurement

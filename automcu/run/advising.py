@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from automcu.cost.records import Survey
+from automcu.networks.cells.records import Survey
+from automcu.networks.records import Plan
 from automcu.plain_text import printable
-from automcu.planner import Plan
 from automcu.records import write_atomically
 from automcu.report.wording import EVERY_LIMIT_IS_KEPT, executed_by, limits_word
 from automcu.run.job import Job

@@ -13,8 +13,13 @@ from automcu.export.evaluation import onnx_accuracy
 from automcu.export.float_onnx import export_onnx
 from automcu.export.quantise import quantise_onnx
 from automcu.export.ternary_convolutions import write_ternary_weights
-from automcu.models import build_network, with_ternary_values
-from automcu.planner import Counts, Plan, Review, TransformerProposal, review
+from automcu.networks.cells.architecture import Architecture
+from automcu.networks.cells.counting import count_live_macs, count_live_parameters
+from automcu.networks.cells.torch import build_network
+from automcu.networks.records import Plan
+from automcu.networks.transformers.plan import TransformerProposal
+from automcu.planner.counts import Counts
+from automcu.planner.review import Review, review
 from automcu.run.advising import open_council
 from automcu.run.candidate_files import (
     FLOAT_MODEL,
@@ -33,9 +38,9 @@ from automcu.run.studying import next_in_run, open_study, tell
 from automcu.run.ternary_training import CHECKPOINT, fit, fit_ternary, teachers_recipe
 from automcu.run.training_task import TrainAll, TrainingTask
 from automcu.run.transformer_candidates import train_transformer
-from automcu.space import Architecture, count_live_macs, count_live_parameters
 from automcu.training.evaluation import accuracy
 from automcu.training.recipe import recipe_for
+from automcu.training.ternary_layers import with_ternary_values
 
 _RECORD = "candidate.json"
 # Should a check or a training fail.

@@ -14,11 +14,11 @@ from automcu.compiler.program import Program
 from automcu.datasets.record import Dataset, Split
 from automcu.datasets.resize import resized
 from automcu.export.evaluation import onnx_accuracy
+from automcu.networks.network import input_side
 from automcu.run.candidate_files import FLOAT_MODEL, INT8_MODEL
 from automcu.run.job import Job
 from automcu.run.records import Deployment, TrainedCandidate
 from automcu.run.run_folder import load_if_valid
-from automcu.space import input_side
 from automcu.toolchains.build import changed_files
 from automcu.toolchains.records import Build
 from automcu.user_model.board_test_set import sample

@@ -6,7 +6,8 @@ import automcu
 from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.datasets.record import Dataset
-from automcu.planner import Counts, Plan
+from automcu.networks.records import Plan
+from automcu.planner.counts import Counts
 from automcu.report.html import write_html
 from automcu.run.advising import tell_in_words
 from automcu.run.candidates import best_first, train_candidates

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from automcu.datasets.record import Dataset
-from automcu.planner.evolution import FIRST_BY_PROMISE
+from automcu.networks.cells.evolution import FIRST_BY_PROMISE
 from automcu.run.job import Job
 from automcu.run.ray_executor import ray_executor
 from automcu.run.records import ExecutorName, Settings, TrainedCandidate

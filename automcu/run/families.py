@@ -2,23 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from automcu.cost import survey_transformers
-from automcu.cost.records import Survey
-from automcu.cost.transformer_survey import TransformerSurvey
 from automcu.datasets.record import Dataset
 from automcu.errors import DoesNotFitError, UnsupportedModelError
-from automcu.planner import (
-    Plan,
-    Proposal,
+from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.grid import resolutions
+from automcu.networks.cells.plan import miss
+from automcu.networks.cells.records import Survey
+from automcu.networks.records import Plan, Proposal
+from automcu.networks.transformers.plan import (
     TransformerPlan,
     TransformerProposal,
     plan_transformers,
-    resolutions,
 )
-from automcu.planner.plan import miss
+from automcu.networks.transformers.space import transformer_shapes
+from automcu.networks.transformers.survey import TransformerSurvey, survey_transformers
 from automcu.run.job import Job
 from automcu.run.records import TrainedCandidate
-from automcu.space import Skeleton, transformer_shapes
 
 AnyProposal = Proposal | TransformerProposal
 _KINDS = {"cnn": "cells in skeletons", "vit": "vision transformers"}

@@ -7,7 +7,8 @@ from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.datasets.record import Dataset
 from automcu.mcu.profile import Device
-from automcu.planner import Counts, Plan, Proposal
+from automcu.networks.records import Plan, Proposal
+from automcu.planner.counts import Counts
 from automcu.report.record import (
     AccuracyFinding,
     AgentFinding,

@@ -3,27 +3,29 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from automcu.cost import check, estimate, survey
-from automcu.cost.records import Survey, Verdict
+from automcu.cost.records import Verdict
+from automcu.cost.verdict import check
 from automcu.datasets.record import Dataset
 from automcu.errors import ToolError
-from automcu.planner import Plan, search, skeleton_grid
-from automcu.planner.plan import SURVEYS
+from automcu.networks.cells.accuracies import (
+    AccuracyTable,
+    accuracy_prior,
+    read_accuracy_table,
+    unknown_accuracies,
+)
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.grid import skeleton_grid
+from automcu.networks.cells.plan import SURVEYS, search
+from automcu.networks.cells.records import Survey
+from automcu.networks.cells.survey import survey
+from automcu.networks.network import Network, estimate
+from automcu.networks.records import Plan
 from automcu.records import write_atomically
 from automcu.run.families import Planned, plan_families
 from automcu.run.job import Job
 from automcu.run.progress import Progress
 from automcu.run.records import Settings
 from automcu.run.run_folder import RunFolder, load_if_valid
-from automcu.space import (
-    AccuracyTable,
-    Architecture,
-    Network,
-    Skeleton,
-    accuracy_prior,
-    read_accuracy_table,
-    unknown_accuracies,
-)
 
 
 def judge(job: Job, network: Network) -> Verdict:

@@ -7,11 +7,14 @@ from automcu.brief import Brief
 from automcu.compiler import Project
 from automcu.cost.records import Estimate
 from automcu.mcu.profile import Device
-from automcu.planner import Counts, Plan, Proposal, Review, TransformerProposal
+from automcu.networks.cells.nats_bench import AccuracyDataset
+from automcu.networks.records import Plan, Proposal
+from automcu.networks.transformers.plan import TransformerProposal
 from automcu.planner.agents import AgentTurns, ModelSettings, Usage
+from automcu.planner.counts import Counts
+from automcu.planner.review import Review
 from automcu.records import Record
 from automcu.report.record import Findings
-from automcu.space import AccuracyDataset
 from automcu.toolchains.records import Build
 from automcu.training.recipe import Recipe
 from automcu.training.result import TrainingResult

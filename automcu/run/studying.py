@@ -7,22 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automcu.brief import Brief
-from automcu.cost.records import Survey
 from automcu.errors import WrongInputError
-from automcu.planner import (
-    Observation,
-    Plan,
-    Proposal,
-    RankedCells,
-    Study,
-    TransformerProposal,
-    next_proposal,
-    rank_cells,
-)
+from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.next_proposal import next_proposal
+from automcu.networks.cells.prior import RankedCells, rank_cells
+from automcu.networks.cells.records import Survey
+from automcu.networks.records import Observation, Plan, Proposal
+from automcu.networks.transformers.plan import TransformerProposal
+from automcu.planner.study import Study
 from automcu.run.families import AnyProposal
 from automcu.run.job import Job
 from automcu.run.run_folder import load_if_valid
-from automcu.space import Skeleton
 
 if TYPE_CHECKING:
     from automcu.planner.agents import Council

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from automcu.datasets.record import Dataset
-from automcu.planner import Review
+from automcu.planner.review import Review
 from automcu.run.families import AnyProposal
 from automcu.run.job import Job
 from automcu.run.records import TrainedCandidate

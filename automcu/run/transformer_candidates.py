@@ -8,9 +8,10 @@ from automcu.datasets.record import Dataset
 from automcu.datasets.resize import resized
 from automcu.export.evaluation import onnx_accuracy
 from automcu.export.float_onnx import export_onnx
-from automcu.export.transformer_onnx import export_transformer
-from automcu.models import build_vision_transformer
-from automcu.planner import Review, TransformerProposal
+from automcu.networks.transformers.onnx import export_transformer
+from automcu.networks.transformers.plan import TransformerProposal
+from automcu.networks.transformers.torch import build_vision_transformer
+from automcu.planner.review import Review
 from automcu.run.candidate_files import FLOAT_MODEL, INT8_MODEL, calibration_inputs
 from automcu.run.job import Job
 from automcu.run.records import TrainedCandidate

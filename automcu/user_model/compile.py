@@ -17,7 +17,7 @@ from automcu.compiler import (
 from automcu.compiler.naming import DEFAULT_NAME
 from automcu.compiler.program import Program
 from automcu.compiler.project import describe_tensor
-from automcu.cost import estimate_program
+from automcu.cost.estimation import estimate_program
 from automcu.datasets.record import Split
 from automcu.errors import ToolError, WrongInputError
 from automcu.mcu.profile import Device

@@ -19,7 +19,7 @@ from automcu.compiler.low_bit_weights import (
 )
 from automcu.compiler.ops import Convolution, Softmax
 from automcu.compiler.passes import optimise
-from automcu.cost import estimate_program
+from automcu.cost.estimation import estimate_program
 from automcu.mcu.profile import Device
 
 Weights = Literal["auto", "8", "6", "4", "3", "2", "ternary"]

@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 
 from automcu.brief import Brief
-from automcu.cost.records import FeasibleCell, Survey
 from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError, WrongInputError
-from automcu.planner import expected_synflow, rank_cells
+from automcu.networks.cells.accuracies import AccuracyTable, accuracy_prior, unknown_accuracies
+from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.cell import Cell
+from automcu.networks.cells.prior import rank_cells
+from automcu.networks.cells.records import FeasibleCell, Survey
+from automcu.networks.cells.synflow import expected_synflow
 from automcu.run.job import start_job
 from automcu.run.planning import make_plan
 from automcu.run.progress import Silent
 from automcu.run.records import Settings
 from automcu.run.studying import next_in_run, open_study, tell
-from automcu.space import AccuracyTable, Cell, Skeleton, accuracy_prior, unknown_accuracies
 from benchmarks.nas import DATASETS, LIMITS, Problem, _row, main, run, searches_of, task_of
 from benchmarks.nas_agents import agents_search
 from benchmarks.nas_searches import (
@@ -94,7 +97,7 @@ def test_a_run_of_design_chooses_the_cells_that_the_benchmark_measures(
     has_table: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both entry points, from what they know to six networks, two of them evolved."""
-    monkeypatch.setattr(sys.modules["automcu.planner.plan"], "SURVEYS", 1)
+    monkeypatch.setattr(sys.modules["automcu.networks.cells.plan"], "SURVEYS", 1)
     if not has_table:
         monkeypatch.setattr("automcu.run.planning.accuracy_prior", _missing)
     brief = Brief(text="", device="stm32f407g-disc1", dataset="digits", max_latency_ms=1.0)

@@ -1,8 +1,8 @@
 import pytest
 
 from automcu.brief import Limits
-from automcu.cost import survey
 from automcu.mcu import find_device
+from automcu.networks.cells.survey import survey
 from benchmarks import planner_faults
 from benchmarks.planner_faults import _SKELETON, FAULTS, one_run
 

@@ -5,8 +5,10 @@ from scipy.stats import rankdata, spearmanr
 from torch import nn
 
 from automcu.errors import WrongInputError
-from automcu.models import build_network
-from automcu.space import Architecture, Cell, Skeleton, accuracy_prior, all_cells
+from automcu.networks.cells.accuracies import accuracy_prior
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import Cell, all_cells
+from automcu.networks.cells.torch import build_network
 from benchmarks.zero_cost_proxies import ZeroCostScore, mean_ranks, zero_cost_scores
 
 TINY = Skeleton(stem_channels=2, cells_per_stage=1, resolution=4, input_channels=1, classes=3)

@@ -12,12 +12,12 @@ from automcu.boards.project import load_golden
 from automcu.boards.verification import build_verified
 from automcu.boards.virtual import virtual_board
 from automcu.boards.xtensa import can_emulate
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Project, compile_graph, write_project
-from automcu.cost.architecture_graph import architecture_graph
-from automcu.cost.random_weights import with_random_weights
 from automcu.errors import FirmwareDiffersError, ToolError, WrongInputError
 from automcu.mcu import Device, find_device
-from automcu.space import Architecture, Skeleton
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.graph import architecture_graph
 from automcu.toolchains import Compiler, build_project, find_compiler
 from benchmarks.graph_generator import random_graph
 

@@ -9,7 +9,8 @@ from typer.testing import CliRunner, Result
 
 from automcu.cli import app
 from automcu.cli.accuracies import EMBEDDED_PRIOR
-from automcu.space import Cell, accuracy_prior
+from automcu.networks.cells.accuracies import accuracy_prior
+from automcu.networks.cells.cell import Cell
 
 TINY = ("--device", "stm32f407g-disc1", "--stem", "4", "--cells", "1", "--resolution", "8")
 
@@ -66,7 +67,9 @@ def test_the_second_call_surveys_nothing(cache: Path, monkeypatch: pytest.Monkey
     first = json.loads(run("--json").stdout)
     assert list((cache / "automcu" / "surveys").iterdir())
     surveys: list[object] = []
-    monkeypatch.setattr("automcu.cost.space_survey.survey", lambda *given: surveys.append(given))
+    monkeypatch.setattr(
+        "automcu.networks.cells.survey.survey", lambda *given: surveys.append(given)
+    )
     second = json.loads(run("--json").stdout)
     assert second["front"] == first["front"]
     assert surveys == []

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from automcu.cli.app import app
-from automcu.planner import Study
+from automcu.planner.study import Study
 from tests.planner.test_study import in_order
 
 

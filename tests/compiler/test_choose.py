@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, compile_graph, render_model
 from automcu.compiler.choose import candidates, choose_kernel, figures_of_choice
 from automcu.compiler.cycles import cheapest, layer_cycles, work_of
@@ -16,7 +17,6 @@ from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Convolution
 from automcu.compiler.ops.windows import Window
 from automcu.compiler.shapes import output_shape
-from automcu.cost.random_weights import with_random_weights
 from automcu.mcu import Device, find_device
 
 _SAME = Window(3, 3, padding=(1, 1, 1, 1))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from automcu.boards.bench import bench_project
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph, write_project
 from automcu.compiler.ops import Add, Convolution
 from automcu.compiler.ops.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.compiler.weight_packing import LAYOUTS
-from automcu.cost.random_weights import with_random_weights
 from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import (
     Program,
     Project,
@@ -17,11 +18,10 @@ from automcu.compiler import (
 )
 from automcu.compiler.project import TensorInfo
 from automcu.compiler.reference import run_all_tensors
-from automcu.cost.architecture_graph import architecture_graph
-from automcu.cost.random_weights import with_random_weights
 from automcu.errors import WrongInputError
 from automcu.mcu import Device
-from automcu.space import Architecture, Skeleton
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.graph import architecture_graph
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
 SKELETON = Skeleton(stem_channels=4, cells_per_stage=1, resolution=8, classes=3)

@@ -11,12 +11,12 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 from hypothesis import HealthCheck, given, settings
 
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Program, compile_graph, model_hash, render_model
 from automcu.compiler.ops import Convolution
-from automcu.cost.architecture_graph import architecture_graph
-from automcu.cost.random_weights import with_random_weights
 from automcu.mcu import Device
-from automcu.space import Architecture, Skeleton
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.graph import architecture_graph
 from automcu.toolchains import host_compiler
 from automcu.toolchains.host import HostCompiler
 from automcu.toolchains.zig import zig_command, zig_environment

@@ -6,8 +6,6 @@ import pytest
 
 from automcu.boards.xtensa import can_emulate
 from automcu.compiler import Program, compile_graph
-from automcu.cost import Estimate, estimate
-from automcu.cost.architecture_graph import architecture_graph
 from automcu.cost.code_size import (
     code_sizes,
     function_bytes,
@@ -16,9 +14,12 @@ from automcu.cost.code_size import (
     runtime_size,
 )
 from automcu.cost.latency import latency_of, layer_cycles
+from automcu.cost.records import Estimate
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device
-from automcu.space import Architecture, Skeleton
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.network import estimate
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"

@@ -7,8 +7,8 @@ import pytest
 from automcu.brief import Limits
 from automcu.cli.verdict_answer import verdict_answer
 from automcu.compiler import compile_graph
-from automcu.cost import check
 from automcu.cost.estimation import estimate_program
+from automcu.cost.verdict import check
 from automcu.mcu import Device, find_device
 from automcu.mcu.profile import Latency
 from benchmarks.graph_generator import random_graph

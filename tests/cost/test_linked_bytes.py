@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from automcu.compiler import compile_graph, import_onnx, write_project
-from automcu.cost import estimate
 from automcu.mcu import find_device
+from automcu.networks.network import estimate
 from automcu.toolchains import build_project, write_firmware
 from tests.quantised_networks import QuantisedNetwork
 

@@ -3,21 +3,18 @@
 import pytest
 
 from automcu.brief import Limits
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph
 from automcu.compiler.low_bit_weights import narrow_weights
 from automcu.compiler.passes import optimise
-from automcu.cost import (
-    architecture_remedies,
-    bits_remedies,
-    check,
-    estimate,
-    estimate_program,
-    with_remedies,
-)
-from automcu.cost.architecture_graph import architecture_graph
-from automcu.cost.random_weights import with_random_weights
+from automcu.cost.estimation import estimate_program
+from automcu.cost.remedies import bits_remedies, with_remedies
+from automcu.cost.verdict import check
 from automcu.mcu import Device, find_device, shipped_devices
-from automcu.space import Architecture, Skeleton
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.remedies import architecture_remedies
+from automcu.networks.network import estimate
 
 CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"
 BIG = Architecture(cell=CELL, skeleton=Skeleton(stem_channels=8, cells_per_stage=2, resolution=16))

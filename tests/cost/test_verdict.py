@@ -3,7 +3,8 @@
 import pytest
 
 from automcu.brief import Limits
-from automcu.cost import Estimate, LayerCost, check
+from automcu.cost.records import Estimate, LayerCost
+from automcu.cost.verdict import check
 from automcu.mcu import Device, find_device
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from automcu.models import build_network
-from automcu.space import Architecture, Skeleton
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.torch import build_network
 
 CELLS = {
     "residual": "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|",

@@ -7,14 +7,17 @@ import pytest
 import torch
 
 from automcu.compiler import compile_graph, import_onnx
-from automcu.cost import estimate, estimate_program
+from automcu.cost.estimation import estimate_program
 from automcu.export.evaluation import onnx_logits
 from automcu.export.float_onnx import export_onnx
 from automcu.export.quantise import quantise_onnx
 from automcu.export.ternary_convolutions import write_ternary_weights
 from automcu.mcu import find_device
-from automcu.models import build_network, with_ternary_values
-from automcu.space import Architecture, Cell, Skeleton
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import Cell
+from automcu.networks.cells.torch import build_network
+from automcu.networks.network import estimate
+from automcu.training.ternary_layers import with_ternary_values
 
 SKELETON = Skeleton(stem_channels=6, cells_per_stage=1, resolution=12, input_channels=1)
 CELL = "|nor_conv_1x1~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"

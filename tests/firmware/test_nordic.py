@@ -14,11 +14,11 @@ import pytest
 
 from automcu.boards.link.framing import FrameReader, encode_frame
 from automcu.calibration.microbenchmarks import chain
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.choose import candidates
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernel import Kernel
-from automcu.cost.random_weights import with_random_weights
 from automcu.mcu import Device, find_device
 from automcu.toolchains import build_project
 

@@ -19,15 +19,15 @@ from automcu.boards.project import LabelledSet
 from automcu.boards.xtensa import can_emulate, differing_bytes, run_project
 from automcu.calibration import random_architectures
 from automcu.calibration.microbenchmarks import chain, transformer_chain
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.choose import candidates
-from automcu.cost import estimate_program
-from automcu.cost.architecture_graph import architecture_graph
-from automcu.cost.random_weights import with_random_weights
-from automcu.cost.transformer_graph import transformer_graph
+from automcu.cost.estimation import estimate_program
 from automcu.errors import DoesNotFitError, ToolError
 from automcu.mcu import Device, find_device
-from automcu.space import TransformerShape
+from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.transformers.graph import transformer_graph
+from automcu.networks.transformers.shape import TransformerShape
 from automcu.toolchains import build_project, find_compiler
 from benchmarks.small_project import small_project
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from automcu.planner import Study
+from automcu.planner.study import Study
 from tests.planner.test_study import in_order
 
 

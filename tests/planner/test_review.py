@@ -1,6 +1,7 @@
 from automcu.cost.records import Estimate, Limit, Verdict
-from automcu.planner import Review, review
-from automcu.space import Architecture, Cell, Skeleton
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import Cell
+from automcu.planner.review import Review, review
 
 SKELETON = Skeleton(stem_channels=8, cells_per_stage=1, resolution=8, input_channels=1, classes=10)
 GOOD = str(Cell.from_index(11472))

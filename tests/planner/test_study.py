@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from automcu.errors import ToolError, WrongInputError
-from automcu.planner import Observation, Proposal, Study, list_studies
-from automcu.space import Architecture, Cell, Skeleton
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import Cell
+from automcu.networks.records import Observation, Proposal
+from automcu.planner.study import Study, list_studies
 from tests.planner.postgresql import needs_postgresql, postgresql_url
 
 __all__ = ["postgresql_url"]

@@ -9,6 +9,8 @@ from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measure
 from automcu.brief import Brief
 from automcu.cost.records import Estimate, LayerCost
 from automcu.mcu.profile import Device
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import Cell
 from automcu.report.record import (
     AccuracyFinding,
     ArenaTensor,
@@ -18,7 +20,6 @@ from automcu.report.record import (
     SpaceFinding,
 )
 from automcu.resources import resource_folder
-from automcu.space import Architecture, Cell, Skeleton
 from automcu.toolchains.records import Build
 
 LAYERS = 24

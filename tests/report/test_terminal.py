@@ -2,10 +2,10 @@ import io
 
 from rich.console import Console
 
+from automcu.networks.cells.cell import Cell
 from automcu.report.record import Findings
 from automcu.report.terminal import result_rows, summary, understood_table
 from automcu.report.wording import cell_name, duration, milliseconds, modelled_milliseconds
-from automcu.space import Cell
 
 
 def _printed(renderable: object) -> str:

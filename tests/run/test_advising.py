@@ -14,7 +14,7 @@ from automcu.brief import Brief
 from automcu.cli.app import app
 from automcu.datasets.load import load_dataset
 from automcu.errors import WrongInputError
-from automcu.planner import Plan
+from automcu.networks.records import Plan
 from automcu.planner.agents import ModelSettings
 from automcu.run.advising import open_council
 from automcu.run.design import design

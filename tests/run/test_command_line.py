@@ -93,7 +93,7 @@ def test_a_model_file_is_checked_compiled_built_and_measured_alone(
 
 def test_a_cell_is_checked_by_index_and_by_name() -> None:
     by_index = document("check", "11472", "--device", "stm32f407g-disc1", "--cells-per-stage", "1")
-    from automcu.space import Cell
+    from automcu.networks.cells.cell import Cell
 
     cell = str(Cell.from_index(11472))
     by_name = document("check", cell, "--device", "f407", "--cells-per-stage", "1")

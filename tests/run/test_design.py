@@ -10,7 +10,8 @@ import pytest
 
 from automcu.brief import Brief
 from automcu.errors import DoesNotFitError, WrongInputError
-from automcu.planner import Counts, Plan
+from automcu.networks.records import Plan
+from automcu.planner.counts import Counts
 from automcu.run.design import design
 from automcu.run.progress import Silent
 from automcu.run.records import Run, Settings

@@ -17,7 +17,7 @@ import pytest
 from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError
-from automcu.planner import Plan
+from automcu.networks.records import Plan
 from automcu.run.candidates import train_candidates
 from automcu.run.executors import round_size
 from automcu.run.job import Job, resume_job, start_job
@@ -120,7 +120,7 @@ def test_without_ray_the_error_says_how_to_get_it(
 def test_an_error_of_a_training_is_told_without_rays_words(planned: Path, tmp_path: Path) -> None:
     job = job_of(planned, tmp_path / "run", Settings(budget=1, executor="ray"))
     dataset = load_dataset(job.brief.dataset)
-    from automcu.planner import Review
+    from automcu.planner.review import Review
     from automcu.run.planning import judge
     from automcu.run.ray_executor import ray_executor
     from automcu.run.studying import next_in_run, open_study

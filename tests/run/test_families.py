@@ -9,14 +9,16 @@ from onnx import numpy_helper
 
 from automcu.brief import Brief
 from automcu.cli.run_answer import run_document
-from automcu.cost import estimate
 from automcu.errors import DoesNotFitError, WrongInputError
-from automcu.planner import Proposal, TransformerProposal
+from automcu.networks.cells.architecture import Architecture
+from automcu.networks.network import estimate
+from automcu.networks.records import Proposal
+from automcu.networks.transformers.plan import TransformerProposal
+from automcu.networks.transformers.shape import TransformerShape
 from automcu.run.design import design
 from automcu.run.families import families_of, how_much_fits
 from automcu.run.progress import Silent
 from automcu.run.records import Run, Settings, TrainedCandidate
-from automcu.space import Architecture, TransformerShape
 
 DEVICE = "stm32f407g-disc1"
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from automcu.cli import app
 from automcu.mcu import shipped_devices, write_profile
-from automcu.space import Cell
+from automcu.networks.cells.cell import Cell
 
 RESIDUAL = Cell.from_index(11472)
 

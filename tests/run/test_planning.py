@@ -8,7 +8,7 @@ import pytest
 from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError, WrongInputError
-from automcu.planner import ZERO_COST
+from automcu.networks.cells.prior import ZERO_COST
 from automcu.run.job import start_job
 from automcu.run.planning import make_plan
 from automcu.run.progress import Silent
@@ -28,9 +28,9 @@ def test_without_the_embedded_table_cells_are_ranked_by_their_wiring(
     small: Brief, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("automcu.run.planning.accuracy_prior", _missing)
-    monkeypatch.setattr("automcu.cost.space_survey.accuracy_prior", _missing)
+    monkeypatch.setattr("automcu.networks.cells.survey.accuracy_prior", _missing)
     # One skeleton is enough, and quick.
-    monkeypatch.setattr(sys.modules["automcu.planner.plan"], "SURVEYS", 1)
+    monkeypatch.setattr(sys.modules["automcu.networks.cells.plan"], "SURVEYS", 1)
     job = start_job(tmp_path / "run", small, Settings(budget=1), Silent())
     plan = make_plan(job, load_dataset("digits"))
     assert plan.prior == ZERO_COST

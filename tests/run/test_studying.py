@@ -8,7 +8,8 @@ import pytest
 
 from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
-from automcu.planner import Plan, Proposal, list_studies
+from automcu.networks.records import Plan, Proposal
+from automcu.planner.study import list_studies
 from automcu.run.job import Job, resume_job, start_job
 from automcu.run.planning import make_plan
 from automcu.run.progress import Silent

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from automcu.datasets.record import Dataset, Split
-from automcu.models.vision_transformer import build_vision_transformer
-from automcu.space import TransformerShape
+from automcu.networks.transformers.shape import TransformerShape
+from automcu.networks.transformers.torch import build_vision_transformer
 from automcu.training.recipe import Recipe
 from automcu.training.ternary import TernaryRecipe, ternary_recipe_for, train_ternary
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph
 from automcu.compiler.low_bit_weights import narrowable_layers
 from automcu.compiler.ops import Convolution
 from automcu.compiler.ops.windows import Window
 from automcu.compiler.shapes import output_shape
-from automcu.cost import estimate_program
-from automcu.cost.random_weights import with_random_weights
+from automcu.cost.estimation import estimate_program
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device
 from automcu.user_model.labelled_inputs import load_labelled_inputs

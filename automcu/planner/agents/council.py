@@ -7,6 +7,7 @@ turn then comes from the offline planner, so a run without a working server is a
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from automcu.networks.records import Observation, Proposal
 from automcu.planner.agents.feasible_space import FeasibleSpace
 from automcu.planner.agents.language_model import LanguageModel
 from automcu.planner.agents.records import (
@@ -18,7 +19,6 @@ from automcu.planner.agents.records import (
     CriticView,
     Finding,
 )
-from automcu.planner.records import Observation, Proposal
 from automcu.resources import resource_folder
 
 # Rounds of questions before the Architect has to propose.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from automcu.space import OPERATIONS
+from automcu.networks.cells.cell import OPERATIONS
 
 _QUOTES = "[\"'`]"
 

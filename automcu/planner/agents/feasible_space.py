@@ -4,7 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from automcu.cost.records import FeasibleCell, Survey
+from automcu.networks.cells.cell import Cell
+from automcu.networks.cells.prior import rank_cells
+from automcu.networks.cells.records import FeasibleCell, Survey
+from automcu.networks.records import Observation, Proposal, propose
 from automcu.planner.agents.records import (
     CellEdges,
     Choice,
@@ -16,9 +19,6 @@ from automcu.planner.agents.records import (
     SpaceSummary,
     TrainedSummary,
 )
-from automcu.planner.prior import rank_cells
-from automcu.planner.records import Observation, Proposal, propose
-from automcu.space import Cell
 
 _CELLS_SHOWN = 8
 _TRAINED_SHOWN = 6

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat
 
+from automcu.networks.cells.cell import Operation
 from automcu.planner.agents.said_amounts import Unit
 from automcu.records import Record
-from automcu.space import Operation
 
 KEY_VARIABLES = ("AUTOMCU_LLM_KEY", "OPENAI_API_KEY")
 """Where the key of a language model's server may stand in the environment; the first one counts."""

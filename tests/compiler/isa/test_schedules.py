@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automcu.calibration import varied_choice
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, compile_graph
 from automcu.compiler.choose import candidates
 from automcu.compiler.graph import Operator, Quantisation, Tensor
@@ -14,7 +15,6 @@ from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Convolution
 from automcu.compiler.ops.windows import Window
 from automcu.compiler.shapes import output_shape
-from automcu.cost.random_weights import with_random_weights
 from automcu.mcu import Device, find_device
 from tests.compiler.isa.test_special_kernels import first_wrong_layer
 from tests.compiler.random_graphs import graphs

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from automcu.boards.count import count_cycles
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Program, compile_graph, run_all_tensors
-from automcu.cost.architecture_graph import architecture_graph
-from automcu.cost.random_weights import with_random_weights
 from automcu.mcu import Device, find_device
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.graph import architecture_graph
 from automcu.resources import resource_folder
-from automcu.space import Architecture, Skeleton
 from automcu.toolchains import find_compiler
 from automcu.toolchains.process import run_tool
 from tests.compiler.compiled_model import write_sources

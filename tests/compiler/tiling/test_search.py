@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automcu.calibration import LayerChain
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Operator, Program, compile_graph
 from automcu.compiler.ops import Add, Convolution, MaxPool, Stripes
 from automcu.compiler.ops.windows import Window
-from automcu.cost.random_weights import with_random_weights
 from automcu.mcu import Device, find_device
 from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.isa.test_special_kernels import first_wrong_layer

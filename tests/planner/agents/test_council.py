@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from automcu.cost.records import FeasibleCell, Survey
-from automcu.planner import Observation
+from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.cell import Cell
+from automcu.networks.cells.records import FeasibleCell, Survey
+from automcu.networks.records import Observation
 from automcu.planner.agents import Council, FeasibleSpace, LanguageModel, ModelSettings
 from automcu.planner.agents.records import Choice, Question
-from automcu.space import Cell, Skeleton
 
 SKELETONS = [Skeleton(stem_channels=width, cells_per_stage=1, resolution=8) for width in (4, 8)]
 CELLS = [index for index in range(0, 15625, 30) if Cell.from_index(index).is_connected]

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automcu.networks.cells.cell import OPERATIONS
 from automcu.planner.agents import Disguise
-from automcu.space import OPERATIONS
 from tests.planner.agents.test_council import CELLS, council_of, proposing, role_of, seen_of, space
 
 __all__ = ["space"]

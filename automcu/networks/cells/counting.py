@@ -1,0 +1,154 @@
+"""Parameters and multiply-accumulates of an architecture, from its shape alone.
+
+A cell's cost is linear in how many 1×1 and 3×3 convolutions it has; everything else (stem,
+reduction blocks, head) belongs to the skeleton. So a skeleton is counted once and a cell costs
+two multiplications.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import Cell
+
+STAGES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the cells of one stage see: `channels` maps of `resolution` × `resolution`."""
+
+    channels: int
+    resolution: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """The skeleton's own share, and what each convolution edge of the cell adds over all stages."""
+
+    skeleton: int
+    per_1x1: int
+    per_3x3: int
+
+    def of(self, cell: Cell) -> int:
+        return (
+            self.skeleton
+            + self.per_1x1 * cell.edges.count("nor_conv_1x1")
+            + self.per_3x3 * cell.edges.count("nor_conv_3x3")
+        )
+
+
+def stages(skeleton: Skeleton) -> Iterator[Stage]:
+    """Yield the three stages; channels double and resolution halves, rounding up, in between."""
+    channels, resolution = skeleton.stem_channels, skeleton.resolution
+    for _ in range(STAGES):
+        yield Stage(channels, resolution)
+        channels, resolution = 2 * channels, (resolution + 1) // 2
+
+
+def count_parameters(architecture: Architecture) -> int:
+    """Count trainable parameters as NAS-Bench-201 does: dead edges included.
+
+    Convolutions have no bias, batch normalisation has two parameters a channel, the classifier
+    has a bias. Equals the benchmark's `params` at the default skeleton.
+
+    Raises:
+        WrongInputError: the architecture's cell cannot be parsed.
+    """
+    return _parameters(architecture.skeleton).of(Cell.parse(architecture.cell))
+
+
+def count_macs(architecture: Architecture) -> int:
+    """Count multiply-accumulates of one inference as NAS-Bench-201 does: dead edges included.
+
+    Only convolutions and the classifier count, the classifier's bias as one each; pooling,
+    normalisation and additions do not (AutoDL-Projects, utils/flop_benchmark.py). Equals the
+    benchmark's `flops` at the default skeleton.
+
+    Raises:
+        WrongInputError: the architecture's cell cannot be parsed.
+    """
+    return _macs(architecture.skeleton).of(Cell.parse(architecture.cell))
+
+
+def count_live_parameters(architecture: Architecture) -> int:
+    """Count the trainable parameters of the network that `build_network` builds: live edges only.
+
+    Raises:
+        WrongInputError: the architecture's cell cannot be parsed.
+    """
+    cell = Cell.parse(architecture.cell).without_dead_edges()
+    return _parameters(architecture.skeleton).of(cell)
+
+
+def count_live_macs(architecture: Architecture) -> int:
+    """Count the multiply-accumulates, by the benchmark's definition, of the live edges only.
+
+    Raises:
+        WrongInputError: the architecture's cell cannot be parsed.
+    """
+    return _macs(architecture.skeleton).of(Cell.parse(architecture.cell).without_dead_edges())
+
+
+@lru_cache(maxsize=256)
+def _parameters(skeleton: Skeleton) -> _Count:
+    parts = list(stages(skeleton))
+    stem = _convolution_weights(3, skeleton.input_channels, skeleton.stem_channels)
+    stem += _normalisation_parameters(skeleton.stem_channels)
+    reductions = sum(
+        _reduction_weights(before.channels, after.channels)
+        + 2 * _normalisation_parameters(after.channels)
+        for before, after in pairwise(parts)
+    )
+    features = parts[-1].channels
+    head = _normalisation_parameters(features) + (features + 1) * skeleton.classes
+    return _Count(
+        skeleton=stem + reductions + head,
+        per_1x1=skeleton.cells_per_stage * sum(_edge_parameters(1, part) for part in parts),
+        per_3x3=skeleton.cells_per_stage * sum(_edge_parameters(3, part) for part in parts),
+    )
+
+
+@lru_cache(maxsize=256)
+def _macs(skeleton: Skeleton) -> _Count:
+    parts = list(stages(skeleton))
+    stem = _convolution_weights(3, skeleton.input_channels, skeleton.stem_channels)
+    stem *= skeleton.resolution**2
+    reductions = sum(
+        _reduction_weights(before.channels, after.channels) * after.resolution**2
+        for before, after in pairwise(parts)
+    )
+    head = (parts[-1].channels + 1) * skeleton.classes
+    return _Count(
+        skeleton=stem + reductions + head,
+        per_1x1=skeleton.cells_per_stage * sum(_edge_macs(1, part) for part in parts),
+        per_3x3=skeleton.cells_per_stage * sum(_edge_macs(3, part) for part in parts),
+    )
+
+
+def _convolution_weights(kernel: int, inputs: int, outputs: int) -> int:
+    return kernel * kernel * inputs * outputs
+
+
+def _normalisation_parameters(channels: int) -> int:
+    return 2 * channels
+
+
+def _reduction_weights(inputs: int, outputs: int) -> int:
+    """Weights of a residual reduction block: two 3×3 convolutions and the 1×1 shortcut."""
+    return (
+        _convolution_weights(3, inputs, outputs)
+        + _convolution_weights(3, outputs, outputs)
+        + _convolution_weights(1, inputs, outputs)
+    )
+
+
+def _edge_parameters(kernel: int, stage: Stage) -> int:
+    weights = _convolution_weights(kernel, stage.channels, stage.channels)
+    return weights + _normalisation_parameters(stage.channels)
+
+
+def _edge_macs(kernel: int, stage: Stage) -> int:
+    return _convolution_weights(kernel, stage.channels, stage.channels) * stage.resolution**2

@@ -1,0 +1,120 @@
+"""How much each cell promises before anything is trained: the one prior of all who choose.
+
+A cell whose accuracy a table knows has the merit of that accuracy. Any other is rated by two
+things that need neither data nor a network: synaptic flow, which likes deep paths, and the cell's
+work, which likes large convolutions. Only their orders count; the mean of the logarithms of a
+cell's two ranks rates high what is near the top in both, as AZ-NAS does (Lee and Ham, CVPR 2024).
+Among cells that are held small by a board, either rating alone misleads: synaptic flow puts six 1x1
+convolutions above one 3x3 convolution that costs more and learns more.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.benchmark_order import CELL_COUNT
+from automcu.networks.cells.pool import CellPool, Column, cell_work, spread_ranks
+from automcu.networks.cells.records import FeasibleCell, Survey
+from automcu.networks.cells.synflow import expected_synflow
+from automcu.networks.score import gain_over_median, merit
+
+ZERO_COST = "expected synaptic flow and work (no accuracy table)"
+
+# Without limits the flow is the better guide; it counts twice.
+_SHARE_OF_FLOW = 2 / 3
+# What a cell's place counts beside its capacity, and beside likeness, of which plans want little.
+# Chosen among 0.1 to 0.4 on CIFAR-10 of NAS-Bench-201, at 3 to 20 networks.
+_LOG_ERROR_PER_SPREAD = 0.3
+# Where no known cell is above the median, unknown ones are still told apart by this much.
+_LEAST_GAIN = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class RankedCells:
+    """The cells of a survey by index, and what each promises untrained; higher is better."""
+
+    skeleton: Skeleton
+    cells: Mapping[int, FeasibleCell]
+    merits: Mapping[int, float]
+    latency_limit_ms: float | None
+
+    @cached_property
+    def by_merit(self) -> tuple[FeasibleCell, ...]:
+        """The cells, the most promising first."""
+        return tuple(
+            sorted(self.cells.values(), key=lambda cell: (-self.merits[cell.index], cell.index))
+        )
+
+    @cached_property
+    def pool(self) -> CellPool:
+        """The same cells in the arrays that searching needs."""
+        rating = np.full(CELL_COUNT, -np.inf)
+        rating[list(self.merits)] = list(self.merits.values())
+        return CellPool.rated(list(self.cells), rating)
+
+
+def rank_cells(
+    survey: Survey, latency_limit_ms: float | None, best_known: float | None = None
+) -> RankedCells:
+    """Rank the cells that fit, by known accuracies where `survey` has them.
+
+    A cell without one counts as the median of the space, and as more or less by where it stands
+    among all that fit in `zero_cost_rating`. A rating is no result: beside cells that are known, it
+    brings a cell at most half the way from the median to the best of them: `best_known` percent,
+    which a table may hold for a cell that does not fit here, or the best of the survey.
+    """
+    cells = survey.feasible_cells
+    merits = np.array([merit(cell, latency_limit_ms) for cell in cells])
+    unknown = np.array([cell.prior is None for cell in cells], dtype=bool)
+    if unknown.any():
+        indices = [cell.index for cell in cells]
+        rating = zero_cost_rating(expected_synflow(survey.skeleton), indices)[indices]
+        gain = _LOG_ERROR_PER_SPREAD * (spread_ranks(rating) + np.log(0.5))
+        known = [cell.prior for cell in cells if cell.prior is not None]
+        best = max(known, default=best_known)
+        if best is not None:
+            most = max(gain_over_median(best) / 2, _LEAST_GAIN)
+            gain = np.where(gain > 0, gain * min(1.0, most / gain.max()), gain)
+        merits[unknown] += gain[unknown]
+    return RankedCells(
+        skeleton=survey.skeleton,
+        cells={cell.index: cell for cell in cells},
+        merits={cell.index: float(value) for cell, value in zip(cells, merits, strict=True)},
+        latency_limit_ms=latency_limit_ms,
+    )
+
+
+def zero_cost_rating(synflow: Column, feasible: Sequence[int]) -> Column:
+    """Return a rating of the cells [15625] by flow and work, higher is better.
+
+    The cell that works most of all that fit comes second, whatever its flow: a search that begins
+    with the first few then sees early what size alone is worth.
+
+    Args:
+        synflow: the expected synaptic flow of every cell [15625].
+        feasible: the cells that fit; ranks are ranks among them. The others get −inf.
+    """
+    cells = np.array(sorted(feasible), dtype=np.int64)
+    rating = np.full(len(synflow), -np.inf)
+    if not len(cells):
+        return rating
+    by_flow = _ranks(synflow[cells])
+    # Of equal work, the higher flow: a tie-break far below one multiply-accumulate.
+    by_work = _ranks(cell_work()[cells] - by_flow / (len(cells) + 1.0))
+    combined = -_SHARE_OF_FLOW * np.log1p(by_flow) - (1.0 - _SHARE_OF_FLOW) * np.log1p(by_work)
+    best = np.sort(combined)[::-1]
+    heaviest = int(np.argmin(by_work))
+    if len(cells) > 1 and combined[heaviest] < best[1]:
+        combined[heaviest] = (best[0] + best[1]) / 2
+    rating[cells] = combined
+    return rating
+
+
+def _ranks(values: Column) -> NDArray[np.float64]:
+    """Return how many values are higher than each, from 0; equal values share their rank."""
+    descending = np.sort(-values)
+    return np.asarray(np.searchsorted(descending, -values, side="left"), dtype=np.float64)

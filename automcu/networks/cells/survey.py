@@ -1,0 +1,199 @@
+"""The whole space in one skeleton on one device: which cells fit, and what stops the rest.
+
+The network around the cells is compiled once, with cells that are skip connections and so vanish;
+what cells add follows from the counts of `cell_structure` and the costs of `stage_costs`. Tests
+hold the sums against compiling whole networks.
+"""
+
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.brief import NO_LIMITS, Limits
+from automcu.compiler import compile_graph
+from automcu.cost.code_size import function_bytes, layer_bytes
+from automcu.cost.estimation import RAM_BYTES_PER_LAYER, estimate_program
+from automcu.cost.latency import latency_of, layer_cycles
+from automcu.cost.verdict import check
+from automcu.mcu.profile import Device
+from automcu.networks.cells.accuracies import AccuracyTable, accuracy_prior
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import Cell, all_cells
+from automcu.networks.cells.graph import LAST_NORMALISATION, architecture_graph
+from automcu.networks.cells.records import FeasibleCell, Survey
+from automcu.networks.cells.stage_costs import StageCosts, stage_costs
+from automcu.networks.cells.structure import cell_structures
+from automcu.toolchains import find_compiler
+
+LIGHTEST = Cell(("none", "none", "none", "skip_connect", "none", "none"))
+
+
+@dataclass(frozen=True)
+class SpaceCosts:
+    """Costs of all distinct networks in one skeleton; arrays follow `CellStructures.networks`."""
+
+    latency_ms: NDArray[np.float64]
+    flash_bytes: NDArray[np.int64]
+    ram_bytes: NDArray[np.int64]
+    arena_bytes: NDArray[np.int64]
+
+
+def survey(
+    device: Device,
+    skeleton: Skeleton,
+    limits: Limits = NO_LIMITS,
+    prior: AccuracyTable | None = None,
+) -> Survey:
+    """Judge every cell of the space in `skeleton`; `prior` defaults to the embedded table.
+
+    Raises:
+        WrongInputError: there are no latency figures or code sizes for the device.
+        ToolError: the embedded table is missing.
+    """
+    start = time.perf_counter()
+    prior = accuracy_prior() if prior is None else prior
+    costs = space_costs(device, skeleton)
+    broken = {
+        "flash": costs.flash_bytes > min(device.flash_bytes, limits.flash_bytes or np.inf),
+        "ram": (costs.ram_bytes > min(device.ram_bytes, limits.ram_bytes or np.inf))
+        | (costs.arena_bytes > device.region_for("arena").size),
+        "latency": costs.latency_ms > (np.inf if limits.latency_ms is None else limits.latency_ms),
+        "energy": costs.latency_ms * device.power.watt
+        > (np.inf if limits.energy_mj is None else limits.energy_mj),
+    }
+    fits = ~np.any(list(broken.values()), axis=0)
+    connected = _connected_cells()
+    rows = np.array([cell.row for cell in connected])
+    excluded = {name: int(breaks[rows].sum()) for name, breaks in broken.items()}
+    feasible = _feasible_cells(
+        [cell for cell, kept in zip(connected, fits[rows], strict=True) if kept], costs, prior
+    )
+    feasible.sort(key=lambda cell: (-(cell.prior or 0.0), cell.latency_ms, cell.index))
+    lightest = compile_graph(
+        architecture_graph(Architecture(cell=str(LIGHTEST), skeleton=skeleton)), device
+    )
+    return Survey(
+        device=device.id,
+        skeleton=skeleton,
+        cells=len(all_cells()),
+        feasible=len(feasible),
+        disconnected=len(all_cells()) - len(connected),
+        excluded={name: count for name, count in excluded.items() if count},
+        seconds=time.perf_counter() - start,
+        feasible_cells=tuple(feasible),
+        front=_front(feasible),
+        smallest=check(
+            estimate_program(lightest, device),
+            device,
+            limits,
+        ),
+    )
+
+
+def space_costs(device: Device, skeleton: Skeleton) -> SpaceCosts:
+    """Cost of every distinct network of the space in `skeleton`."""
+    compiler = find_compiler(device.core).kind
+    skip = architecture_graph(Architecture(cell=str(LIGHTEST), skeleton=skeleton))
+    around = compile_graph(skip, device)
+    base = estimate_program(around, device)
+    known = Counter(kernel.function for kernel in around.kernels.values())
+    counts = cell_structures("portable").counts
+    cycles = np.full(len(counts), base.cycles, np.int64)
+    flash = np.full(len(counts), float(base.flash_bytes))
+    arena = np.full(len(counts), base.arena_bytes, np.int64)
+    layers = np.zeros(len(counts), np.int64)
+    weights = np.zeros(len(counts), np.int64)  # beside those of the base
+    for stage in stage_costs(skeleton, device, compiler):
+        layers += skeleton.cells_per_stage * counts.sum(axis=1)
+        new = np.array([function not in known for function in stage.functions])
+        flash += (counts > 0) @ (stage.function_bytes * new)
+        weights += skeleton.cells_per_stage * (counts @ stage.weight_bytes)
+        for kind, function in enumerate(stage.functions):
+            before = np.array(known[function])
+            added = skeleton.cells_per_stage * counts[:, kind]
+            after = before + added
+            alone, shared = stage.cycles[kind], stage.shared_cycles[kind]
+            cycles += np.where(after > 1, added * shared, added * alone)
+            if before == 1:  # it has company now
+                cycles += (after > 1) * (shared - alone)
+            flash += stage.layers[kind].of(after) - stage.layers[kind].of(before)
+        np.maximum(arena, _peaks(stage), out=arena)
+    folded = cell_structures("portable").folds
+    layers -= folded
+    head = around.kernels[LAST_NORMALISATION]
+    cycles -= folded * layer_cycles(head, latency_of(device, compiler).coefficients)
+    weights -= folded * head.weight_bytes
+    flash += weights
+    flash -= folded * (
+        layer_bytes(head, device, compiler).alone + function_bytes(head, device, compiler)
+    )
+    ram = arena + (base.ram_bytes - base.arena_bytes) + RAM_BYTES_PER_LAYER * layers
+    return SpaceCosts(
+        latency_ms=1e3 * cycles / device.clock_hz,
+        flash_bytes=np.rint(flash).astype(np.int64),
+        ram_bytes=ram + weights if device.weights_in_ram else ram,
+        arena_bytes=arena,
+    )
+
+
+def _peaks(stage: StageCosts) -> NDArray[np.int64]:
+    """Most bytes that each network's cells take at once in this stage, in their best order."""
+    tensors = cell_structures(stage.kernels).tensors
+    needed = np.where(tensors > 0, tensors * stage.tensor_bytes + stage.scratch_bytes, 0)
+    return np.asarray(needed.max(axis=2).min(axis=1))
+
+
+@dataclass(frozen=True)
+class _ConnectedCell:
+    """A cell, how it is written, and its row in `SpaceCosts`."""
+
+    index: int
+    text: str
+    row: int
+
+
+@cache
+def _connected_cells() -> tuple[_ConnectedCell, ...]:
+    """The same for every survey, and half of a survey's time."""
+    networks = cell_structures("portable").networks
+    return tuple(
+        _ConnectedCell(index, str(cell), networks[cell.without_dead_edges().edges])
+        for index, cell in enumerate(all_cells())
+        if cell.is_connected
+    )
+
+
+def _feasible_cells(
+    cells: list[_ConnectedCell], costs: SpaceCosts, prior: AccuracyTable
+) -> list[FeasibleCell]:
+    latency, flash = costs.latency_ms.tolist(), costs.flash_bytes.tolist()
+    ram, accuracies = costs.ram_bytes.tolist(), prior.accuracies.tolist()
+    return [
+        FeasibleCell.model_construct(
+            index=cell.index,
+            architecture=cell.text,
+            prior=None if math.isnan(accuracies[cell.index]) else accuracies[cell.index],
+            latency_ms=latency[cell.row],
+            flash_bytes=flash[cell.row],
+            ram_bytes=ram[cell.row],
+        )
+        for cell in cells
+    ]
+
+
+def _front(by_prior: list[FeasibleCell]) -> tuple[FeasibleCell, ...]:
+    """The cells that no other beats in prior, latency and flash at once; best prior first."""
+    front: list[FeasibleCell] = []
+    for cell in by_prior:
+        beaten = any(
+            other.latency_ms <= cell.latency_ms and other.flash_bytes <= cell.flash_bytes
+            for other in front
+        )
+        if not beaten:
+            front.append(cell)
+    return tuple(front)

@@ -1,0 +1,89 @@
+import time
+
+import numpy as np
+import pytest
+
+from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.cell import Cell, all_cells
+from automcu.networks.cells.evolution import next_cell
+from automcu.networks.cells.pool import CellPool
+from automcu.networks.cells.synflow import expected_synflow
+
+FLOW = expected_synflow(Skeleton())
+CONNECTED = np.flatnonzero(np.isfinite(FLOW)).tolist()
+GOAL = Cell(
+    ("nor_conv_3x3", "nor_conv_1x1", "skip_connect", "skip_connect", "none", "avg_pool_3x3")
+)
+
+
+def _accuracy(index: int) -> float:
+    """Share of the goal's operations, so that one edit after the other leads there."""
+    edges = all_cells()[index].edges
+    return 50.0 + 8.0 * sum(a == b for a, b in zip(edges, GOAL.edges, strict=True))
+
+
+def _search(pool: CellPool, queries: int, seed: int) -> dict[int, float]:
+    trained: dict[int, float] = {}
+    while len(trained) < queries:
+        index = next_cell(pool, trained, seed)
+        assert index is not None
+        trained[index] = _accuracy(index)
+    return trained
+
+
+@pytest.fixture(scope="module")
+def pool() -> CellPool:
+    return CellPool.rated(CONNECTED, FLOW)
+
+
+def test_the_first_cells_are_those_that_promise_most(pool: CellPool) -> None:
+    first = list(_search(pool, 4, seed=0))
+    rank = np.argsort(-FLOW[CONNECTED], kind="stable").argsort()
+    assert all(rank[pool.position[index]] < 10 for index in first)
+
+
+def test_it_climbs_where_a_blind_draw_would_not(pool: CellPool) -> None:
+    blind = np.random.default_rng(0).choice(CONNECTED, 60)
+    found = max(_search(pool, 60, seed=1).values())
+    assert found > max(_accuracy(int(index)) for index in blind)
+    assert found == pytest.approx(98.0)
+
+
+def test_the_same_seed_and_records_give_the_same_cell(pool: CellPool) -> None:
+    trained = _search(pool, 7, seed=3)
+    resumed = dict(list(trained.items())[:4])
+    while len(resumed) < 7:
+        index = next_cell(CellPool.rated(CONNECTED, FLOW), resumed, 3)
+        assert index is not None
+        resumed[index] = _accuracy(index)
+    assert resumed == trained
+
+
+def test_only_cells_of_the_pool_are_chosen_and_no_network_twice() -> None:
+    few = CellPool.rated(CONNECTED[::50], FLOW)
+    trained = _search(few, 40, seed=0)
+    assert set(trained) <= set(CONNECTED[::50])
+    networks = {all_cells()[index].without_dead_edges() for index in trained}
+    assert len(networks) == len(trained)
+
+
+def test_what_others_are_training_is_not_chosen(pool: CellPool) -> None:
+    first = next_cell(pool, {}, 0)
+    assert first is not None
+    assert next_cell(pool, {}, 0, pending=[first]) != first
+
+
+def test_nothing_is_left_when_every_network_was_tried() -> None:
+    pool = CellPool.rated(CONNECTED[:3], FLOW)
+    trained: dict[int, float] = {}
+    while (index := next_cell(pool, trained, 0)) is not None:
+        trained[index] = _accuracy(index)
+    networks = {all_cells()[index].without_dead_edges() for index in CONNECTED[:3]}
+    assert len(trained) == len(networks)
+    assert next_cell(CellPool.rated([], FLOW), {}, 0) is None
+
+
+def test_ten_choices_among_all_cells_take_less_than_five_seconds() -> None:
+    started = time.process_time()
+    _search(CellPool.rated(CONNECTED, expected_synflow(Skeleton())), 10, seed=0)
+    assert time.process_time() - started < 5.0

@@ -1,0 +1,227 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from automcu.cost.records import Estimate, Limit, Verdict
+from automcu.errors import DoesNotFitError
+from automcu.networks.cells.accuracies import AccuracyTable, accuracy_prior
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import Cell
+from automcu.networks.cells.counting import count_macs
+from automcu.networks.cells.grid import skeleton_grid
+from automcu.networks.cells.isomorphism import canonical_form
+from automcu.networks.cells.plan import plan, search
+from automcu.networks.cells.prior import ZERO_COST, rank_cells
+from automcu.networks.cells.records import FeasibleCell, Survey
+from automcu.networks.records import Plan
+from automcu.networks.score import merit
+from automcu.planner.counts import Counts
+
+GRID = skeleton_grid((8, 8, 1), classes=10)
+LIMIT_MS = 20.0
+MACS_PER_MS = 84_000.0
+
+
+def _latency_ms(cell: Cell, skeleton: Skeleton) -> float:
+    return count_macs(Architecture(cell=str(cell), skeleton=skeleton)) / MACS_PER_MS
+
+
+def _survey(limit_ms: float, table: AccuracyTable | None = None) -> Callable[[Skeleton], Survey]:
+    """Survey every 40th cell with a plain latency model; `table` defaults to the embedded one."""
+
+    def survey(skeleton: Skeleton) -> Survey:
+        cells = [Cell.from_index(index) for index in range(0, 15625, 40)]
+        prior = table or accuracy_prior()
+        feasible = tuple(
+            FeasibleCell(
+                index=cell.index,
+                architecture=str(cell),
+                prior=prior.accuracy(cell),
+                latency_ms=_latency_ms(cell, skeleton),
+                flash_bytes=10_000,
+                ram_bytes=10_000,
+            )
+            for cell in cells
+            if cell.is_connected and _latency_ms(cell, skeleton) <= limit_ms
+        )
+        return Survey(
+            device="f4",
+            skeleton=skeleton,
+            cells=len(cells),
+            feasible=len(feasible),
+            disconnected=0,
+            excluded={"latency": len(cells) - len(feasible)},
+            seconds=0.1,
+            feasible_cells=feasible,
+            front=(),
+            smallest=_verdict(limit_ms),
+        )
+
+    return survey
+
+
+def _verdict(limit_ms: float, needed: float = 1.5) -> Verdict:
+    return Verdict(
+        device="f4",
+        fits=needed <= limit_ms,
+        limits=(Limit(limit="latency", needed=needed, available=limit_ms),)
+        if needed > limit_ms
+        else (),
+        estimate=Estimate(
+            device="f4",
+            flash_bytes=1,
+            weight_bytes=1,
+            code_bytes=1,
+            ram_bytes=1,
+            arena_bytes=1,
+            stack_bytes=1,
+            cycles=1,
+            latency_ms=needed,
+            energy_millijoule=1,
+            macs=1,
+            layers=(),
+        ),
+    )
+
+
+def _search(limit_ms: float = LIMIT_MS, budget: int = 3, seed: int = 0) -> Plan:
+    found, _ = search(
+        GRID,
+        accuracy_prior(),
+        probe=lambda cell, skeleton: _verdict(limit_ms, _latency_ms(cell, skeleton)),
+        survey=_survey(limit_ms),
+        latency_limit_ms=limit_ms,
+        budget=budget,
+        seed=seed,
+    )
+    return found
+
+
+def test_everything_that_is_proposed_keeps_to_the_limit() -> None:
+    found = _search()
+    assert len(found.proposals) == 5
+    assert all(proposal.latency_ms <= LIMIT_MS for proposal in found.proposals)
+    assert [proposal.rank for proposal in found.proposals] == [1, 2, 3, 4, 5]
+
+
+def test_what_is_proposed_leaves_a_reserve_for_the_error_of_the_estimate() -> None:
+    assert max(proposal.latency_ms for proposal in _search().proposals) <= 0.95 * LIMIT_MS
+
+
+def test_without_any_reserve_the_closest_are_proposed_all_the_same() -> None:
+    skeleton = GRID[2]
+    cell = FeasibleCell(
+        index=0,
+        architecture=str(Cell.from_index(11472)),
+        prior=90.0,
+        latency_ms=19.9,
+        flash_bytes=1,
+        ram_bytes=1,
+    )
+    survey = _survey(LIMIT_MS)(skeleton).model_copy(update={"feasible_cells": (cell,)})
+    proposals = plan([rank_cells(survey, LIMIT_MS)], budget=1, seed=0)
+    assert [proposal.latency_ms for proposal in proposals] == [19.9]
+
+
+def test_the_same_seed_gives_the_same_plan() -> None:
+    assert _search(seed=4).proposals == _search(seed=4).proposals
+
+
+def test_another_seed_reorders_near_equals() -> None:
+    plans = {_search(seed=seed).proposals for seed in range(6)}
+    assert len(plans) > 1
+
+
+def test_proposals_are_good_cells_that_use_the_board() -> None:
+    best = _search().proposals[0]
+    assert best.prior is not None and best.prior > 92.0
+    assert best.latency_ms > LIMIT_MS / 4
+
+
+def test_no_two_proposals_are_the_same_network() -> None:
+    proposals = _search(budget=6).proposals
+    names = {
+        (canonical_form(Cell.parse(p.architecture.cell)), p.architecture.skeleton)
+        for p in proposals
+    }
+    assert len(names) == len(proposals)
+    assert len({p.architecture.skeleton for p in proposals}) > 1
+
+
+def test_judged_and_feasible_networks_are_counted_exactly() -> None:
+    found = _search(limit_ms=3.0)
+    assert found.feasible == sum(survey.feasible for survey in found.surveyed)
+    assert found.space == 391 * (len(found.surveyed) + len(found.ruled_out))
+    assert len(found.surveyed) + len(found.ruled_out) + len(found.unexplored) == len(GRID)
+
+
+def test_a_board_on_which_nothing_fits_is_told_by_how_much() -> None:
+    with pytest.raises(DoesNotFitError, match=r"latency limit by 1\.5 ms.*Raise that") as caught:
+        _search(limit_ms=0.001)
+    assert caught.value.exit_code == 1
+
+
+def test_without_a_table_flow_and_work_rank() -> None:
+    table = AccuracyTable("nothing", np.full(15625, np.nan))
+    found, surveys = search(
+        GRID,
+        table,
+        probe=lambda cell, skeleton: _verdict(LIMIT_MS, _latency_ms(cell, skeleton)),
+        survey=_survey(LIMIT_MS, table),
+        latency_limit_ms=LIMIT_MS,
+        budget=2,
+        seed=0,
+    )
+    assert found.prior == ZERO_COST
+    best = found.proposals[0]
+    ranked = rank_cells(surveys[best.architecture.skeleton], LIMIT_MS)
+    assert best.cell_index in [cell.index for cell in ranked.by_merit[:10]]
+
+
+def _cell(latency_ms: float, prior: float | None) -> FeasibleCell:
+    return FeasibleCell(
+        index=0, architecture="", prior=prior, latency_ms=latency_ms, flash_bytes=1, ram_bytes=1
+    )
+
+
+@given(
+    st.floats(0.01, 1000), st.floats(0.01, 1000), st.floats(10, 99), st.none() | st.floats(1, 500)
+)
+def test_merit_never_falls_with_capacity_or_prior(
+    one: float, other: float, prior: float, limit: float | None
+) -> None:
+    low, high = sorted((one, other))
+    assert merit(_cell(low, prior), limit) <= merit(_cell(high, prior), limit)
+    assert merit(_cell(one, prior), limit) <= merit(_cell(one, prior + 0.5), limit)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 8), st.integers(0, 100))
+def test_any_budget_gives_that_many_proposals_and_two_spares(budget: int, seed: int) -> None:
+    ranked = rank_cells(_survey(LIMIT_MS)(GRID[2]), LIMIT_MS)
+    proposals = plan([ranked], budget=budget, seed=seed)
+    assert len(proposals) == budget + 2
+
+
+def test_counts_grow_one_gate_at_a_time() -> None:
+    counts = Counts().add("attempted").add("attempted").add("feasible")
+    assert (counts.attempted, counts.feasible, counts.trained) == (2, 1, 0)
+
+
+def test_a_table_with_gaps_still_names_its_best_cell() -> None:
+    accuracies = np.full(15625, np.nan)
+    accuracies[40] = 90.0
+    found, _ = search(
+        GRID[:2],
+        AccuracyTable("one cell", accuracies),
+        probe=lambda cell, skeleton: _verdict(1e9),
+        survey=_survey(LIMIT_MS),
+        latency_limit_ms=None,
+        budget=1,
+        seed=0,
+    )
+    assert found.prior == "one cell"
+    assert found.unexplored == (GRID[0],)

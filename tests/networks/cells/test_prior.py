@@ -1,0 +1,87 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.cell import Cell
+from automcu.networks.cells.counting import count_live_macs
+from automcu.networks.cells.pool import cell_work
+from automcu.networks.cells.prior import rank_cells, zero_cost_rating
+from automcu.networks.cells.records import FeasibleCell, Survey
+from automcu.networks.cells.synflow import expected_synflow
+from automcu.networks.score import merit
+
+SYNFLOW = expected_synflow(Skeleton())
+CONNECTED = np.flatnonzero(np.isfinite(SYNFLOW))
+WORK = cell_work()
+
+
+@given(st.sets(st.sampled_from(CONNECTED.tolist()), min_size=3, max_size=60))
+def test_what_fits_is_ranked_and_nothing_else_is(feasible: set[int]) -> None:
+    rating = zero_cost_rating(SYNFLOW, sorted(feasible))
+    assert set(np.flatnonzero(np.isfinite(rating)).tolist()) == feasible
+
+
+@given(st.sets(st.sampled_from(CONNECTED.tolist()), min_size=3, max_size=60))
+def test_the_cell_that_works_most_is_among_the_first_two(feasible: set[int]) -> None:
+    cells = sorted(feasible)
+    rating = zero_cost_rating(SYNFLOW, cells)
+    first = sorted(cells, key=lambda index: -rating[index])[:2]
+    assert max(WORK[first]) == max(WORK[cells])
+
+
+@given(st.lists(st.sampled_from(CONNECTED.tolist()), min_size=3, max_size=40, unique=True))
+def test_more_flow_and_more_work_is_never_rated_lower(feasible: list[int]) -> None:
+    rating, work = zero_cost_rating(SYNFLOW, feasible), WORK
+    heaviest = max(work[feasible])
+    for one in feasible:
+        for other in feasible:
+            better = SYNFLOW[one] > SYNFLOW[other] and work[one] > work[other]
+            if better and work[other] < heaviest:
+                assert rating[one] > rating[other]
+
+
+def test_work_grows_as_a_skeletons_multiplications_do() -> None:
+    drawn = np.random.default_rng(0).choice(CONNECTED, 60, replace=False).tolist()
+    skeleton = Skeleton(stem_channels=8, cells_per_stage=2, resolution=16)
+    macs = [
+        count_live_macs(Architecture(cell=str(Cell.from_index(index)), skeleton=skeleton))
+        for index in drawn
+    ]
+    slope, offset = np.polyfit(WORK[drawn], macs, 1)
+    np.testing.assert_allclose(slope * WORK[drawn] + offset, macs, rtol=1e-9)
+
+
+def _survey(priors: dict[int, float | None]) -> Survey:
+    cells = tuple(
+        FeasibleCell(
+            index=index, architecture="", prior=prior, latency_ms=50.0, flash_bytes=1, ram_bytes=1
+        )
+        for index, prior in priors.items()
+    )
+    return Survey.model_construct(skeleton=Skeleton(), feasible_cells=cells)
+
+
+def test_a_known_accuracy_is_all_that_counts() -> None:
+    survey = _survey({int(index): 60.0 + at for at, index in enumerate(CONNECTED[:30])})
+    ranked = rank_cells(survey, 100.0)
+    assert ranked.merits == {cell.index: merit(cell, 100.0) for cell in survey.feasible_cells}
+    assert ranked.by_merit == survey.feasible_cells[::-1]
+
+
+def test_without_accuracies_cells_of_equal_cost_stand_in_the_order_of_flow_and_work() -> None:
+    ranked = rank_cells(_survey({int(index): None for index in CONNECTED[::40]}), 100.0)
+    rating = zero_cost_rating(SYNFLOW, CONNECTED[::40].tolist())
+    # Cells that differ in dead edges alone are equal in both.
+    in_order = [rating[cell.index] for cell in ranked.by_merit]
+    assert in_order == sorted(in_order, reverse=True)
+
+
+def test_a_cell_that_the_table_lacks_stands_among_the_others_by_its_wiring() -> None:
+    """Of three cells without an accuracy, each with more flow and work is rated higher."""
+    weak, middle, strong = CONNECTED[np.argsort(SYNFLOW[CONNECTED])[[100, 8000, -1]]].tolist()
+    known = {int(index): 88.0 for index in CONNECTED[:400]}
+    ranked = rank_cells(_survey({**known, weak: None, middle: None, strong: None}), 100.0)
+    median = ranked.merits[int(CONNECTED[0])]
+    assert ranked.merits[strong] > ranked.merits[middle] > ranked.merits[weak]
+    assert ranked.merits[strong] > median > ranked.merits[weak]
