@@ -1,8 +1,11 @@
 """What was understood, in rows for people."""
 
-from automcu.brief.brief import Brief
-from automcu.brief.draft import Draft
+from collections.abc import Sequence
 
+from automcu.brief.brief import Brief
+from automcu.brief.draft import Draft, Problem
+
+_MOST_ROWS = 12
 _NOT_SAID = "–"
 _NANOSECONDS_BELOW_MS = 1e-3
 
@@ -18,9 +21,21 @@ def describe(brief: Draft | Brief) -> tuple[tuple[str, str], ...]:
         ("RAM", _at_most(brief, "max_ram_bytes")),
         ("flash", _at_most(brief, "max_flash_bytes")),
         ("accuracy", _said(brief, "min_accuracy", "at least {:.12g}")),
-        *(("not read", one.words) for one in (brief.problems if isinstance(brief, Draft) else ())),
-        *(("not used", words) for words in brief.unused or ()),
+        *_rows("not read", [one.words for one in _problems(brief)]),
+        *_rows("not used", brief.unused or ()),
     )
+
+
+def _problems(brief: Draft | Brief) -> tuple[Problem, ...]:
+    return brief.problems if isinstance(brief, Draft) else ()
+
+
+def _rows(what: str, groups: Sequence[str]) -> list[tuple[str, str]]:
+    """One row for each group of words, and of many the number of those that are left out."""
+    different = list(dict.fromkeys(groups))
+    rows = [(what, words) for words in different[:_MOST_ROWS]]
+    more = len(different) - len(rows)
+    return [*rows, (what, f"and {more} more")] if more else rows
 
 
 def _board(brief: Draft | Brief) -> str:

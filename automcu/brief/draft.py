@@ -9,6 +9,7 @@ from automcu.errors import WrongInputError
 from automcu.records import Record
 
 _MOST_NAMED = 16
+_MOST_QUESTIONS = 6
 
 
 class Problem(Record):
@@ -84,7 +85,10 @@ def complete(
         WrongInputError: the board or the data is missing or ambiguous, or a limit could not be
             read; the message asks for it.
     """
-    questions = [problem.message for problem in draft.problems]
+    messages = list(dict.fromkeys(problem.message for problem in draft.problems))
+    questions = messages[:_MOST_QUESTIONS]
+    if len(messages) > _MOST_QUESTIONS:
+        questions.append(f"And {len(messages) - _MOST_QUESTIONS} more could not be read.")
     if len(draft.boards) != 1 or draft.unknown_boards or draft.dataset is None:
         questions.append(_question(draft, nearest_boards, known_boards))
     if questions or draft.dataset is None:

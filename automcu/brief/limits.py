@@ -80,8 +80,8 @@ def read_limits_said(text: str) -> LimitsSaid:
     What was read already, names of boards and data say, stands as U+FFFC in it.
     """
     phrased = PhrasedText(text)
-    said = phrased.said()
-    joined = _joined(phrased, said)
+    said = _with_occasions(phrased, phrased.said())
+    joined = {**_factors(said), **_joined(phrased, said)}
     outcomes = [(one, joined.get(one.at) or _decide(one, phrased.word_behind(one))) for one in said]
     limits = [
         SaidLimit(outcome.field, outcome.value)
@@ -146,6 +146,27 @@ def _joined(phrased: PhrasedText, said: Sequence[Said]) -> dict[int, _Outcome]:
             found[one.at] = _Outcome("context")
             found[other.at] = _Outcome("problem", problem=_literal(problem))
     return found
+
+
+def _with_occasions(phrased: PhrasedText, said: Sequence[Said]) -> tuple[Said, ...]:
+    """Take "of the time" behind shares; without a subject they may say how often a time is kept."""
+    timed = any(one.amount.dimension == "time" for one in said)
+    found = []
+    for one in said:
+        end = phrased.occasions_behind(one) if one.amount.dimension == "share" else None
+        subject = one.subject or ("occasions" if timed else None)
+        found.append(replace(one, subject=subject, end=end) if end else one)
+    return tuple(found)
+
+
+def _factors(said: Sequence[Said]) -> dict[int, _Outcome]:
+    """Find the factors of comparisons, which belong to the amount behind: "20 % faster than"."""
+    return {
+        other.at: _Outcome("context")
+        for one in said
+        for other in said
+        if one.excepted and one.first <= other.at < one.at
+    }
 
 
 def _by_battery(phrased: PhrasedText, outcomes: Sequence[tuple[Said, _Outcome]]) -> LimitsSaid:
@@ -225,8 +246,8 @@ def _decide(one: Said, behind: str | None) -> _Outcome:
         return _context(one, behind)
     if one.excepted and amount.dimension not in ("count", "other"):
         return _problem(
-            "is no limit: it is not meant, left over, or a difference. Leave it out, or give the "
-            "limit itself, as in “under 20 ms”"
+            "is no limit: it is not meant, left over, a difference or a multiple. Leave it out, or "
+            "give the limit itself, as in “under 20 ms”"
         )
     if one.direction == "range":
         return _problem("is a range. Give one figure, the limit itself")
@@ -333,6 +354,12 @@ def _share(one: Said, behind: str | None) -> _Outcome:
         if not 0.0 < value < 1.0:
             return _problem("is no error rate: give one between 0 and 100 %", "min_accuracy")
         return _checked(one, "min_accuracy", 1.0 - value, "upper")
+    if one.subject == "occasions":
+        return _problem(
+            "may be an accuracy, or how often the time is kept; automcu keeps it at every "
+            "inference. Leave it out, or say “at least 97 % accuracy”",
+            "min_accuracy",
+        )
     if one.subject in ("ram", "flash", "both", "battery"):
         return _problem(
             "is a share of the board's own. Give an amount, as in “64 KB of RAM”",

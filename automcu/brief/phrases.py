@@ -23,17 +23,24 @@ from automcu.brief.vocabulary import (
     DIRECTIONS,
     EXCEEDING,
     EXCEPTIONS,
+    FACTOR_MARKS,
+    FACTOR_WORDS,
     FILLER,
     LEFT_OVER,
     LINKS,
     LONGEST_PHRASE,
     NEGATIONS,
+    OCCASIONS,
+    OF_ALL,
     SUBJECTS,
+    TIMES,
 )
 
 OPPOSITE = {"upper": "lower", "lower": "upper", "good": "bad", "bad": "good"}
 """Which way a limit goes after "not"."""
 
+COMPARED = (" than", " als", " que")
+"""How a direction ends that compares with an amount."""
 _FEW_LINKS = 6
 _AND = frozenset(("and", "und", "et", "/", "&", "+", "or"))
 # Directions that may stand between an amount and its subject: "64 KB max RAM".
@@ -151,6 +158,9 @@ class PhrasedText:
     def _surroundings(self, at: int, amount: Amount) -> Said:
         subject = "error" if amount.of_errors else None
         said = self._look_left(Said(amount, at, at, at + 1, subject=subject))
+        factor = self._factor_of(said)
+        if factor is not None:
+            said = replace(said, excepted=True, first=factor)
         behind = self._subject_behind(at, amount)
         if behind is not None and not self._belongs_further(said, behind):
             said = self._with_subject_behind(said, behind)
@@ -167,6 +177,9 @@ class PhrasedText:
             if phrase.kind == "direction" and said.direction in (None, "weak", "about"):
                 words = self._written(phrase)
                 said = replace(said, direction=phrase.meaning, words=words, first=position)
+                factor = self._factor_before(position) if words.endswith(COMPARED) else None
+                if factor is not None:
+                    return replace(said, excepted=True, first=factor)
             elif phrase.kind == "direction" and phrase.meaning in ("weak", "about", "upper"):
                 continue
             elif phrase.kind == "negation" and said.is_strict and said.direction in OPPOSITE:
@@ -187,6 +200,45 @@ class PhrasedText:
                 if phrase.kind != "link" or links > _FEW_LINKS:
                     return said
         return said
+
+    def _factor_before(self, at: int) -> int | None:
+        """Return where "3 times" or "20 %" before "faster than" begins."""
+        before = at - 1
+        if before >= 0 and self._written(self.phrases[before]) in TIMES:
+            before -= 1
+        factor = self.phrases[before].amount if before >= 0 else None
+        if factor is None:
+            return before + 1 if before + 1 < at else None
+        of_its_own = before > 0 and self.phrases[before - 1].kind == "subject"
+        plain = factor.dimension in ("share", "count", "other")
+        return before if plain and not of_its_own else None
+
+    def _factor_of(self, said: Said) -> int | None:
+        """Return where "twice" in "twice as fast as 40 ms" stands, "half" in "half the 64 KB"."""
+        marked = False
+        for position in range(said.at - 1, -1, -1):
+            phrase = self.phrases[position]
+            factor = phrase.amount
+            if factor is not None:
+                part_of_it = factor.value is not None and factor.value < 1.0
+                marked = marked or self._written(phrase).endswith(" of")  # "half of"
+                joined = marked or (part_of_it and position < said.at - 1)
+                return position if joined and factor.dimension == "count" else None
+            if phrase.kind == "exception":
+                return position
+            words = set(self._written(phrase).split())
+            if not words <= FACTOR_WORDS and phrase.kind != "subject":
+                return None
+            marked = marked or bool(words & FACTOR_MARKS)
+        return None
+
+    def occasions_behind(self, one: Said) -> int | None:
+        """Return the end of "of the time" behind a share, and of its likes."""
+        at = one.end
+        while at < len(self.phrases) and self._written(self.phrases[at]) in OF_ALL:
+            at += 1
+        found = at > one.end and at < len(self.phrases)
+        return at + 1 if found and self._written(self.phrases[at]) in OCCASIONS else None
 
     def _with_subject_behind(self, said: Said, behind: int) -> Said:
         subject = self.phrases[behind].meaning
@@ -260,7 +312,7 @@ class PhrasedText:
                     direction=phrase.meaning,
                     words=words,
                     end=max(said.end, position + 1),
-                    excepted=said.excepted or words.endswith((" than", " als", " que")),
+                    excepted=said.excepted or words.endswith(COMPARED),
                 )
         return said
 

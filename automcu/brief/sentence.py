@@ -15,6 +15,9 @@ from automcu.brief.draft import Draft, Problem
 from automcu.brief.limits import SaidLimit, read_limits_said
 from automcu.brief.vocabulary import DIRECTIONS, FILLER
 
+LONGEST_READ = 4000
+"""Characters of a sentence that are read: whoever pastes a document is asked for its gist."""
+
 Span = tuple[int, int]
 _TRANSFORMER = re.compile(r"\b(?:vision[- ])?transformers?\b|\bf?t?er?vits?\b|\bvits?\b", re.I)
 _CONVOLUTIONAL = re.compile(r"\bcnns?\b|\bconv(?:olution(?:al)?)?[- ]?(?:nets?|networks?)\b", re.I)
@@ -31,7 +34,7 @@ def read_sentence(text: str, boards: Mapping[str, Iterable[str]]) -> Draft:
         text: any text; English is read best, limits in German and French as well.
         boards: board id → its other names.
     """
-    original, text = text, text.translate(_FULL_WIDTH)
+    original, text = text, text[:LONGEST_READ].translate(_FULL_WIDTH)
     data = find_data(text)
     left = _without(text, data.spans)
     family, family_spans = _family(left)
@@ -52,7 +55,7 @@ def read_sentence(text: str, boards: Mapping[str, Iterable[str]]) -> Draft:
             "dataset": data.name,
             "family": family,
             **_limits(said.limits),
-            "problems": (*said.problems, *_two_data_sets(data)),
+            "problems": (*_too_long(original), *said.problems, *_two_data_sets(data)),
             "unused": _unused(text, read),
         }
     )
@@ -93,6 +96,16 @@ def _two_data_sets(data: NamedData) -> tuple[Problem, ...]:
             settled_by=("dataset",),
         ),
     )
+
+
+def _too_long(text: str) -> tuple[Problem, ...]:
+    if len(text) <= LONGEST_READ:
+        return ()
+    message = (
+        f"The sentence has {len(text):,} characters, of which {LONGEST_READ:,} were read. "
+        "Say board, data and limits in a few sentences."
+    )
+    return (Problem(words=f"what follows character {LONGEST_READ:,}", message=message),)
 
 
 def _limits(said: Sequence[SaidLimit]) -> dict[str, Any]:

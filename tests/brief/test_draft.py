@@ -100,3 +100,14 @@ def test_a_description_has_a_dash_for_what_was_not_said() -> None:
     assert rows["latency"] == "at most 20 ms"
     assert rows["RAM"] == "–"
     assert dict(describe(complete(FULL)))["board"] == "f4"
+
+
+def test_of_many_groups_of_words_a_few_are_shown_and_the_rest_is_counted() -> None:
+    groups = tuple(f"word {number}" for number in range(40))
+    problems = tuple(Problem(words=words, message=f"{words} is unclear.") for words in groups)
+    rows = describe(Draft(unused=(*groups, *groups), problems=problems))
+    assert [words for what, words in rows if what == "not used"][-1] == "and 28 more"
+    assert [what for what, _ in rows].count("not read") == 13
+    with pytest.raises(WrongInputError) as refusal:
+        complete(Draft(boards=("f4",), dataset="digits", problems=problems))
+    assert str(refusal.value).endswith("word 5 is unclear. And 34 more could not be read.")

@@ -194,3 +194,11 @@ def test_no_mixture_of_its_own_vocabulary_makes_the_reader_fail(
     assert draft.max_ram_bytes is None or draft.max_ram_bytes > 0
     assert draft.min_accuracy is None or 0 < draft.min_accuracy <= 1
     assert set(draft.boards) <= set(BOARDS)
+
+
+def test_a_document_is_read_up_to_a_bound_and_a_problem_says_so() -> None:
+    draft = read("digits on f407 under 20 ms, " + "lorem ipsum dolor. " * 600 + "64 KB of RAM")
+    assert draft.max_latency_ms == 20.0
+    assert draft.max_ram_bytes is None
+    (problem,) = draft.problems
+    assert "of which 4,000 were read" in problem.message
