@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from automcu.boards.bench import VIRTUAL, bench_project
+from automcu.boards.bench import bench_project
+from automcu.boards.discovery import VIRTUAL
 from automcu.boards.xtensa import can_emulate
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph, write_project

@@ -58,9 +58,9 @@ from automcu.cost.code_size import (
 from automcu.cost.latency import Fit, Observation, fit, latency_of
 from automcu.errors import DoesNotFitError
 from automcu.mcu import Device, find_device, find_part, profile_of, shipped_devices
-from automcu.mcu.load import load_profile
+from automcu.mcu.find import load_profile
+from automcu.mcu.generate import with_latency
 from automcu.mcu.profile import Core, FlashTiming, Latency
-from automcu.mcu.write import with_latency
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.transformers.graph import transformer_graph
 from automcu.networks.transformers.shape import TransformerShape

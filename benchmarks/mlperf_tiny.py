@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from automcu.boards.bench import bench_project
-from automcu.boards.count import count_cycles
+from automcu.boards.virtual.machine import count_cycles
 from automcu.compiler import compile_graph, import_model, write_project
 from automcu.errors import AutomcuError, WrongInputError
 from automcu.mcu import find_device

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from automcu.boards.bench import bench_project
-from automcu.boards.count import count_cycles
+from automcu.boards.virtual.machine import count_cycles
 from automcu.compiler import compile_graph, import_model, run_reference, write_project
 from automcu.compiler.graph import Graph
 from automcu.compiler.low_bit_weights import (

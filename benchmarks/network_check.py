@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.boards.count import count_cycles
+from automcu.boards.virtual.machine import count_cycles
 from automcu.compiler import Program, render_model
 from automcu.errors import BoardError
 from automcu.mcu import Device
 from automcu.resources import resource_folder
 from automcu.toolchains import Compiler, find_compiler
-from automcu.toolchains.host import HostCompiler
-from automcu.toolchains.process import run_tool
+from automcu.toolchains.compiler import HostCompiler, run_tool
 
 MOST_NETWORKS = 32  # in one program: one bit of its answer each
 _VALUES_PER_LINE = 40

@@ -29,7 +29,7 @@ from automcu.compiler.ops import Stripes
 from automcu.errors import AutomcuError
 from automcu.mcu import Device, find_device
 from automcu.toolchains import find_compiler
-from automcu.toolchains.process import ToolFailedError
+from automcu.toolchains.compiler import ToolFailedError
 from benchmarks.graph_generator import random_graph
 from benchmarks.network_check import Network, differing_on_board, differing_on_xtensa
 

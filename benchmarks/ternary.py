@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from automcu.boards.count import count_cycles
+from automcu.boards.virtual.machine import count_cycles
 from automcu.boards.xtensa import can_emulate, run_project
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph, write_project

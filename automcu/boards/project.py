@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from automcu.errors import WrongInputError
 from automcu.records import Record
-from automcu.toolchains.build import changed_files
-from automcu.toolchains.records import Build
+from automcu.toolchains.build import Build, changed_files
 
 ESTIMATE = "estimate.json"
 GOLDEN = "golden.npz"

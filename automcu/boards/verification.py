@@ -1,32 +1,106 @@
 """The proof of a build: golden inputs through the linked machine code, before it is firmware."""
 
 import contextlib
+import json
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 
-from automcu.boards.differing_layer import first_differing_layer
 from automcu.boards.flashing.image import code_flash
-from automcu.boards.link.client import Link
+from automcu.boards.link import Link
 from automcu.boards.port import Port
 from automcu.boards.project import GOLDEN, Golden, load_golden
-from automcu.boards.virtual.engine import check_core
 from automcu.boards.virtual.families import family_of
-from automcu.boards.virtual.local_cable import LocalCable
-from automcu.boards.virtual.machine import Ending, Machine, Outcome
-from automcu.boards.virtual.memory import BoardMemory
-from automcu.boards.xtensa.emulation import can_emulate, outputs_of_objects
-from automcu.boards.xtensa.whole_image import answers_of_whole_image, espressif_qemu
+from automcu.boards.virtual.machine import (
+    Ending,
+    Machine,
+    Outcome,
+    load_sections,
+    stack_top,
+    symbol_address,
+)
+from automcu.boards.virtual.memory import BoardMemory, check_core
+from automcu.boards.virtual.serial_line import LocalCable, RecordingLine
+from automcu.boards.xtensa import (
+    answers_of_whole_image,
+    can_emulate,
+    espressif_qemu,
+    outputs_of_objects,
+)
 from automcu.errors import BoardError, FirmwareDiffersError, WrongInputError
 from automcu.mcu.profile import Device
-from automcu.toolchains.build import build_project, image_of
+from automcu.toolchains.build import Build, Unverified, Verification, build_project, image_of
 from automcu.toolchains.compiler import Compiler
-from automcu.toolchains.records import Build, Unverified, Verification
+
+_DEFAULT_NAME = "model"
+_TIMEOUT_S = 30.0
+
+
+def first_differing_layer(
+    elf: Path, project: Path, device: Device, golden: Golden, index: int
+) -> str | None:
+    """Run golden input `index` layer by layer, without start-up; return the layer's name.
+
+    None where the project does not say what each layer should put out, the ELF does not let layers
+    be called, or all of them are right.
+    """
+    described = json.loads((project / "project.json").read_text(encoding="utf-8"))
+    layers, checksums = described["layers"], golden.layer_checksums
+    if checksums is None or index >= len(checksums) or checksums.shape[1] != len(layers):
+        return None
+    name = described.get("name") or _DEFAULT_NAME
+    with elf.open("rb") as file:
+        linked = ELFFile(file)
+        try:
+            network = _Network(linked, device, name)
+        except WrongInputError:
+            return None
+    network.write_input(golden.inputs[index].tobytes())
+    for number, layer in enumerate(layers):
+        output = network.run_layer(number, layer["output_offset"], prod(layer["output_shape"]))
+        if output is None or zlib.crc32(output) != checksums[index, number]:
+            return f"{layer['name']} ({layer['op']})"
+    return None
+
+
+class _Network:
+    """A network's functions in the memory of a device, called one by one."""
+
+    def __init__(self, elf: ELFFile, device: Device, name: str) -> None:
+        self._memory = BoardMemory(device)
+        load_sections(self._memory, device, elf)
+        self._machine = Machine(device, self._memory, RecordingLine())
+        self._stack_top = stack_top(device)
+        self._arena = symbol_address(elf, f"{name}_arena")
+        self._input = symbol_address(elf, f"{name}_input")
+        self._run_layer = symbol_address(elf, f"{name}_run_layer")
+
+    def write_input(self, content: bytes) -> None:
+        """Put an input where the network expects it."""
+        self._machine.call(self._input, self._stack_top)
+        self._memory.write(self._machine.result(), content)
+
+    def run_layer(self, number: int, offset: int, size: int) -> bytes | None:
+        """Run one layer; return `size` bytes at `offset` of the arena, None if it fails."""
+        watchdog = threading.Timer(_TIMEOUT_S, self._machine.stop)
+        watchdog.start()
+        try:
+            outcome = self._machine.call(self._run_layer, self._stack_top, (number,))
+        finally:
+            watchdog.cancel()
+        # Returning looks like entering the boot loader: see Machine.call.
+        if outcome.ending is not Ending.BOOT_LOADER:
+            return None
+        return self._memory.read(self._arena + offset, size)
+
 
 _MOST_INPUTS = 16
 _SECONDS = 3.0  # of running inputs; the first runs however long it takes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from automcu.boards.bench import VIRTUAL
+from automcu.boards.discovery import VIRTUAL
 from automcu.calibration.networks import HELD_OUT, arena_limit_bytes, calibration_graphs
 from automcu.calibration.observe import Observed, observe
 from automcu.calibration.variety import varied_choice
@@ -15,9 +15,9 @@ from automcu.compiler.choose import Choose, choose_kernel
 from automcu.compiler.graph import Graph
 from automcu.cost.latency import Fit, fit, layer_cycles
 from automcu.mcu import user_folder
-from automcu.mcu.load import load_profile
+from automcu.mcu.find import load_profile
+from automcu.mcu.generate import with_latency, write_profile
 from automcu.mcu.profile import Device, Latency
-from automcu.mcu.write import with_latency, write_profile
 from automcu.records import Record, write_atomically
 from automcu.resources import resource_folder
 from automcu.toolchains import find_compiler

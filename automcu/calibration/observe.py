@@ -12,7 +12,8 @@ import numpy as np
 from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 
-from automcu.boards.bench import VIRTUAL, bench_project
+from automcu.boards.bench import bench_project
+from automcu.boards.discovery import VIRTUAL
 from automcu.boards.xtensa import differing_bytes, run_project
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Program, compile_graph, write_project

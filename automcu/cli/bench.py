@@ -67,8 +67,8 @@ def _bench(
     project: Path, board: str, inputs: int | None, runs: int | None, data: str | None, table: Path
 ) -> Answer:
     from automcu.boards.bench import bench_project
-    from automcu.boards.history import remember
     from automcu.boards.project import load_firmware
+    from automcu.boards.records import remember
     from automcu.cli.bench_answer import shown
     from automcu.cli.progress import TerminalProgress
     from automcu.compiler import Project

@@ -30,7 +30,7 @@ def comparison(path: Path, project: Path) -> Answer:
     from rich.console import Group
     from rich.table import Table
 
-    from automcu.boards.history import compared, history
+    from automcu.boards.records import compared, history
 
     runs = compared(history(path))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)

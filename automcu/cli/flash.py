@@ -40,7 +40,7 @@ def flash(
 
 
 def _flash(folder: Path, board: str, method: str | None, dry_run: bool) -> Answer:
-    from automcu.boards.address import VIRTUAL, board_url
+    from automcu.boards.discovery import VIRTUAL, board_url
     from automcu.boards.flashing import choose_method, flash_image, flashing_steps
     from automcu.boards.project import load_firmware, project_folder
     from automcu.cli.progress import TerminalProgress

@@ -9,7 +9,7 @@ from automcu.mcu.profile import Device
 from automcu.networks.cells.architecture import Skeleton
 from automcu.networks.network import Network
 from automcu.records import Record
-from automcu.toolchains.records import Build
+from automcu.toolchains.build import Build
 
 
 class SkeletonFinding(Record):

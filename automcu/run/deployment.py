@@ -19,8 +19,7 @@ from automcu.run.candidate_files import FLOAT_MODEL, INT8_MODEL
 from automcu.run.job import Job
 from automcu.run.records import Deployment, TrainedCandidate
 from automcu.run.run_folder import load_if_valid
-from automcu.toolchains.build import changed_files
-from automcu.toolchains.records import Build
+from automcu.toolchains.build import Build, changed_files
 from automcu.user_model.board_test_set import sample
 from automcu.user_model.compile import compile_model_file, write_program
 

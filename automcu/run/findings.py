@@ -22,7 +22,7 @@ from automcu.report.reliability import data_warnings, measurement_warnings
 from automcu.report.wording import where_it_ran
 from automcu.run.families import families_of
 from automcu.run.records import AgentsUsed, Deployment, TrainedCandidate
-from automcu.toolchains.records import Build
+from automcu.toolchains.build import Build
 
 
 def gather_findings(

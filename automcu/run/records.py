@@ -15,7 +15,7 @@ from automcu.planner.counts import Counts
 from automcu.planner.review import Review
 from automcu.records import Record
 from automcu.report.record import Findings
-from automcu.toolchains.records import Build
+from automcu.toolchains.build import Build
 from automcu.training.recipe import Recipe
 from automcu.training.result import TrainingResult
 from automcu.training.ternary import TernaryRecipe

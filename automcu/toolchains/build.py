@@ -1,4 +1,4 @@
-"""Compiling and linking a project folder into a firmware."""
+"""Compiling and linking a project folder into a firmware, and what that produced."""
 
 import hashlib
 import json
@@ -7,12 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from pydantic import Field
+
 from automcu.errors import AutomcuError, DoesNotFitError, ToolError, WrongInputError, file_problem
 from automcu.mcu.profile import Device
-from automcu.records import write_atomically
-from automcu.toolchains.compiler import Compiler, find_compiler
-from automcu.toolchains.elf import elf_sizes, flash_image
-from automcu.toolchains.esp32_image import esp32_image
+from automcu.records import Record, write_atomically
+from automcu.toolchains.compiler import Compiler, ToolFailedError, find_compiler, run_tool
+from automcu.toolchains.elf import elf_sizes, esp32_image, flash_image
 from automcu.toolchains.firmware_files import (
     board_of_firmware,
     edited_firmware_file,
@@ -21,8 +22,49 @@ from automcu.toolchains.firmware_files import (
     write_names,
 )
 from automcu.toolchains.linker_script import ENTRY_POINT
-from automcu.toolchains.process import ToolFailedError, run_tool
-from automcu.toolchains.records import Build, Unverified, Verification
+
+
+class Verification(Record):
+    """`inputs` of the `golden_inputs` went through the linked code, `how` says on what.
+
+    `mismatches` is how many answers differed in any byte from the integer reference: 0, because a
+    firmware that differs is not kept.
+    """
+
+    inputs: int
+    golden_inputs: int
+    mismatches: int
+    how: str
+
+
+class Unverified(Record):
+    """Why nothing could be said about the linked code, as the end of "not verified: ..."."""
+
+    reason: str
+
+
+class Build(Record):
+    """A linked firmware. Sizes in bytes, from the ELF; paths relative to the project folder.
+
+    `verified` is the proof, `not_verified` the reason why there is none. `sha256` has the hashes of
+    the ELF and the image by their paths, and `model_hash` is what project.json said of the network:
+    so a firmware that was damaged, or that holds another network, is noticed before it is flashed.
+    """
+
+    device: str
+    elf: str
+    image: str
+    compiler: str
+    sections: dict[str, int]
+    flash_bytes: int
+    ram_bytes: int
+    arena_bytes: int
+    weight_bytes: int
+    verified: Verification | None = None
+    not_verified: str | None = None
+    sha256: dict[str, str] = Field(default_factory=dict)
+    model_hash: str | None = None
+
 
 # Runs the ELF at a path, and raises where it computes anything else than the reference.
 Verify = Callable[[Path], Verification | Unverified]

@@ -1,5 +1,8 @@
-"""What a linked firmware takes, read from its ELF, and the image that goes into flash."""
+"""What a linked firmware takes, read from its ELF, and the image that is flashed."""
 
+import importlib.util
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +10,9 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
-from automcu.errors import WrongInputError
+from automcu.errors import ToolError, WrongInputError
 from automcu.records import Record
+from automcu.toolchains.compiler import ToolFailedError, run_tool
 
 _ARENA_SECTION = ".model_arena"
 _WEIGHTS_SECTION = ".model_weights"
@@ -108,3 +112,29 @@ def _load_address(elf: Any, section: Any) -> int:
             offset: int = section["sh_offset"] - segment["p_offset"]
             return int(segment["p_paddr"]) + offset
     return int(section["sh_addr"])
+
+
+def esp32_image(elf: Path) -> bytes:
+    """Return the image; esptool is run as a program of its own (it is GPL, this is not).
+
+    Raises:
+        ToolError: esptool is not installed, or refuses the file.
+    """
+    if importlib.util.find_spec("esptool") is None:
+        raise ToolError(
+            "ESP32 images need esptool, which is not installed. pip install 'automcu[esp32]'"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        image = Path(folder) / "firmware.bin"
+        command = [
+            *(sys.executable, "-m", "esptool", "--chip", "esp32s3", "elf2image"),
+            *("--output", str(image), str(elf.absolute())),
+        ]
+        try:
+            run_tool(command, elf.parent)
+        except ToolFailedError as failure:
+            raise ToolError(
+                f"esptool makes no image of {elf.name}: {failure}. "
+                "Generate the project again; if it stays, report the model as a bug."
+            ) from failure
+        return image.read_bytes()

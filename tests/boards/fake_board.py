@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 
-from automcu.boards.link.framing import FrameReader, encode_frame
+from automcu.boards.protocol import FrameReader, encode_frame
 
 # Takes a request's payload, returns the raw bytes to send; None hangs up.
 Behaviour = Callable[[bytes], bytes | None]

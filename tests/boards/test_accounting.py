@@ -4,12 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from automcu.boards.count import CycleCount, count_cycles
-from automcu.boards.timing import native_library as native_library_module
-from automcu.boards.timing.choice import FORCE_VARIABLE, new_accounting
-from automcu.boards.timing.native_library import native_library
-from automcu.boards.virtual.engine import new_engine
-from automcu.boards.virtual.memory import BoardMemory
+from automcu.boards.timing import native
+from automcu.boards.timing.native import FORCE_VARIABLE, native_library, new_accounting
+from automcu.boards.virtual.machine import CycleCount, count_cycles
+from automcu.boards.virtual.memory import BoardMemory, new_engine
 from automcu.errors import ToolError, WrongInputError
 from automcu.mcu import Device
 from tests.boards.conftest import Builder
@@ -90,7 +88,7 @@ def test_an_error_while_timing_a_block_comes_out(
     def fail(*_: object) -> None:
         raise ArithmeticError("no such block")
 
-    monkeypatch.setattr("automcu.boards.timing.blocks.BlockTimer._time", fail)
+    monkeypatch.setattr("automcu.boards.timing.accounting.BlockTimer._time", fail)
     for variant in ("native", "python"):
         with pytest.raises(ArithmeticError, match="no such block"):
             count(mixed_work, device, variant)
@@ -104,7 +102,7 @@ def test_without_a_compiler_python_counts(
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
-    monkeypatch.setattr(native_library_module, "host_compiler", no_compiler)
+    monkeypatch.setattr(native, "host_compiler", no_compiler)
     native_library.cache_clear()
     engine = new_engine(device, BoardMemory(device))
     try:

@@ -12,7 +12,7 @@ from automcu.boards.bench import bench_project
 from automcu.boards.flashing import flash_image
 from automcu.boards.project import load_firmware, load_golden
 from automcu.boards.virtual import virtual_board
-from automcu.boards.virtual.registry import unregister
+from automcu.boards.virtual.process import unregister
 from automcu.errors import BoardError, WrongInputError
 from automcu.mcu import Device, find_device
 from automcu.toolchains import build_project

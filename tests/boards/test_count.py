@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from automcu.boards.count import count_cycles
+from automcu.boards.virtual.machine import count_cycles
 from automcu.errors import BoardError, WrongInputError
 from automcu.mcu import Device
 from automcu.toolchains.elf import flash_image

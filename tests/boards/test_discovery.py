@@ -7,9 +7,8 @@ import pytest
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
-from automcu.boards.discovery import find as find_module
-from automcu.boards.discovery import find_boards
-from automcu.boards.discovery.chip import ask_chip
+from automcu.boards import discovery
+from automcu.boards.discovery import ask_chip, find_boards
 from automcu.boards.virtual import virtual_board
 from automcu.errors import BoardError
 from automcu.mcu import Device, find_device
@@ -56,9 +55,7 @@ def test_firmware_answers_for_its_board(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_silent_chip_is_known_by_its_usb_id_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        find_module, "ask_chip", lambda *_: find_module.ChipAnswer(known_by="nothing")
-    )
+    monkeypatch.setattr(discovery, "ask_chip", lambda *_: discovery.ChipAnswer(known_by="nothing"))
     plug_in(monkeypatch, "/dev/ttyACM0", ST_LINK)
     (board,) = find_boards()
     assert board.known_by == "USB id"
@@ -69,7 +66,7 @@ def test_ports_of_other_makes_are_listed_and_left_alone(monkeypatch: pytest.Monk
     def asked(*_: object) -> None:
         raise AssertionError("a port of another make was opened")
 
-    monkeypatch.setattr(find_module, "ask_chip", asked)
+    monkeypatch.setattr(discovery, "ask_chip", asked)
     plug_in(monkeypatch, "/dev/ttyUSB9", UNKNOWN)
     (board,) = find_boards()
     assert (board.known_by, board.devices, board.usb_id) == ("nothing", (), "1234:5678")
@@ -83,7 +80,7 @@ def test_a_port_in_use_is_listed_with_the_reason(monkeypatch: pytest.MonkeyPatch
     def busy(*_: object) -> None:
         raise BoardError("Another program uses the port. Close it.")
 
-    monkeypatch.setattr(find_module, "ask_chip", busy)
+    monkeypatch.setattr(discovery, "ask_chip", busy)
     plug_in(monkeypatch, "/dev/ttyACM0", ST_LINK)
     (board,) = find_boards()
     assert board.problem == "Another program uses the port. Close it."

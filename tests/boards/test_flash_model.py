@@ -3,7 +3,13 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automcu.boards.timing.flash import FlashModel, FlashRange, FlashStalls, LineCache, flash_model
+from automcu.boards.timing.accounting import (
+    FlashModel,
+    FlashRange,
+    FlashStalls,
+    LineCache,
+    flash_model,
+)
 from automcu.mcu import Device
 
 lines = st.integers(0, 20)

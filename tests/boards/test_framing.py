@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automcu.boards.link.framing import (
+from automcu.boards.protocol import (
     FRAME_END,
     MAX_PAYLOAD_BYTES,
     MAX_STUFFED_BYTES,

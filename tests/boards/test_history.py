@@ -3,8 +3,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from automcu.boards.history import compared, history, remember
-from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
+from automcu.boards.records import (
+    Identity,
+    LatencySpread,
+    LayerCycles,
+    Measurement,
+    compared,
+    history,
+    remember,
+)
 from automcu.errors import WrongInputError
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from automcu.boards.address import board_url
+from automcu.boards.discovery import acquired_place, board_url
 from automcu.boards.flashing import flash_image
-from automcu.boards.labgrid import acquired_place
 from automcu.boards.link import open_link
 from automcu.boards.virtual import virtual_board
 from automcu.errors import BoardError, ToolError, WrongInputError

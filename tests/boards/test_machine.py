@@ -3,10 +3,10 @@ from collections.abc import Callable
 
 import pytest
 
-from automcu.boards.timing.choice import FORCE_VARIABLE
+from automcu.boards.timing.native import FORCE_VARIABLE
 from automcu.boards.virtual.machine import Ending, Machine, Outcome
 from automcu.boards.virtual.memory import BoardMemory
-from automcu.boards.virtual.recording_line import RecordingLine
+from automcu.boards.virtual.serial_line import RecordingLine
 from automcu.mcu import Device
 from tests.boards.conftest import Builder
 

@@ -6,8 +6,7 @@ import pytest
 from unicorn import UC_HOOK_EDGE_GENERATED, UcError
 from unicorn.arm_const import UC_ARM_REG_R0, UC_ARM_REG_R1
 
-from automcu.boards.virtual.engine import new_engine
-from automcu.boards.virtual.memory import BoardMemory
+from automcu.boards.virtual.memory import BoardMemory, new_engine
 from automcu.mcu import Device, all_devices
 
 FLASH = 0x0800_0000

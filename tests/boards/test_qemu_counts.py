@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automcu.boards.count import count_cycles
+from automcu.boards.virtual.machine import count_cycles
 from automcu.mcu import find_device
 from automcu.toolchains import find_compiler
 from benchmarks.small_project import small_project

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from automcu.boards.virtual import RunningBoard, is_virtual, running_boards, virtual_board
-from automcu.boards.virtual.registry import register
+from automcu.boards.virtual.process import register
 from automcu.mcu import Device
 
 

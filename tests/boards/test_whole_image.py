@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from automcu.boards.bench import bench_project
-from automcu.boards.xtensa import can_emulate
-from automcu.boards.xtensa.whole_image import answers_of_whole_image, espressif_qemu
+from automcu.boards.xtensa import answers_of_whole_image, can_emulate, espressif_qemu
 from automcu.errors import BoardError
 from automcu.mcu import Device, find_device
 from benchmarks.small_project import small_project

@@ -13,7 +13,7 @@ from automcu.calibration import (
     save_to_own_profile,
 )
 from automcu.mcu import Device, find_device, load_profile
-from automcu.mcu.write import with_latency
+from automcu.mcu.generate import with_latency
 from automcu.resources import resource_folder
 
 ID = "stm32f407g-disc1"

@@ -17,7 +17,7 @@ from automcu.compiler.ops import AveragePool, Convolution, Rearrange
 from automcu.compiler.ops.windows import Window
 from automcu.mcu import find_device
 from automcu.resources import resource_folder
-from automcu.toolchains.process import run_tool
+from automcu.toolchains.compiler import run_tool
 from benchmarks.network_check import Network, differing_on_board
 
 ARM = "arm-none-eabi-gcc"

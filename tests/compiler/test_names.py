@@ -15,9 +15,13 @@ from automcu.compiler.naming import checked_name, named
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device
 from automcu.toolchains import build_project, find_compiler
-from automcu.toolchains.host import HostCompiler
-from automcu.toolchains.process import ToolFailedError, run_tool
-from automcu.toolchains.zig import zig_command, zig_environment
+from automcu.toolchains.compiler import (
+    HostCompiler,
+    ToolFailedError,
+    run_tool,
+    zig_command,
+    zig_environment,
+)
 from benchmarks.graph_generator import random_graph
 from benchmarks.network_check import Network, differing_on_board, differing_on_host
 

@@ -18,8 +18,7 @@ from automcu.mcu import Device
 from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
 from automcu.toolchains import host_compiler
-from automcu.toolchains.host import HostCompiler
-from automcu.toolchains.zig import zig_command, zig_environment
+from automcu.toolchains.compiler import HostCompiler, zig_command, zig_environment
 from tests.compiler.compiled_model import write_sources
 from tests.compiler.random_graphs import graphs
 

@@ -9,7 +9,7 @@ import pytest
 
 from automcu.mcu import Device, find_device
 from automcu.toolchains import host_compiler
-from automcu.toolchains.process import run_tool
+from automcu.toolchains.compiler import run_tool
 
 STUBS = Path(__file__).parent / "idf_stubs"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automcu.boards.link.framing import FrameReader, encode_frame
+from automcu.boards.protocol import FrameReader, encode_frame
 from automcu.calibration.microbenchmarks import chain
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph, write_project

@@ -11,7 +11,7 @@ from automcu.errors import ToolError
 from automcu.mcu import Device, find_device
 from automcu.toolchains import find_compiler, firmware_sources
 from automcu.toolchains.build import compile_command
-from automcu.toolchains.process import run_tool
+from automcu.toolchains.compiler import run_tool
 
 # One of each family, each kind of oscillator, and both lines of the STM32H7.
 BOARDS = [

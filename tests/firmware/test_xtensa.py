@@ -14,8 +14,8 @@ import pytest
 
 from automcu.boards.bench import bench_project
 from automcu.boards.flashing import flash_image
-from automcu.boards.link.framing import FrameReader, encode_frame
 from automcu.boards.project import LabelledSet
+from automcu.boards.protocol import FrameReader, encode_frame
 from automcu.boards.xtensa import can_emulate, differing_bytes, run_project
 from automcu.calibration import random_architectures
 from automcu.calibration.microbenchmarks import chain, transformer_chain
@@ -142,7 +142,7 @@ def test_a_wrong_byte_would_be_noticed(device: Device, tmp_path: Path) -> None:
 
 
 def test_the_image_is_an_esp32_s3_s_and_fits_its_memories(project: Path, device: Device) -> None:
-    from automcu.toolchains.records import Build
+    from automcu.toolchains.build import Build
 
     build = Build.load(project / "build/build.json")
     image = (project / "build/firmware.bin").read_bytes()

@@ -20,7 +20,7 @@ from automcu.report.record import (
     SpaceFinding,
 )
 from automcu.resources import resource_folder
-from automcu.toolchains.records import Build
+from automcu.toolchains.build import Build
 
 LAYERS = 24
 SKELETON = Skeleton(stem_channels=16, cells_per_stage=1, resolution=8, input_channels=1, classes=10)

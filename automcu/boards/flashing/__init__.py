@@ -1,5 +1,6 @@
 """Getting an image onto a board."""
 
+from automcu.boards.flashing.image import FlashReport
 from automcu.boards.flashing.methods import (
     FLASH_METHODS,
     FlashMethod,
@@ -7,7 +8,6 @@ from automcu.boards.flashing.methods import (
     flash_image,
     flashing_steps,
 )
-from automcu.boards.flashing.report import FlashReport
 from automcu.boards.flashing.stm32_bootloader import BootLoader
 from automcu.boards.flashing.usart import boot_loader_answers
 

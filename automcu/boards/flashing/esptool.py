@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from automcu.boards.flashing.report import FlashReport
+from automcu.boards.flashing.image import FlashReport
 from automcu.boards.port import open_port
-from automcu.boards.progress import Progress
+from automcu.boards.records import Progress
 from automcu.errors import BoardError, ToolError, WrongInputError
 from automcu.mcu.profile import Device
 

@@ -1,7 +1,8 @@
-"""Firmware images: do they belong on this device, and which flash sectors do they cover?"""
+"""Firmware images: whether they belong on this device, the sectors they cover, flash reports."""
 
 from automcu.errors import WrongInputError
 from automcu.mcu.profile import Device, MemoryRegion
+from automcu.records import Record
 
 _VECTOR_TABLE_BYTES = 8
 
@@ -65,3 +66,12 @@ def first_difference(found: bytes, expected: bytes) -> int | None:
         return None
     pairs = enumerate(zip(found, expected, strict=False))
     return next((i for i, (a, b) in pairs if a != b), min(len(found), len(expected)))
+
+
+class FlashReport(Record):
+    """One successful flashing: `kept_bytes` were right already and not written again."""
+
+    method: str
+    written_bytes: int
+    kept_bytes: int = 0
+    seconds: float

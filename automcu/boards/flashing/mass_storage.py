@@ -12,10 +12,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from automcu.boards.flashing.image import check_image
-from automcu.boards.flashing.probes import is_network_url
-from automcu.boards.flashing.report import FlashReport
-from automcu.boards.progress import Progress
+from automcu.boards.flashing.image import FlashReport, check_image
+from automcu.boards.flashing.swd import is_network_url
+from automcu.boards.records import Progress
 from automcu.errors import BoardError
 from automcu.mcu.profile import Device
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from automcu.boards.flashing.image import (
+    FlashReport,
     check_image,
     code_flash,
     first_difference,
     sectors_covering,
 )
-from automcu.boards.flashing.report import FlashReport
 from automcu.boards.flashing.stm32_bootloader import (
     EXTENDED_ERASE,
     MAX_BLOCK_BYTES,
@@ -21,7 +21,7 @@ from automcu.boards.flashing.stm32_bootloader import (
 )
 from automcu.boards.link import Link
 from automcu.boards.port import Port, open_port
-from automcu.boards.progress import Progress
+from automcu.boards.records import Progress
 from automcu.errors import BoardError, WrongInputError
 from automcu.mcu.profile import Device
 

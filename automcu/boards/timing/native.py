@@ -1,16 +1,78 @@
-"""The accounting in C, hooked straight into Unicorn so that Python runs only for new blocks."""
+"""The accounting in C, hooked straight into Unicorn so that Python runs only for new blocks.
+
+The C beside this module is compiled on first use, into the user's cache folder; where it cannot be,
+the accounting in Python counts the same.
+"""
 
 import ctypes
+import hashlib
+import os
+import platform
+import sys
+import tempfile
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 from unicorn import UC_HOOK_BLOCK, UC_HOOK_MEM_READ, Uc, UcError
 from unicorn.arm_const import UC_ARM_REG_XPSR
 from unicorn.unicorn_py3.unicorn import uclib
 
-from automcu.boards.timing.accounting import Counts
-from automcu.boards.timing.blocks import BlockTimer, Extent
-from automcu.boards.timing.flash import FlashModel
-from automcu.errors import BoardError
+from automcu.boards.timing.accounting import (
+    Accounting,
+    BlockTimer,
+    Counts,
+    Extent,
+    FlashModel,
+    PythonAccounting,
+    flash_model,
+)
+from automcu.errors import BoardError, ToolError, WrongInputError
+from automcu.mcu.profile import Device
+from automcu.resources import cache_folder
+from automcu.toolchains import host_compiler
+
+_SOURCE = Path(__file__).with_name("accounting.c")
+
+
+@cache
+def native_library() -> ctypes.CDLL | None:
+    """The compiled accounting, or None where there is no compiler or nowhere to keep the result."""
+    try:
+        return ctypes.CDLL(str(compiled_library(_SOURCE)))
+    except (ToolError, OSError):
+        return None
+
+
+def compiled_library(source: Path) -> Path:
+    """The shared library made from one C file.
+
+    The file's name holds a hash of the source, so that a new version is compiled anew; it appears
+    complete or not at all, so that several processes can start at once.
+
+    Raises:
+        ToolError: there is no compiler, or it refuses the source.
+        OSError: the cache folder cannot be written to.
+    """
+    library = cache_folder() / _library_name(source)
+    if not library.exists():
+        _compile_to(source, library)
+    return library
+
+
+def _library_name(source: Path) -> str:
+    identity = f"{sys.platform} {platform.machine()} {ctypes.sizeof(ctypes.c_void_p)}".encode()
+    digest = hashlib.sha256(source.read_bytes() + identity).hexdigest()
+    return f"{source.stem}-{digest[:16]}{'.dll' if sys.platform == 'win32' else '.so'}"
+
+
+def _compile_to(source: Path, library: Path) -> None:
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        compiled = Path(folder) / library.name
+        host_compiler().shared_library([source], compiled)
+        compiled.replace(library)
+
 
 _MAX_FLASH_RANGES = 4
 _NO_LINE = 0xFFFFFFFF
@@ -246,3 +308,33 @@ def _row(length: int) -> "ctypes._Pointer[ctypes.c_uint32]":
 def _check(status: int) -> None:
     if status:
         raise UcError(status)
+
+
+FORCE_VARIABLE = "AUTOMCU_ACCOUNTING"
+
+
+def new_accounting(engine: Uc, device: Device) -> Accounting:
+    """A fresh accounting of what `engine` runs, with empty caches.
+
+    The environment variable AUTOMCU_ACCOUNTING=native|python forces one; both count the same.
+
+    Raises:
+        ToolError: native is forced and does not compile here.
+        WrongInputError: there are no timing rules for the device's core.
+    """
+    flash = flash_model(device)
+    timer = BlockTimer(lambda a, n: bytes(engine.mem_read(a, n)), device.core, flash)
+    forced = os.environ.get(FORCE_VARIABLE, "")
+    if forced not in ("", "native", "python"):
+        raise WrongInputError(
+            f"{FORCE_VARIABLE} is {forced!r}. Set it to native or python, or unset it."
+        )
+    library = None if forced == "python" else native_library()
+    if library is not None:
+        return NativeAccounting(library, timer, flash)
+    if forced == "native":
+        raise ToolError(
+            "The timing model in C could not be compiled. Install a C compiler, "
+            f"or unset {FORCE_VARIABLE}."
+        )
+    return PythonAccounting(timer, flash)

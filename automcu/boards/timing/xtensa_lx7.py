@@ -17,8 +17,9 @@ here was compared with silicon.
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 TAKEN_BRANCH_CYCLES = 2
 RESULT_WAIT_CYCLES = 1  # of loads and products, for the instruction right behind
@@ -113,3 +114,44 @@ def _cycles(instructions: Iterable[Instruction]) -> Iterable[int]:
 
 def _crosses(block: Block) -> bool:
     return block.address % FETCH_BYTES + block.instructions[0].size > FETCH_BYTES
+
+
+@dataclass(frozen=True)
+class SectionCounts:
+    """What was executed between two markers."""
+
+    instructions: int
+    cycles: int
+
+
+def read_counts(path: Path) -> tuple[SectionCounts, ...]:
+    """The sections of a run in order.
+
+    Raises:
+        ValueError: there are instructions that the timing rules do not know.
+    """
+    blocks: dict[int, Block] = {}
+    executed: list[list[tuple[int, int, int, int]]] = []
+    with path.open() as file:
+        lines = iter(file)
+        for line in lines:
+            words = line.split()
+            if words[0] == "block":
+                blocks[int(words[1])] = _block(int(words[2]), int(words[3]), lines)
+            elif words[0] == "section":
+                executed.append([])
+            else:
+                index, entered, left, reached = map(int, words)
+                executed[-1].append((index, entered, left, reached))
+    return tuple(
+        SectionCounts(
+            instructions=sum(len(blocks[index].instructions) * n for index, n, _, _ in section),
+            cycles=sum(block_cycles(blocks[index], *counts) for index, *counts in section),
+        )
+        for section in executed
+    )
+
+
+def _block(address: int, count: int, lines: Iterator[str]) -> Block:
+    texts = [next(lines).rstrip("\n").partition(" ") for _ in range(count)]
+    return Block(address, tuple(instruction(bytes.fromhex(code), text) for code, _, text in texts))

@@ -7,9 +7,9 @@ import sys
 import threading
 from typing import get_args
 
-from automcu.boards.timing.native_library import native_library
+from automcu.boards.timing.native import native_library
 from automcu.boards.virtual.board import run_board
-from automcu.boards.virtual.registry import RunningBoard, register
+from automcu.boards.virtual.process import RunningBoard, register
 from automcu.boards.virtual.serial_line import SerialLine
 from automcu.boards.virtual.wire import WireProtocol
 from automcu.errors import AutomcuError

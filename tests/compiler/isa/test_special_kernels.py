@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from automcu.boards.count import count_cycles
+from automcu.boards.virtual.machine import count_cycles
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Program, compile_graph, run_all_tensors
 from automcu.mcu import Device, find_device
@@ -16,7 +16,7 @@ from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
 from automcu.resources import resource_folder
 from automcu.toolchains import find_compiler
-from automcu.toolchains.process import run_tool
+from automcu.toolchains.compiler import run_tool
 from tests.compiler.compiled_model import write_sources
 from tests.compiler.random_graphs import graphs
 

@@ -24,8 +24,7 @@ from automcu.compiler.ops import (
 from automcu.compiler.ops.windows import Window
 from automcu.compiler.shapes import output_shape
 from automcu.mcu import Device
-from automcu.toolchains.host import HostCompiler
-from automcu.toolchains.zig import zig_command, zig_environment
+from automcu.toolchains.compiler import HostCompiler, zig_command, zig_environment
 from tests.compiler import compiled_model
 from tests.compiler.compiled_model import CompiledModel
 

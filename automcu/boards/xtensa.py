@@ -1,28 +1,40 @@
-"""Running a project's network as Xtensa code in qemu-system-xtensa.
+"""Xtensa code without a board, in one of two emulators that are both called qemu-system-xtensa.
 
-The kernels are the bytes that an ESP32-S3 would run, at other addresses; start-up, serial line and
-clock are left out. QEMU's lx106 has all instructions of call0 code but for the LX7's high product
-and division, which firmware/ports/xtensa_sim emulates, uncounted.
+Debian's runs a project's network: the kernels are the bytes that an ESP32-S3 would run, at other
+addresses, and their cycles are counted by blocks; start-up, serial line and clock are left out. Its
+lx106 has all instructions of call0 code but for the LX7's high product and division, which
+firmware/ports/xtensa_sim emulates, uncounted.
+
+Espressif's boots the whole flash image; `-machine help` tells which of the two knows an ESP32-S3.
+The options are those of Espressif's documentation (ESP-IDF Programming Guide, tools, QEMU). Its
+clock is not a core's: cycles come from elsewhere, only bytes from there.
 """
 
+import contextlib
+import os
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 
-from automcu.boards.timing.native_library import compiled_library
-from automcu.boards.xtensa.counts import SectionCounts, read_counts
+from automcu.boards.link import open_link
+from automcu.boards.timing.native import compiled_library
+from automcu.boards.timing.xtensa_lx7 import SectionCounts, read_counts
 from automcu.errors import BoardError, ToolError
+from automcu.mcu.profile import Device
 from automcu.records import Record
 from automcu.resources import resource_folder
 from automcu.toolchains import Compiler, find_compiler, write_names
 from automcu.toolchains.build import OBJECTS
-from automcu.toolchains.process import ToolFailedError, run_tool
+from automcu.toolchains.compiler import ToolFailedError, run_tool
 
 _QEMU = "qemu-system-xtensa"
 _PLUGIN = Path(__file__).with_name("block_counts.c")
@@ -203,3 +215,104 @@ def _golden_header(inputs: NDArray[np.int8] | None) -> str:
         f"#define GOLDEN_COUNT {len(inputs)}u\n"
         f"static const int8_t golden_inputs[] = {{{numbers}}};\n"
     )
+
+
+_PROGRAM = "qemu-system-xtensa"
+_MACHINE = "esp32s3"
+_ERASED = b"\xff"
+_START_S = 20.0
+_LOOK_S = 0.1
+_ANSWER_S = 30.0  # an emulator may be much slower than the chip
+
+
+@cache
+def espressif_qemu() -> str | None:
+    """The program on the PATH that has an ESP32-S3; None where there is none."""
+    for folder in os.get_exec_path():
+        program = shutil.which(_PROGRAM, path=folder)
+        if program and _MACHINE in _machines(program):
+            return program
+    return None
+
+
+def _machines(program: str) -> str:
+    try:
+        return subprocess.run(
+            [program, "-machine", "help"], capture_output=True, text=True, timeout=30, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+@contextlib.contextmanager
+def booted(image: bytes, device: Device, program: str) -> Iterator[str]:
+    """Boot a flash image; yield the URL of its UART0 until the block ends.
+
+    Raises:
+        BoardError: it does not start.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        flash, said = Path(folder) / "flash.bin", Path(folder) / "said.txt"
+        flash.write_bytes(image.ljust(device.flash_bytes, _ERASED))
+        port = _free_port()
+        command = [
+            *(program, "-nographic", "-machine", _MACHINE, "-monitor", "none"),
+            *("-drive", f"file={flash},if=mtd,format=raw"),
+            *("-serial", f"tcp:127.0.0.1:{port},server=on,wait=off"),
+        ]
+        with said.open("wb") as output:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+        try:
+            _wait_for(port, process, said)
+            yield f"socket://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+def answers_of_whole_image(
+    image: bytes, device: Device, inputs: NDArray[np.int8], program: str
+) -> NDArray[np.int8]:
+    """What the booted firmware answers to inputs [n, ...] over its serial line: int8 [n, bytes].
+
+    Raises:
+        BoardError: it does not start, or does not answer.
+    """
+    rate = device.serial.baud_rate
+    with booted(image, device, program) as url, open_link(url, rate, _ANSWER_S) as link:
+        link.identify()
+        answers = [link.run(one.tobytes(), count_cycles=False).output for one in inputs]
+    return np.array([np.frombuffer(answer, np.int8) for answer in answers])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]", said: Path) -> None:
+    """Wait until the serial line listens; the line takes one host, so it is not connected to."""
+    end = time.monotonic() + _START_S
+    while time.monotonic() < end and process.poll() is None:
+        if _is_taken(port):
+            return
+        time.sleep(_LOOK_S)
+    if process.poll() is None:
+        reason = f"its serial line is not there after {_START_S:g} s"
+    else:
+        reason = said.read_text(errors="replace").strip() or "it ended at once"
+    raise BoardError(
+        f"Espressif's QEMU did not start the image: {reason}. Take it off the PATH to do without."
+    )
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False

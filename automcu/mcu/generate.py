@@ -1,16 +1,25 @@
-"""A profile for any part of a family that has one: from the part's data and its nearest relative.
+"""A profile for any part of a family that has one, made from the part's data, and written as TOML.
 
-Core, memory, wait states, pins and the boot loader's id are the part's own. What the package does
-not know (the cache in front of the flash, the supply current, the latency figures) is taken from
-the shipped profile that is nearest, and `sources` says so. A bare part has no crystal that one
-could count on: the clock is made from its own oscillator.
+The `modm-devices` package (MPL-2.0) holds the data of STM32CubeMX and of Nordic's device files as
+XML, one file for a group of parts; `db.json` beside them says which file has which part. Core,
+memory, wait states, pins and the boot loader's id come from there. What the package does not know
+(the cache in front of the flash, the supply current, the latency figures) is taken from the shipped
+profile that is nearest, and `sources` says so. A bare part has no crystal that one could count on:
+the clock is made from its own oscillator.
 """
 
-from collections.abc import Iterator, Sequence
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
 
-from automcu.errors import WrongInputError
-from automcu.mcu.part_data import PACKAGE, Part, PartMemory, package_version
+from automcu.errors import ToolError, WrongInputError
+from automcu.mcu.find import load_profile
 from automcu.mcu.profile import (
     Device,
     Family,
@@ -23,6 +32,156 @@ from automcu.mcu.profile import (
     SectorRun,
     SerialPort,
 )
+from automcu.records import write_atomically
+
+PACKAGE = "modm-devices"
+
+_VENDORS = ("stm32", "nrf")
+_NEAREST_SHOWN = 4
+_RESEMBLANCE = 0.6
+# Of parts with two cores, the one that runs the application.
+_APPLICATION_CORES = ("@m7", "@app", "@m4")
+
+
+@dataclass(frozen=True)
+class PartMemory:
+    """One memory as the package names it; bytes."""
+
+    name: str
+    address: int
+    size: int
+
+
+@dataclass(frozen=True)
+class SerialPins:
+    """Pins of a USART ("PA9") and the number of the alternate function on them."""
+
+    transmit: str
+    receive: str
+    alternate_function: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part number: what its profile is made from.
+
+    `wait_states` are those at the highest core voltage, as pairs of wait states and the highest
+    clock in hertz of the flash's bus. `die_id` is what the boot loader answers to GetID.
+    """
+
+    name: str
+    core: str
+    has_fpu: bool
+    highest_hz: int | None
+    die_id: int | None
+    memories: tuple[PartMemory, ...]
+    wait_states: tuple[tuple[int, int], ...]
+    usart1: SerialPins | None
+
+
+def find_part(name: str) -> Part:
+    """Return the data of the part with this full number, such as "STM32F429ZIT6".
+
+    Raises:
+        WrongInputError: the package knows no such part; the message has the nearest names.
+        ToolError: the package is missing or not as expected.
+    """
+    files = _files_by_part()
+    wanted = re.sub(r"[\s_]", "", name.lower())
+    for suffix in ("", *_APPLICATION_CORES):
+        if wanted + suffix in files:
+            return _read(wanted + suffix, files[wanted + suffix])
+    raise WrongInputError(
+        f"{PACKAGE} knows no part {name!r}. Give the full part number, as in "
+        f"{', '.join(_nearest(wanted, files)) or 'STM32F429ZIT6'}."
+    )
+
+
+def package_version() -> str:
+    """The installed version of the package, for the note on where figures come from."""
+    return metadata.version(PACKAGE)
+
+
+def _nearest(wanted: str, files: dict[str, Path]) -> list[str]:
+    longer = [part for part in files if len(wanted) > len("stm32f4") and part.startswith(wanted)]
+    found = longer or difflib.get_close_matches(wanted, files, _NEAREST_SHOWN, _RESEMBLANCE)
+    return [part.partition("@")[0].upper() for part in found[:_NEAREST_SHOWN]]
+
+
+@cache
+def _files_by_part() -> dict[str, Path]:
+    try:
+        import modm_devices
+    except ImportError as error:
+        raise ToolError(
+            f"The package {PACKAGE} is missing. Install it with: pip install {PACKAGE}"
+        ) from error
+    folder = Path(modm_devices.__file__).parent / "resources" / "devices"
+    try:
+        index: dict[str, dict[str, str]] = json.loads((folder / "db.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ToolError(
+            f"The package {PACKAGE} is damaged ({error}). Install it again: "
+            f"pip install --force-reinstall {PACKAGE}"
+        ) from error
+    return {
+        part: folder / file
+        for parts in index.values()
+        for part, file in parts.items()
+        if part.startswith(_VENDORS)
+    }
+
+
+def _read(name: str, file: Path) -> Part:
+    from modm_devices import parser
+
+    devices = parser.DeviceParser().parse(str(file)).get_devices()
+    device = next(device for device in devices if device.partname == name)
+    core = device.get_driver("core")
+    die = re.fullmatch(r"DIE([0-9A-F]{3})", str(device.properties.get("die", "")))
+    return Part(
+        name=name.partition("@")[0],
+        core=core["type"],
+        has_fpu="fpu" in core,
+        highest_hz=_highest_hz(device),
+        die_id=int(die.group(1), 16) if die else None,
+        memories=tuple(
+            PartMemory(memory["name"], int(memory["start"], 16), int(memory["size"]))
+            for memory in core["memory"]
+        ),
+        wait_states=_wait_states(device),
+        usart1=_usart1(device),
+    )
+
+
+def _highest_hz(device: Any) -> int | None:
+    clock = device.get_driver("rcc") if device.has_driver("rcc") else None
+    return max(int(hz) for hz in clock["max-frequency"]) if clock else None
+
+
+def _wait_states(device: Any) -> tuple[tuple[int, int], ...]:
+    flash = device.get_driver("flash") if device.has_driver("flash") else None
+    tables = (flash or {}).get("latency", [])
+    if not tables:
+        return ()
+    at_highest_voltage = max(tables, key=lambda table: int(table["vcore-min"]))
+    return tuple((int(row["ws"]), int(row["hclk-max"])) for row in at_highest_voltage["wait-state"])
+
+
+def _usart1(device: Any) -> SerialPins | None:
+    """The first pins of USART1: PA9 and PA10 wherever the package has them."""
+    if not device.has_driver("gpio"):
+        return None
+    pins: dict[str, tuple[str, int]] = {}
+    for gpio in device.get_driver("gpio").get("gpio", []):
+        for signal in gpio.get("signal", []):
+            if (signal.get("driver"), signal.get("instance")) == ("usart", "1"):
+                name = f"P{gpio['port'].upper()}{gpio['pin']}"
+                pins.setdefault(signal["name"], (name, int(signal.get("af", 0))))
+    if not {"tx", "rx"} <= set(pins):
+        return None
+    return SerialPins(pins["tx"][0], pins["rx"][0], pins["tx"][1])
+
 
 _KB = 1024
 _BAUD_RATE = 115_200
@@ -90,7 +249,7 @@ def profile_of(part: Part, shipped: Sequence[Device]) -> Device:
     if part.name.startswith("nrf5"):
         return _nordic(part, shipped)
     family = _family(part)
-    relative = _nearest(part, [one for one in shipped if one.family == family.family])
+    relative = _nearest_relative(part, [one for one in shipped if one.family == family.family])
     clock_hz = _clock_hz(part)
     if part.core != relative.core or part.usart1 is None or part.die_id is None:
         raise WrongInputError(
@@ -113,7 +272,7 @@ def profile_of(part: Part, shipped: Sequence[Device]) -> Device:
         oscillator=Oscillator(source="internal", hz=family.oscillator_hz),
         memory=memory,
         flash_timing=relative.flash_timing.model_copy(
-            update={"wait_states": _wait_states(part, clock_hz, family)}
+            update={"wait_states": _wait_states_at(part, clock_hz, family)}
         ),
         serial=SerialPort(
             peripheral="USART1",
@@ -156,7 +315,7 @@ def _family(part: Part) -> _Family:
     )
 
 
-def _nearest(part: Part, relatives: Sequence[Device]) -> Device:
+def _nearest_relative(part: Part, relatives: Sequence[Device]) -> Device:
     return max(
         relatives,
         key=lambda one: (_shared_letters(part.name, one.mcu.lower()), bool(one.latency)),
@@ -178,7 +337,7 @@ def _clock_hz(part: Part) -> int:
     return highest
 
 
-def _wait_states(part: Part, clock_hz: int, family: _Family) -> int:
+def _wait_states_at(part: Part, clock_hz: int, family: _Family) -> int:
     if part.name.startswith(_L4_PLUS):
         return _L4_PLUS_WAIT_STATES
     if family.family == "stm32f7" and clock_hz == _F7_FASTEST_HZ:
@@ -366,3 +525,81 @@ def _nordic(part: Part, shipped: Sequence[Device]) -> Device:
             "latency": latency_source,
         },
     )
+
+
+_HEXADECIMAL = {"address", "vendor", "product", "bootloader_device_id", "bootloader_address"}
+_SIGNIFICANT_DIGITS = 4  # of fitted coefficients
+
+
+def write_profile(device: Device, folder: Path, comment: str) -> Path:
+    """Write `folder/ID.toml` with a comment at its top, and read it back as a check.
+
+    Raises:
+        WrongInputError: the profile contradicts itself, or the folder cannot be written to.
+    """
+    path = folder / f"{device.id}.toml"
+    before = path.read_bytes() if path.is_file() else None
+    write_atomically(path, render_profile(device, comment).encode())
+    try:
+        load_profile(path)
+    except BaseException:
+        if before is None:
+            path.unlink()
+        else:
+            write_atomically(path, before)
+        raise
+    return path
+
+
+def render_profile(device: Device, comment: str) -> str:
+    """Return the profile as TOML; `[[latency]]` comes last, as the fits expect it."""
+    values = device.model_dump(exclude_none=True)
+    del values["latency"]
+    scalars = {key: value for key, value in values.items() if not _is_table(value)}
+    blocks = ["\n".join(f"# {line}".rstrip() for line in comment.splitlines()), _lines(scalars)]
+    for key, value in values.items():
+        if isinstance(value, dict):
+            blocks.append(f"[{key}]\n{_lines(value)}")
+        elif _is_table(value):
+            blocks.extend(f"[[{key}]]\n{_lines(item)}" for item in value)
+    blocks.extend(_latency_table(fitted) for fitted in device.latency)
+    return "\n\n".join(blocks) + "\n"
+
+
+def with_latency(profile: str, latency: Latency) -> str:
+    """Replace the `[[latency]]` table of this compiler in a profile's text; the rest stays."""
+    head, *tables = re.split(r"(?m)^(?=\[\[latency\]\]$)", profile)
+    kept = [table.strip() for table in tables if f'compiler = "{latency.compiler}"' not in table]
+    return "\n\n".join([head.strip(), *kept, _latency_table(latency)]) + "\n"
+
+
+def _latency_table(latency: Latency) -> str:
+    values = latency.model_dump(exclude_none=True)
+    coefficients = dict(sorted(values.pop("coefficients").items()))
+    return f"[[latency]]\n{_lines(values)}\n\n[latency.coefficients]\n{_lines(coefficients)}"
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) or (
+        isinstance(value, tuple) and bool(value) and isinstance(value[0], dict)
+    )
+
+
+def _lines(values: Mapping[str, Any]) -> str:
+    return "\n".join(f"{_key(key)} = {_value(key, value)}" for key, value in values.items())
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").isalnum() else json.dumps(key)
+
+
+def _value(key: str, value: object) -> str:
+    if isinstance(value, int):
+        return f"0x{value:X}" if key in _HEXADECIMAL else f"{value:_}"
+    if isinstance(value, float):
+        return f"{value:.{_SIGNIFICANT_DIGITS}g}" if "/" in key else repr(value)
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_value(k, v)}" for k, v in value.items()) + " }"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_value(key, item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
