@@ -235,8 +235,8 @@ def _refusing(first: int, times: int = 1_000_000) -> Damage:
 def _start_half_written(setting: Setting, cable: Cable) -> object:
     """What power loss leaves: half an image that runs into nothing, behind a reset pin."""
     from automcu.boards.flashing import BootLoader
-    from automcu.boards.flashing.image import code_flash
     from automcu.boards.port import open_port
+    from automcu.mcu.profile import code_flash
 
     start = code_flash(setting.device).address
     with virtual_board(setting.device, protocol="rfc2217") as url:

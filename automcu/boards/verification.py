@@ -14,7 +14,6 @@ import numpy as np
 from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 
-from automcu.boards.flashing.image import code_flash
 from automcu.boards.link import Link
 from automcu.boards.port import Port
 from automcu.boards.project import GOLDEN, Golden, load_golden
@@ -36,7 +35,7 @@ from automcu.boards.xtensa import (
     outputs_of_objects,
 )
 from automcu.errors import BoardError, FirmwareDiffersError, WrongInputError
-from automcu.mcu.profile import Device
+from automcu.mcu.profile import Device, code_flash
 from automcu.toolchains.build import Build, Unverified, Verification, build_project, image_of
 from automcu.toolchains.compiler import Compiler
 

@@ -6,6 +6,7 @@ reference manual in `sources`.
 
 from typing import Literal
 
+from automcu.errors import WrongInputError
 from automcu.records import Record
 
 FlashingMethod = Literal["usart-bootloader", "swd", "mass-storage", "esptool"]
@@ -174,3 +175,13 @@ class Device(Record):
     def region_for(self, use: str) -> MemoryRegion:
         """Return the largest region that may hold `use`: code, weights, data, stack or arena."""
         return max((r for r in self.memory if use in r.holds), key=lambda region: region.size)
+
+
+def code_flash(device: Device) -> MemoryRegion:
+    """The flash that a Cortex-M starts from: the first region that holds code."""
+    regions = [r for r in device.memory if r.kind == "flash" and "code" in r.holds]
+    if not regions:
+        raise WrongInputError(
+            f"The profile of {device.id} has no flash for code. Add one under [[memory]]."
+        )
+    return min(regions, key=lambda region: region.address)

@@ -1,20 +1,10 @@
 """Firmware images: whether they belong on this device, the sectors they cover, flash reports."""
 
 from automcu.errors import WrongInputError
-from automcu.mcu.profile import Device, MemoryRegion
+from automcu.mcu.profile import Device, code_flash
 from automcu.records import Record
 
 _VECTOR_TABLE_BYTES = 8
-
-
-def code_flash(device: Device) -> MemoryRegion:
-    """The flash that a Cortex-M starts from: the first region that holds code."""
-    regions = [r for r in device.memory if r.kind == "flash" and "code" in r.holds]
-    if not regions:
-        raise WrongInputError(
-            f"The profile of {device.id} has no flash for code. Add one under [[memory]]."
-        )
-    return min(regions, key=lambda region: region.address)
 
 
 def check_image(device: Device, image: bytes) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 from serial.tools import list_ports
 
-from automcu.boards.flashing.image import FlashReport, check_image, code_flash, first_difference
+from automcu.boards.flashing.image import FlashReport, check_image, first_difference
 from automcu.boards.records import Progress
 from automcu.errors import BoardError, ToolError
-from automcu.mcu.profile import Device
+from automcu.mcu.profile import Device, code_flash
 
 
 def is_network_url(url: str) -> bool:

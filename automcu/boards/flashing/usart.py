@@ -8,7 +8,6 @@ from functools import partial
 from automcu.boards.flashing.image import (
     FlashReport,
     check_image,
-    code_flash,
     first_difference,
     sectors_covering,
 )
@@ -23,7 +22,7 @@ from automcu.boards.link import Link
 from automcu.boards.port import Port, open_port
 from automcu.boards.records import Progress
 from automcu.errors import BoardError, WrongInputError
-from automcu.mcu.profile import Device
+from automcu.mcu.profile import Device, code_flash
 
 ERASED_BYTE = 0xFF
 # STM32H7 programs whole flash words of 32 bytes (RM0433, section 4.3.9), the others smaller ones.

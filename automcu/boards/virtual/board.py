@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import serial
 
-from automcu.boards.flashing.image import code_flash
 from automcu.boards.flashing.stm32_bootloader import (
     ACKNOWLEDGE,
     EXTENDED_ERASE,
@@ -25,7 +24,7 @@ from automcu.boards.virtual.machine import Ending, Machine
 from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.virtual.serial_line import DisconnectedError, PinResetError, SerialLine
 from automcu.boards.virtual.wire import BOOT_LOADER_SETTINGS, LineSettings
-from automcu.mcu.profile import Device
+from automcu.mcu.profile import Device, code_flash
 
 _GET_VERSION = 0x01
 _VERSION = 0x31

@@ -26,7 +26,6 @@ from unicorn.arm_const import (
     UC_ARM_REG_SP,
 )
 
-from automcu.boards.flashing.image import code_flash
 from automcu.boards.timing import Counts
 from automcu.boards.virtual.families import family_of
 from automcu.boards.virtual.memory import BoardMemory, new_engine
@@ -43,7 +42,7 @@ from automcu.boards.virtual.registers import (
 )
 from automcu.boards.virtual.serial_line import Line, RecordingLine
 from automcu.errors import BoardError, WrongInputError
-from automcu.mcu.profile import Device
+from automcu.mcu.profile import Device, code_flash
 from automcu.records import Record
 
 # Unicorn wants an address to stop at; nothing is mapped at this one.

@@ -22,10 +22,9 @@ from unicorn.arm_const import (
     UC_CPU_ARM_CORTEX_M33,
 )
 
-from automcu.boards.flashing.image import code_flash
 from automcu.boards.virtual.families import family_of
 from automcu.errors import BoardError
-from automcu.mcu.profile import Device
+from automcu.mcu.profile import Device, code_flash
 
 ERASED_BYTE = b"\xff"
 _PAGE_BYTES = 4096
