@@ -1,6 +1,7 @@
 """Kernels for the DSP extension, as machine code on a virtual board, against the reference."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -9,8 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from automcu.boards.virtual.machine import count_cycles
+from automcu.calibration.layer_chain import LayerChain
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Program, compile_graph, run_all_tensors
+from automcu.compiler.choose import candidates
+from automcu.compiler.ops import Attributes, Convolution
+from automcu.compiler.ops.windows import Window
+from automcu.compiler.tensor import Shape
 from automcu.mcu import Device, find_device
 from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
@@ -153,6 +159,62 @@ def test_networks_of_the_space_compute_the_reference(
     variants = [kernel.variant for kernel in program.kernels.values()]
     assert sum(v.startswith("armv7e-m") for v in variants) > 0.8 * len(variants)
     assert first_wrong_layer(program, device, tmp_path) is None
+
+
+FAR_APART = {
+    "2,052 inputs": (Convolution(Window(1, 1), 4), (1, 1, 2052)),
+    "3,001 inputs": (Convolution(Window(1, 1), 2), (1, 1, 3001)),
+    "4,400 inputs": (Convolution(Window(1, 1), 8), (1, 1, 4400)),
+    "an image of 2,304 values": (Convolution(Window(4, 4), 8), (4, 4, 144)),
+    "pixels of 4,100 bytes": (Convolution(Window(1, 1), 4), (1, 5, 2050)),
+    "pixels of 4,100 bytes in windows": (Convolution(Window(1, 2), 2), (2, 4, 2050)),
+    "depthwise pixels of 4,100 bytes": (
+        Convolution(Window(1, 3), 4100, groups=4100),
+        (1, 5, 4100),
+    ),
+}
+
+
+@pytest.mark.parametrize("board", ["stm32f407g-disc1", "nucleo-h743zi2"])
+@pytest.mark.parametrize("layer", list(FAR_APART))
+def test_operands_beyond_the_reach_of_one_instruction_compute_the_reference(
+    layer: str, board: str, tmp_path: Path
+) -> None:
+    attributes, shape = FAR_APART[layer]
+    graph = with_random_weights(single_layer(attributes, shape), seed=1)
+    assert wrong_kernels(graph, find_device(board), tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (3, 3)])
+def test_depthwise_layers_that_amplify_compute_the_reference_on_a_dual_issue_core(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    layer = single_layer(Convolution(Window(*size), 8, groups=8), (4, 8, 8))
+    graph = with_random_weights(layer, seed=1)
+    (operator,) = graph.operators
+    assert isinstance(operator.attributes, Convolution)
+    amplified = replace(operator.attributes, weight_scales=np.full(8, 1.5))
+    graph = replace(graph, operators=(replace(operator, attributes=amplified),))
+    assert wrong_kernels(graph, find_device("nucleo-h743zi2"), tmp_path) == []
+
+
+def single_layer(attributes: Attributes, shape: Shape) -> Graph:
+    chain = LayerChain(shape)
+    chain.append(attributes)
+    return chain.graph()
+
+
+def wrong_kernels(graph: Graph, device: Device, folder: Path) -> list[str]:
+    """Of all kernels that can carry out the only layer, those whose results differ."""
+    (operator,) = graph.operators
+    wrong = []
+    for number, kernel in enumerate(candidates(operator, graph, device)):
+        program = compile_graph(
+            graph, device, choose=lambda o, g, d, n=number: candidates(o, g, d)[n]
+        )
+        if first_wrong_layer(program, device, folder / str(number)) is not None:
+            wrong.append(kernel.variant)
+    return wrong
 
 
 def test_a_wrong_result_is_found(

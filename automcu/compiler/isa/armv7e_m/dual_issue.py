@@ -37,8 +37,9 @@ class _Instruction:
 
     @cached_property
     def defines(self) -> str | None:
-        """The pooled register that comes to life here."""
-        return next((name for name in self.writes if name.startswith("v")), None)
+        """The pooled register that comes to life here; one that is changed in place lives on."""
+        new = (name for name in self.writes if name not in self.reads)
+        return next((name for name in new if name.startswith("v")), None)
 
 
 @dataclass
