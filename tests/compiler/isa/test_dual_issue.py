@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automcu.compiler.isa.armv7e_m.block import assembly
-from automcu.compiler.isa.armv7e_m.block_shape import Block
+from automcu.compiler.isa.armv7e_m.block_shape import Block, Issue
+from automcu.compiler.isa.armv7e_m.depthwise_block import DepthwiseRow, depthwise_assembly
 from automcu.compiler.isa.armv7e_m.dual_issue import order_for_dual_issue
 from automcu.compiler.isa.armv7e_m.paired_steps import register_pool
 
@@ -34,6 +35,21 @@ def test_all_multiplications_of_a_block_are_there_once(pixels: int, channels: in
 @pytest.mark.parametrize(("pixels", "channels"), SHAPES)
 def test_no_pooled_register_is_left_without_a_place(pixels: int, channels: int) -> None:
     assert not [line for line in assembly(block(pixels, channels)) if re.search(r"\bv\d", line)]
+
+
+@pytest.mark.parametrize("issue", ["single", "dual"])
+@pytest.mark.parametrize("amplifies", [False, True])
+@pytest.mark.parametrize("pixels", [1, 2, 3, 4])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (2, 1), (3, 1), (3, 2)])
+def test_rows_of_every_depthwise_shape_find_registers(
+    kernel: int, stride: int, pixels: int, amplifies: bool, issue: Issue
+) -> None:
+    parts = ((pixels, 2, 0), (1, 1, 2 * pixels))
+    row = DepthwiseRow("f", parts, kernel, kernel, stride, 8, 8, issue, amplifies)
+    lines = depthwise_assembly(row)
+    assert not [line for line in lines if re.search(r"\bv\d", line)]
+    products = 2 * kernel * kernel * (pixels + 1)
+    assert operations(lines)["smlabb"] + operations(lines)["smlatt"] == products
 
 
 @st.composite
@@ -96,6 +112,12 @@ def test_too_few_registers_are_told() -> None:
     assert order_for_dual_issue(lines, ("r2", "r3"))
     with pytest.raises(ValueError, match="too few"):
         order_for_dual_issue(lines, ("r2",))
+
+
+def test_a_value_of_the_pool_is_written_once() -> None:
+    lines = ["ldr v0, [r0]", "lsl v0, v0, #4", "smlad r4, v0, v0, r4"]
+    with pytest.raises(ValueError, match="written twice"):
+        order_for_dual_issue(lines, ("r2", "r3"))
 
 
 def test_a_register_of_the_pool_cannot_be_named_beside_it() -> None:

@@ -1,7 +1,9 @@
 """Every shape and order of inner loop, as machine code on a board, against the reference."""
 
+from dataclasses import replace
 from itertools import count
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -89,10 +91,32 @@ def test_pixels_between_windows_are_not_read(
     _check_every_kernel(graph, 0, device, tmp_path_factory)
 
 
+@pytest.mark.parametrize("groups", [1, 8])
+@pytest.mark.parametrize(("width", "stride"), [(3, 1), (8, 1), (9, 2)])
+def test_rows_with_channels_that_amplify_compute_the_reference(
+    groups: int, width: int, stride: int, device: Device, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    window = Window(3, 3, (stride, stride), (1, 1, 1, 1))
+    graph = one_layer((3, width, 8), Convolution(window, 8, groups=groups))
+    weighted = with_random_weights(graph, width)
+    layer = weighted.operators[0]
+    assert isinstance(layer.attributes, Convolution)
+    coarse = np.where(np.arange(8) % 3, 1 / 128, 1.7)
+    amplifying = replace(layer, attributes=replace(layer.attributes, weight_scales=coarse))
+    weighted = replace(weighted, operators=(amplifying,))
+    assert any("amplified" in one.function for one in candidates(amplifying, weighted, device))
+    _check_kernels_of(weighted, device, tmp_path_factory)
+
+
 def _check_every_kernel(
     graph: Graph, seed: int, device: Device, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    weighted = with_random_weights(graph, seed)
+    _check_kernels_of(with_random_weights(graph, seed), device, tmp_path_factory)
+
+
+def _check_kernels_of(
+    weighted: Graph, device: Device, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     for place in range(len(candidates(weighted.operators[0], weighted, device))):
         folder = tmp_path_factory.getbasetemp() / f"schedule{next(_numbers)}"
 
