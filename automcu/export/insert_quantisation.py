@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
-from automcu.compiler.read.onnx_operators import FUNCTION_KINDS
+from automcu.compiler.read.nodes.functions import FUNCTION_KINDS
 from automcu.export.float_islands import DEQUANTISE, QUANTISE
 
 Range = tuple[float, float]

@@ -21,8 +21,8 @@ from onnx import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from automcu.compiler.read.content import read_content
-from automcu.compiler.read.onnx_file import is_known, read_model
-from automcu.compiler.read.tflite_file import IDENTIFIER
+from automcu.compiler.read.onnx import is_known, read_model
+from automcu.compiler.read.tflite import IDENTIFIER
 from automcu.errors import UnsupportedModelError, WrongInputError
 from automcu.export.float_islands import DEQUANTISE, QUANTISE
 from automcu.export.insert_quantisation import BYTES, PIXELS, Range, insert_quantisation

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, numpy_helper
 
-from automcu.compiler.read.layers import TERNARY_FROM
+from automcu.compiler.read.weights import TERNARY_FROM
 from automcu.export.float_islands import DEQUANTISE
 from automcu.records import write_atomically
 

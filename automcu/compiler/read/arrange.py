@@ -1,7 +1,12 @@
 """Bringing an activation's values into the order that an operator needs.
 
-Each function returns the name of one of our tensors. Nothing is moved where the values already lie
+Nothing is moved where the values already lie
 right; where they do but the tensor has another shape, a reshape is added, which costs nothing.
+
+A batch of images can be the phases of one, as converters make them for a dilated convolution:
+SpaceToBatch gives each phase of the dilation an image of its own, the batch is convolved, and
+BatchToSpace puts the phases together again. Seen through a view, that is the dilated convolution
+of the one image (`as_one_image`, `as_phases`).
 """
 
 from collections.abc import Sequence
@@ -10,8 +15,8 @@ from math import prod
 
 from automcu.compiler.graph import Quantisation, Shape
 from automcu.compiler.ops import Rearrange
-from automcu.compiler.read.activation import Activation
-from automcu.compiler.read.builder import GraphBuilder
+from automcu.compiler.ops.windows import Window
+from automcu.compiler.read.builder import Activation, GraphBuilder
 from automcu.compiler.read.view import Parts, View, in_order, joined, natural, refined
 from automcu.errors import UnsupportedModelError
 
@@ -25,7 +30,7 @@ def image(
     axes: AxisGroups,
 ) -> str:
     """The values as (height, width, channels), each made of these axes of the file's tensor."""
-    activation = builder.settled(activation, layer)
+    activation = builder.computed(activation, layer)
     shape = activation.view.shape
     height, width, channels = (prod(shape[axis] for axis in group) for group in axes)
     order = [axis for group in axes for axis in group]
@@ -45,13 +50,13 @@ def vector(builder: GraphBuilder, activation: Activation, layer: str) -> str:
 def compact(builder: GraphBuilder, activation: Activation, layer: str) -> Activation:
     """The activation as all of a tensor, in the order in which its values lie in memory."""
     if activation.view.is_dense(builder.tensors[activation.tensor].size):
-        return builder.settled(activation, layer)
-    return untangled(builder, activation, layer)
+        return builder.computed(activation, layer)
+    return contiguous(builder, activation, layer)
 
 
-def untangled(builder: GraphBuilder, activation: Activation, layer: str) -> Activation:
+def contiguous(builder: GraphBuilder, activation: Activation, layer: str) -> Activation:
     """The activation as all of a tensor in which each axis has one stride, moving the least."""
-    activation = builder.settled(activation, layer)
+    activation = builder.computed(activation, layer)
     order = activation.view.memory_order()
     groups = _roles(activation.view, builder.tensors[activation.tensor].shape, order)
     name = image(builder, activation, layer, groups)
@@ -65,7 +70,7 @@ def on_scale(
     tensor = builder.tensors[activation.tensor]
     computes = activation.function is not None or tensor.quantisation not in (None, quantisation)
     if computes and activation.view.size < tensor.size:
-        part = untangled(builder, replace(activation, function=None), layer)
+        part = contiguous(builder, replace(activation, function=None), layer)
         activation = replace(part, function=activation.function)
     return builder.quantised(activation, quantisation, layer)
 
@@ -180,3 +185,63 @@ def _roles(
         role = 0 if reach >= width * channels else 1 if reach >= channels else 2
         groups[role].append(axis)
     return groups
+
+
+def as_one_image(
+    source: Activation, height: int | None, width: int | None
+) -> tuple[Activation, tuple[int, int]]:
+    """The image whose phases the batch (axis 0) holds, and the dilation; axes stay where they are.
+
+    Raises:
+        ValueError: the batch is something else.
+    """
+    sizes: dict[int, Parts] = {
+        axis: joined(source.view.axes[axis]) for axis in (height, width) if axis is not None
+    }
+    dilation = dict.fromkeys(sizes, 1)
+    for count, stride in joined(source.view.axes[0]):
+        axis = next(
+            (
+                axis
+                for axis, parts in sizes.items()
+                if dilation[axis] == 1 and len(parts) == 1 and parts[0][1] == count * stride
+            ),
+            None,
+        )
+        if axis is None:
+            raise ValueError(f"an input of shape {source.view.shape}; only one image works")
+        sizes[axis] = ((sizes[axis][0][0] * count, stride),)
+        dilation[axis] = count
+    axes = list(source.view.axes)
+    axes[0] = ((1, 0),)
+    for axis, parts in sizes.items():
+        axes[axis] = parts
+    image = source.viewed(View(tuple(axes), source.view.offset), source.layer, source.step)
+    steps = [1 if axis is None else dilation[axis] for axis in (height, width)]
+    return image, (steps[0], steps[1])
+
+
+def as_phases(
+    image: Activation, height: int | None, width: int | None, dilation: tuple[int, int]
+) -> Activation:
+    """The image as the batch of its phases."""
+    axes = list(image.view.axes)
+    batch: Parts = ()
+    for axis, count in zip((height, width), dilation, strict=True):
+        if axis is not None and count > 1:
+            ((size, stride),) = joined(axes[axis])
+            axes[axis] = ((size // count, stride * count),)
+            batch += ((count, stride),)
+    axes[0] = batch
+    return replace(image, view=View(tuple(axes), image.view.offset))
+
+
+def dilated(window: Window, dilation: tuple[int, int]) -> Window:
+    """The window over the image of the window over its phases.
+
+    Raises:
+        ValueError: the phases do not stay phases, because the window pads or strides.
+    """
+    if any(window.padding) or window.stride != (1, 1) or window.dilation != (1, 1):
+        raise ValueError("a batch of images; only one image works")
+    return replace(window, dilation=dilation)

@@ -1,6 +1,6 @@
 """Growing a graph while a model file is read, in the file's own tensor names."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,31 +19,115 @@ from automcu.compiler.ops import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.ops.clamp import NO_CLAMP
+from automcu.compiler.ops.clamp import NO_CLAMP, Clamp, intersect
 from automcu.compiler.ops.lookup import quantised_table
-from automcu.compiler.read.activation import Activation
-from automcu.compiler.read.constant import Constant
-from automcu.compiler.read.view import View, natural
+from automcu.compiler.read.content import checked_shape
+from automcu.compiler.read.view import View
 from automcu.compiler.shapes import output_shape
 from automcu.errors import UnsupportedModelError
 
-MOST_ELEMENTS = 1 << 24  # of one tensor: a bound on what a hostile file can make us allocate
 MOST_OPERATORS = 1000
 MOST_WEIGHTS = 1 << 26
-SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
-LARGEST_SCALE = 2.0**50
 PROBABILITIES = Quantisation(1 / 256, -128)
 STEPS = 255  # between the least and the largest int8
 WIDEST_STEP = 8.0  # of a function's result on its own range, in steps of its input
 KEEPS_QUANTISATION = (MaxPool, Rearrange, Concatenate, Pad)
 
 
+@dataclass(frozen=True, eq=False)
+class RealFunction:
+    """A real function of a quantised tensor, as its results for the 256 values that can occur.
+
+    Between DequantizeLinear and QuantizeLinear a file computes in real numbers. Whatever it does
+    there to one tensor, element by element, is such a function, and one table once it is
+    quantised. `clamp` is set while the function does nothing but clamp, which needs no table.
+    """
+
+    name: str
+    values: NDArray[np.float64]
+    clamp: Clamp | None = None
+
+    def clamped(self, clamp: Clamp, name: str) -> "RealFunction":
+        """The function with its results clamped."""
+        values = np.clip(self.values, *clamp)
+        if self.clamp is None:
+            return RealFunction(self.name, values)
+        return RealFunction(name, values, intersect(self.clamp, clamp))
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The values of our `tensor` in the order of `view`, put through `function` if there is one.
+
+    `layer` and `step` are the file's name and kind of what last changed the view: they name the
+    copy, should one be needed.
+    """
+
+    tensor: str
+    view: View
+    function: RealFunction | None = None
+    layer: str = ""
+    step: str = "reshape"
+
+    def viewed(self, view: View, layer: str, step: str) -> "Activation":
+        """The same tensor in another view."""
+        return replace(self, view=view, layer=layer, step=step)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An array of the file; where it was quantised, integers less their zero point and `scales`.
+
+    `scales` are float64, one for all or one for each index of `axis`.
+    """
+
+    values: NDArray[np.generic]
+    scales: NDArray[np.float64] | None = None
+    axis: int = 0
+
+    def real(self) -> NDArray[np.float64]:
+        """The real values."""
+        values = self.values.astype(np.float64)
+        if self.scales is None:
+            return values
+        if self.scales.size == 1:
+            return values * self.scales.reshape(())
+        shape = [1] * values.ndim
+        shape[self.axis] = -1
+        return values * self.scales.reshape(shape)
+
+    def transposed(self, order: tuple[int, ...]) -> "Constant":
+        """The array with its axes in another order."""
+        axis = order.index(self.axis) if self.values.ndim else 0
+        return replace(self, values=self.values.transpose(order), axis=axis)
+
+    def reshaped(self, shape: tuple[int, ...]) -> "Constant":
+        """The array with other axes.
+
+        Raises:
+            ValueError: its scales are along an axis that the new shape does not have.
+        """
+        values = self.values.reshape(shape)
+        if self.scales is None or self.scales.size == 1:
+            return replace(self, values=values)
+        before = int(np.prod(self.values.shape[: self.axis]))
+        length = self.values.shape[self.axis]
+        for axis, size in enumerate(values.shape):
+            if size == length and int(np.prod(values.shape[:axis])) == before:
+                return replace(self, values=values, axis=axis)
+        raise ValueError(f"scales along axis {self.axis} are lost in a reshape to {shape}")
+
+
 @dataclass
 class GraphBuilder:
     """Tensors and operators read so far.
 
-    `activations` and `constants` are by the file's names, `tensors` by ours.
+    `activations` and `constants` are by the file's names, `tensors` by ours. Messages call a name
+    as `titles` does, and ask to "Export" or "Convert" (`verb`) the model again.
     """
+
+    verb: str = "Export"
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     operators: list[Operator] = field(default_factory=list)
@@ -60,23 +144,27 @@ class GraphBuilder:
             UnsupportedModelError: nothing has computed it, or it is a constant.
         """
         if name in self.constants:
-            raise UnsupportedModelError(
-                f"layer {layer} takes {name!r}, a constant of the file, where only what is "
-                "computed from the input can be compiled. Remove it, or make it part of a layer."
-            )
+            raise self.constant_refused(name, layer)
         if name not in self.activations:
             raise UnsupportedModelError(
-                f"layer {layer} reads {name!r}, which no supported layer computes. "
-                "Export the model again with a batch size of 1 and static shapes."
+                f"layer {layer} reads {self._title(name)!r}, which no supported layer computes. "
+                f"{self.verb} the model again with a batch size of 1 and static shapes."
             )
         return self.activations[name]
+
+    def constant_refused(self, name: str, layer: str) -> UnsupportedModelError:
+        """What to raise for a constant where a layer needs what is computed."""
+        return UnsupportedModelError(
+            f"layer {layer} takes {self._title(name)!r}, a constant of the file, where only what "
+            "is computed from the input can be compiled. Remove it, or make it part of a layer."
+        )
 
     def constant(self, name: str, layer: str) -> Constant:
         """The constant that the file calls `name`."""
         if name not in self.constants:
             raise UnsupportedModelError(
-                f"layer {layer} needs {name!r} as a constant, but it is computed. "
-                "Export the model with its weights stored in the file."
+                f"layer {layer} needs {self._title(name)!r} as a constant, but it is computed. "
+                f"{self.verb} the model with static shapes and its weights stored in the file."
             )
         return self.constants[name]
 
@@ -136,12 +224,8 @@ class GraphBuilder:
         self.operators.append(Operator(self._unique_layer(layer), sources, tensor, attributes))
         return tensor
 
-    def bind(self, name: str, activation: Activation) -> None:
-        """State what the file calls `name`."""
-        self.activations[name] = activation
-
-    def settled(self, activation: Activation, layer: str) -> Activation:
-        """The activation without a pending function.
+    def computed(self, activation: Activation, layer: str) -> Activation:
+        """The activation with its pending function computed.
 
         A clamp becomes an operator. Another function whose result the file leaves in floating
         point becomes a table on the scale of its own range.
@@ -193,9 +277,9 @@ class GraphBuilder:
         """The finished graph."""
         self._give_usual_scale(output.tensor)
         if self.input is None:
-            raise UnsupportedModelError("the model has no input. Export it again.")
+            raise UnsupportedModelError(f"the model has no input. {self.verb} it again.")
         if output.tensor == self.input:
-            raise UnsupportedModelError("the model computes nothing. Export it again.")
+            raise UnsupportedModelError(f"the model computes nothing. {self.verb} it again.")
         graph = Graph(dict(self.tensors), tuple(self.operators), self.input, output.tensor)
         _check_quantised(graph)
         return graph
@@ -226,6 +310,9 @@ class GraphBuilder:
                 ):
                     waiting.extend(operator.inputs)
 
+    def _title(self, name: str) -> str:
+        return self.titles.get(name, name)
+
     def _store(self, name: str, shape: Shape, quantisation: Quantisation | None) -> str:
         unique = name if name not in self.tensors else f"{name}#{len(self.tensors)}"
         self.tensors[unique] = Tensor(unique, shape, quantisation)
@@ -241,73 +328,6 @@ class GraphBuilder:
             )
         self._layers.add(name)
         return name
-
-
-def vector_view(features: int) -> View:
-    """The view of a batch of one vector."""
-    return natural((1, features))
-
-
-def checked_shape(shape: Shape, layer: str) -> Shape:
-    """The shape, if a tensor may have it.
-
-    Raises:
-        UnsupportedModelError: a size is below 1, or the tensor is larger than any device.
-    """
-    sizes = "x".join(map(str, shape))
-    if min(shape) < 1:
-        raise UnsupportedModelError(
-            f"layer {layer} has an output of {sizes}: its window is larger than its input. "
-            "Use a larger input resolution."
-        )
-    if math.prod(shape) > MOST_ELEMENTS:
-        raise UnsupportedModelError(
-            f"layer {layer} has an output of {sizes} values, more than any microcontroller holds. "
-            "Use a smaller input."
-        )
-    return shape
-
-
-def check_scales(scales: NDArray[np.float64], name: str) -> None:
-    """See that the scales of `name` are such that a step of them can mean something.
-
-    Raises:
-        UnsupportedModelError: one is not finite, negative, denormal as a float32, or astronomical.
-    """
-    for index, scale in enumerate(scales.reshape(-1)):
-        if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
-            where = f" for channel {index}" if scales.size > 1 else ""
-            raise UnsupportedModelError(
-                f"{name} has a scale of {float(scale):.3g}{where}: a scale is finite, and from "
-                f"{SMALLEST_SCALE:.2g} to {LARGEST_SCALE:.2g}. Quantise the model again."
-            )
-
-
-def check_scales_of(
-    integers: NDArray[np.int64], scales: NDArray[np.float64], axis: int, name: str
-) -> None:
-    """The same for a constant; the scale of a channel of zeros has only to be a number, or is 0.
-
-    `scales` are one for all, or one for each index of `axis`.
-
-    Raises:
-        UnsupportedModelError: as above.
-    """
-    others = tuple(other for other in range(integers.ndim) if other != axis)
-    used = integers.any(axis=others) if scales.size > 1 else np.array(integers.any())
-    harmless = ~np.reshape(used, scales.shape) & np.isfinite(scales) & (scales >= 0)
-    check_scales(np.where(harmless | (scales == 0), 1.0, scales), name)
-
-
-def checked_quantisation(scale: float, zero_point: int, name: str) -> Quantisation:
-    """A quantisation whose scale means something and whose zero point is an int8."""
-    check_scales(np.array([scale]), name)
-    if not -128 <= zero_point <= 127:
-        raise UnsupportedModelError(
-            f"{name} is quantised with scale {scale} and zero point {zero_point}, "
-            "which is not int8. Quantise the model again."
-        )
-    return Quantisation(scale, zero_point)
 
 
 def _check_quantised(graph: Graph) -> None:

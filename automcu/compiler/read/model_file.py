@@ -6,8 +6,8 @@ from automcu.compiler.graph import Graph
 from automcu.compiler.lowering import lower
 from automcu.compiler.passes import optimise
 from automcu.compiler.read.content import read_content
-from automcu.compiler.read.onnx_file import import_onnx
-from automcu.compiler.read.tflite_file import IDENTIFIER, import_tflite
+from automcu.compiler.read.onnx import import_onnx
+from automcu.compiler.read.tflite import IDENTIFIER, import_tflite
 
 
 def check_computable(graph: Graph) -> None:

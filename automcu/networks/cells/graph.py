@@ -9,7 +9,7 @@ from dataclasses import replace
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.ops import Add, Attributes, AveragePool, Convolution, Rescale
 from automcu.compiler.ops.windows import Window
-from automcu.compiler.read.layers import TERNARY_FROM
+from automcu.compiler.read.weights import TERNARY_FROM
 from automcu.compiler.shapes import output_shape
 from automcu.errors import WrongInputError
 from automcu.networks.cells.architecture import Architecture

@@ -10,7 +10,7 @@ from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Add, Attributes, AveragePool, Convolution, Rescale
 from automcu.compiler.ops.windows import Window
-from automcu.compiler.read.layers import TERNARY_FROM
+from automcu.compiler.read.weights import TERNARY_FROM
 from automcu.cost.code_size import LayerBytes, function_bytes, layer_bytes
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.mcu.profile import Device

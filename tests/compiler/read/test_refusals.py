@@ -197,8 +197,8 @@ def test_a_tflite_layer_that_cannot_be_compiled_is_named(
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("DIV", "tensor_2 is a DIV by a computed tensor.*Divide by a constant"),
-        ("MAXIMUM", "tensor_2 is a MAXIMUM of two computed tensors"),
+        ("DIV", "DIV layer tensor_2 divides one computed tensor by another.*Divide by a constant"),
+        ("MAXIMUM", r"tensor_2 compares tensors element by element \(MAXIMUM\)"),
         ("FLOOR_DIV", "tensor_2 is a FLOOR_DIV of computed values"),
     ],
 )

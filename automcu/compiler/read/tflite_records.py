@@ -13,7 +13,10 @@ import numpy as np
 import tflite
 from numpy.typing import NDArray
 
-from automcu.compiler.read.builder import MOST_ELEMENTS
+from automcu.compiler.graph import Quantisation
+from automcu.compiler.read.builder import Constant
+from automcu.compiler.read.content import MOST_ELEMENTS, check_scales_of, checked_quantisation
+from automcu.compiler.read.node import UINT8_OFFSET, positive_axis
 from automcu.errors import UnsupportedModelError
 
 _MOST_ENTRIES = 20_000  # tensors, operators, buffers or operator codes
@@ -98,6 +101,66 @@ def read_records(content: bytes) -> ModelRecord:
     inputs = _indices(graph.InputsLength, graph.InputsAsNumpy, len(tensors))
     outputs = _indices(graph.OutputsLength, graph.OutputsAsNumpy, len(tensors))
     return ModelRecord(tensors, layers, inputs, outputs)
+
+
+def tensor_quantisation(record: TensorRecord, name: str) -> Quantisation:
+    """The quantisation of an activation of the file.
+
+    Raises:
+        UnsupportedModelError: it is not int8 or uint8, or has a scale for each channel.
+    """
+    if record.kind not in ("int8", "uint8") or record.scales.size == 0:
+        raise UnsupportedModelError(
+            f"{name} computes in {record.kind}; only int8 and uint8 can be compiled. Convert the "
+            "model with full integer quantisation (TFLITE_BUILTINS_INT8, a representative dataset)."
+        )
+    if record.scales.size != 1 or record.zero_points.size != 1:
+        raise UnsupportedModelError(
+            f"{name} has a scale for each channel of an activation. Convert the model again."
+        )
+    offset = UINT8_OFFSET if record.kind == "uint8" else 0
+    return checked_quantisation(float(record.scales[0]), int(record.zero_points[0]) - offset, name)
+
+
+def dequantised(record: TensorRecord) -> Constant:
+    """What a tensor that the file stores holds, less its zero point."""
+    assert record.data is not None
+    if record.scales.size == 0:
+        return Constant(record.data)
+    _check_zero_points(record)
+    integers = record.data.astype(np.int64)
+    axis = 0
+    if record.scales.size > 1:
+        axis = positive_axis(record.axis, integers.ndim)
+        if integers.shape[axis] != record.scales.size:
+            raise ValueError(f"{record.scales.size} scales for {integers.shape[axis]} channels")
+    integers = integers - _along(record.zero_points, axis, integers.ndim)
+    check_scales_of(integers, record.scales, axis, repr(record.name))
+    return Constant(integers, record.scales, axis)
+
+
+def _check_zero_points(record: TensorRecord) -> None:
+    assert record.data is not None
+    if record.zero_points.size not in (1, record.scales.size):
+        raise ValueError(
+            f"{record.name!r} has {record.zero_points.size} zero points for "
+            f"{record.scales.size} scales"
+        )
+    limits = np.iinfo(str(record.data.dtype))
+    outside = (record.zero_points < limits.min) | (record.zero_points > limits.max)
+    if outside.any():
+        raise UnsupportedModelError(
+            f"{record.name!r} has a zero point of {int(record.zero_points[outside][0])}, which is "
+            f"no {record.data.dtype}. Convert the model again."
+        )
+
+
+def _along(values: NDArray[np.int64], axis: int, rank: int) -> NDArray[np.int64]:
+    if values.size == 1:
+        return values.reshape(())
+    shape = [1] * rank
+    shape[axis] = -1
+    return values.reshape(shape)
 
 
 def _length(read: Callable[[], int]) -> int:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from automcu.compiler.read.constant import Constant
-from automcu.compiler.read.onnx_operators.node import Node
+from automcu.compiler.read.builder import Constant
+from automcu.compiler.read.node import Node
 
 # An operator's float twin, and the positions of its operands; a scale and a zero point follow
 # each operand. The result's scale and zero point follow the operands, unless stated.

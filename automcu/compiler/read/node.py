@@ -1,24 +1,45 @@
-"""One ONNX node, and what is known of the file while its nodes are read in order."""
+"""One node of a model file, and what is known of the file while its nodes are read in order.
 
-from collections.abc import Callable, Mapping
+Nodes are ONNX's: what another format holds is translated into them. A reader is a function that
+adds to the graph what one kind of node computes; `@reader` registers it.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import AttributeProto, NodeProto, defs, helper
+from onnx import NodeProto
 
-from automcu.compiler.read.activation import Activation
-from automcu.compiler.read.builder import GraphBuilder
-from automcu.compiler.read.constant import Constant
+from automcu.compiler.graph import Quantisation
+from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
+from automcu.compiler.read.arrange import on_scale
+from automcu.compiler.read.builder import Activation, Constant, GraphBuilder
+from automcu.errors import UnsupportedModelError
 
 UINT8_OFFSET = 128  # uint8 minus this is the same value as int8
+# What a damaged file makes the reading of it raise.
+DAMAGE = (
+    struct.error,
+    ValueError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+)
 
 
 @dataclass(frozen=True)
 class Node:
-    """`layer` is its name, or its kind and number; an input or output that is left out is ""."""
+    """`layer` is its name, or its kind and number; an input or output that is left out is "".
+
+    A layer of another format than ONNX has `own_kind`, its kind there. Its node states what ONNX
+    leaves to nodes behind it: the clamp and the scale of each of its results.
+    """
 
     kind: str
     layer: str
@@ -26,10 +47,27 @@ class Node:
     outputs: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     proto: NodeProto | None = None
+    own_kind: str = ""
+    clamp: Clamp = NO_CLAMP
+    scales: tuple[Quantisation | None, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the file calls the kind."""
+        return self.own_kind or self.kind
+
+    @property
+    def scale(self) -> Quantisation | None:
+        """The scale of the first result, where the node states it."""
+        return self.scales[0] if self.scales else None
 
     def has_input(self, position: int) -> bool:
         """Whether an optional input is given."""
         return len(self.inputs) > position and self.inputs[position] != ""
+
+    def number(self, setting: str, default: float) -> float:
+        """An attribute that is a number."""
+        return float(self.settings.get(setting, default))
 
     def word(self, setting: str, default: str) -> str:
         """An attribute that is a word.
@@ -44,7 +82,7 @@ class Node:
 
 
 @dataclass
-class Reading:
+class ImportContext:
     """The graph so far; `readers` are the nodes that use a name; `opset` the ONNX version.
 
     `integer_types` are those of activations that are still quantised.
@@ -103,74 +141,33 @@ class Reading:
         given = self.reals(node, position, setting)
         return None if given is None or not given.size else float(given.reshape(()))
 
-    def bind(self, node: Node, activation: Activation, position: int = 0) -> None:
-        """State what an output of the node is; what moves integers leaves their type."""
-        self.builder.bind(node.outputs[position], activation)
+    def set_constant(self, node: Node, constant: Constant) -> None:
+        """State that the node's output is a constant."""
+        self.builder.constants[node.outputs[0]] = constant
+
+    def set_output(self, node: Node, activation: Activation, position: int = 0) -> None:
+        """State what an output of the node is; it is put on its scale if the node states one."""
+        if position < len(node.scales) and (scale := node.scales[position]) is not None:
+            activation = on_scale(self.builder, activation, scale, node.layer)
+        self.builder.activations[node.outputs[position]] = activation
+        # What moves integers leaves their type.
         kind = self.integer_types.get(node.inputs[0]) if node.inputs else None
         if kind is not None and node.kind != "DequantizeLinear":
             self.integer_types[node.outputs[position]] = kind
 
 
-Importer = Callable[[Node, Reading], None]
-OPERATORS: dict[str, Importer] = {}
+Reader = Callable[[Node, ImportContext], None]
+READERS: dict[str, Reader] = {}
 
 
-def operator(*kinds: str) -> Callable[[Importer], Importer]:
-    """Register a function as the importer of these ONNX operators."""
+def reader(*kinds: str) -> Callable[[Reader], Reader]:
+    """Register a function as the reader of nodes of these kinds."""
 
-    def register(function: Importer) -> Importer:
-        OPERATORS.update(dict.fromkeys(kinds, function))
+    def register(function: Reader) -> Reader:
+        READERS.update(dict.fromkeys(kinds, function))
         return function
 
     return register
-
-
-def node_of(proto: NodeProto, index: int) -> Node:
-    """The node of a file.
-
-    Raises:
-        ValueError: an attribute has no known type, or not that which the operator defines.
-    """
-    kind = text(proto.op_type)
-    return Node(
-        kind=kind,
-        layer=text(proto.name) or f"{proto.op_type}_{index}",
-        inputs=tuple(text(name) for name in proto.input),
-        outputs=tuple(text(name) for name in proto.output),
-        settings={
-            text(attribute.name): helper.get_attribute_value(attribute)
-            for attribute in proto.attribute
-            if _is_defined(attribute, kind)
-        },
-        proto=proto,
-    )
-
-
-def _is_defined(attribute: AttributeProto, kind: str) -> bool:
-    """Whether ONNX's operator has this attribute; operators of other makers may have any."""
-    if kind not in _attribute_types():
-        return True
-    types = _attribute_types()[kind].get(text(attribute.name))
-    if types is not None and attribute.type not in types:
-        raise ValueError(f"its {text(attribute.name)} has the wrong type")
-    return types is not None
-
-
-@cache
-def _attribute_types() -> dict[str, dict[str, set[int]]]:
-    """By operator and attribute the types that any version of ONNX defines."""
-    found: dict[str, dict[str, set[int]]] = {}
-    for schema in defs.get_all_schemas_with_history():
-        if schema.domain == "":
-            attributes = found.setdefault(schema.name, {})
-            for name, attribute in schema.attributes.items():
-                attributes.setdefault(name, set()).add(int(attribute.type))
-    return found
-
-
-def text(value: str | bytes) -> str:
-    """A name of the file; protobuf hands out bytes where a damaged one is not UTF-8."""
-    return value if isinstance(value, str) else value.decode("utf-8", "replace")
 
 
 def positive_axis(axis: int, rank: int) -> int:
@@ -178,3 +175,34 @@ def positive_axis(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise ValueError(f"axis {axis} of a tensor with {rank} axes")
     return axis % rank
+
+
+@contextmanager
+def errors_named(layer: str, kind: str, verb: str) -> Iterator[None]:
+    """Give an error in reading a layer its name, and what the file calls its kind.
+
+    Raises:
+        UnsupportedModelError: the layer cannot be compiled, or is malformed.
+    """
+    try:
+        yield
+    except UnsupportedModelError as error:
+        raise UnsupportedModelError(_named(str(error), layer, kind)) from error
+    except DAMAGE as error:
+        raise UnsupportedModelError(
+            f"layer {layer} ({kind}) is malformed: {error}. {verb} the model again."
+        ) from error
+
+
+def unknown_kind(layer: str, kind: str, hints: Mapping[str, str]) -> UnsupportedModelError:
+    """What to raise for a layer that has no reader; `kind` may say more than its name."""
+    hint = hints.get(kind.partition(" ")[0], "The page docs/models.md lists what can be.")
+    return UnsupportedModelError(f"layer {layer} is a {kind}, which cannot be compiled. {hint}")
+
+
+def _named(message: str, layer: str, kind: str) -> str:
+    if layer not in message:
+        return f"layer {layer} ({kind}): {message}"
+    if kind in message:
+        return message
+    return message.replace(f"layer {layer}", f"{kind} layer {layer}", 1)

@@ -1,73 +1,110 @@
-"""Sums, products and functions, element by element, of activations and constants."""
+"""Sums, products and quotients, element by element, of activations and constants."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from automcu.compiler.graph import Quantisation
-from automcu.compiler.ops import Add, Convolution, Multiply, Rescale
+from automcu.compiler.ops import Add, Convolution, Multiply
 from automcu.compiler.ops.add_constant import AddConstant
-from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
-from automcu.compiler.ops.lookup import real_inputs
+from automcu.compiler.ops.clamp import NO_CLAMP
 from automcu.compiler.ops.windows import Window
-from automcu.compiler.read.activation import Activation, RealFunction
 from automcu.compiler.read.arrange import compact, copied, in_file_order, parts_like
-from automcu.compiler.read.builder import GraphBuilder
-from automcu.compiler.read.layers import Weights, filled_convolution
+from automcu.compiler.read.builder import Activation, Constant, GraphBuilder
+from automcu.compiler.read.node import ImportContext, Node, reader
+from automcu.compiler.read.nodes.functions import (
+    Reals,
+    apply_clamp,
+    apply_function,
+    real_values,
+    table_title,
+)
+from automcu.compiler.read.weights import Weights, filled_convolution
 from automcu.errors import UnsupportedModelError
 
-Reals = NDArray[np.float64]
 _LARGEST_WEIGHT = 127
 _MATRIX_AXES = 3  # batch, rows, columns
 _BIAS_BITS = 20  # of a per-channel offset: fine against the output's steps, far from overflow
+_ONE = np.ones(1)
+_ZERO = np.zeros(1)
 
 
 @dataclass(frozen=True, eq=False)
-class Affine:
+class _Affine:
     """gain * x + offset; both broadcast to the shape of x."""
 
     gain: Reals
     offset: Reals
 
 
-def apply_function(
-    builder: GraphBuilder,
-    layer: str,
-    source: Activation,
-    name: str,
-    function: Callable[[Reals], Reals],
-) -> Activation:
-    """A real function of every value; it becomes a table once its result is quantised."""
-    before = _real_values(builder, source, layer)
+@reader("BatchNormalization")
+def _batch_normalisation(node: Node, context: ImportContext) -> None:
+    scale, offset, mean, variance = (context.constant(node, i).real() for i in range(1, 5))
+    gain = scale / np.sqrt(variance + node.number("epsilon", 1e-5))
+    source = context.activation(node)
+    shape = (-1, *([1] * (len(source.view.shape) - 2)))
+    affine = _Affine(gain.reshape(shape), (offset - mean * gain).reshape(shape))
+    context.set_output(node, _with_affine(node, context.builder, source, affine, "normalise"))
+
+
+@reader("Add", "Sub", "Mul", "Div")
+def _arithmetic(node: Node, context: ImportContext) -> None:
+    first, second = (context.is_constant(node, position) for position in (0, 1))
+    if first and second:
+        _fold(node, context)
+    elif second:
+        constant, source = context.constant(node, 1).real(), context.activation(node)
+        affine = _with_second(node.kind, constant)
+        result = _with_affine(node, context.builder, source, affine, table_title(node))
+        context.set_output(node, result)
+    elif first:
+        context.set_output(node, _with_first(node, context))
+    else:
+        context.set_output(node, _of_two(node, context))
+
+
+def _fold(node: Node, context: ImportContext) -> None:
+    """Arithmetic on constants: sizes for a reshape or resize, mostly."""
+    first, second = (context.constant(node, position) for position in (0, 1))
+    a, b = first.real(), second.real()
     with np.errstate(all="ignore"):
-        values = np.asarray(function(before), np.float64)
-    return replace(source, function=RealFunction(name, values))
+        result = {"Add": a + b, "Sub": a - b, "Mul": a * b, "Div": a / b}[node.kind]
+    if first.scales is None and first.values.dtype.kind in "iu":
+        result = np.trunc(np.nan_to_num(result)).astype(np.int64)
+    context.set_constant(node, Constant(result))
 
 
-def apply_clamp(
-    builder: GraphBuilder, layer: str, source: Activation, clamp: Clamp, name: str
-) -> Activation:
-    """A clamp of every value; it goes into the operator before it where that is possible."""
-    if not clamp[0] <= clamp[1]:
-        raise ValueError(f"clamps to {clamp[0]} .. {clamp[1]}")
-    if source.function is None and builder.tensors[source.tensor].quantisation is None:
-        return replace(source, tensor=builder.add(layer, (source.tensor,), Rescale(clamp)))
-    before = source.function or RealFunction(name, _real_values(builder, source, layer), NO_CLAMP)
-    return replace(source, function=before.clamped(clamp, name))
+def _with_second(kind: str, constant: Reals) -> _Affine:
+    """x + c, x - c, x * c, x / c."""
+    if kind in ("Add", "Sub"):
+        return _Affine(_ONE, constant if kind == "Add" else -constant)
+    if kind == "Div" and np.any(constant == 0):
+        raise ValueError("a division by zero")
+    return _Affine(constant if kind == "Mul" else 1 / constant, _ZERO)
 
 
-def apply_affine(
-    builder: GraphBuilder,
-    layer: str,
-    source: Activation,
-    affine: Affine,
-    name: str,
-    quantisation: Quantisation | None = None,
-    clamp: Clamp = NO_CLAMP,
+def _with_first(node: Node, context: ImportContext) -> Activation:
+    """c + x, c - x, c * x, c / x."""
+    builder, constant = context.builder, context.constant(node, 0).real()
+    source = context.activation(node, 1)
+    if node.kind == "Div":
+        if constant.size != 1:
+            raise UnsupportedModelError(
+                f"layer {node.layer} divides several constants by a tensor. Use a single one."
+            )
+        number = float(constant.reshape(()))
+        result = apply_function(builder, node.layer, source, "reciprocal", lambda x: number / x)
+        return _on_stated_scale(node, builder, result, "clip")
+    gain = {"Add": _ONE, "Sub": -_ONE, "Mul": constant}[node.kind]
+    affine = _Affine(gain, _ZERO if node.kind == "Mul" else constant)
+    return _with_affine(node, builder, source, affine, table_title(node))
+
+
+def _with_affine(
+    node: Node, builder: GraphBuilder, source: Activation, affine: _Affine, name: str
 ) -> Activation:
     """gain * x + offset with constants: a table, part of a convolution, or one of its own."""
+    layer = node.layer
     shape = np.broadcast_shapes(source.view.shape, affine.gain.shape, affine.offset.shape)
     if shape != source.view.shape:
         source = compact(builder, replace(source, view=source.view.broadcast(shape)), layer)
@@ -76,94 +113,74 @@ def apply_affine(
     if is_scalar and (is_quantised or source.function is not None):
         gain, offset = float(affine.gain.flat[0]), float(affine.offset.flat[0])
         result = apply_function(builder, layer, source, name, lambda x: gain * x + offset)
-        return _finished(builder, layer, result, name, quantisation, clamp)
-    source = compact(builder, builder.settled(source, layer), layer)
+        return _on_stated_scale(node, builder, result, name)
+    source = compact(builder, builder.computed(source, layer), layer)
     gains, offsets = (
         _in_memory_order(builder, source, array) for array in (affine.gain, affine.offset)
     )
     if not is_quantised:
         return _folded(builder, layer, source, gains, offsets)
-    return _channelwise(builder, layer, source, gains, offsets, quantisation, clamp)
+    return _channelwise(node, builder, source, gains, offsets)
 
 
-def add_activations(
-    builder: GraphBuilder,
-    layer: str,
-    first: Activation,
-    second: Activation,
-    sign: int,
-    quantisation: Quantisation | None = None,
-    clamp: Clamp = NO_CLAMP,
-) -> Activation:
-    """The sum of two activations, or with `sign` -1 their difference."""
-    combined = _same_root(builder, layer, first, second, lambda a, b: a + sign * b, "add")
+def _of_two(node: Node, context: ImportContext) -> Activation:
+    """The sum, difference, product or quotient of two activations."""
+    builder = context.builder
+    first, second = context.activation(node), context.activation(node, 1)
+    name, combine = _COMBINATIONS[node.kind]
+    combined = _same_root(builder, node.layer, first, second, combine, name)
     if combined is not None:
-        return _finished(builder, layer, combined, "add", quantisation, clamp)
-    attributes = Add(clamp, sign)
-    if first.view.size >= second.view.size:
-        whole, name = _operands(builder, layer, first, second, may_repeat=False)
-        names = (whole.tensor, name)
-    else:
-        whole, name = _operands(builder, layer, second, first, may_repeat=False)
-        names = (name, whole.tensor)
-    return replace(whole, tensor=builder.add(layer, names, attributes, quantisation))
-
-
-def multiply_activations(
-    builder: GraphBuilder,
-    layer: str,
-    first: Activation,
-    second: Activation,
-    quantisation: Quantisation | None = None,
-    clamp: Clamp = NO_CLAMP,
-) -> Activation:
-    """The product of two activations; one may be broadcast along the other."""
-    combined = _same_root(builder, layer, first, second, lambda a, b: a * b, "multiply")
-    if combined is not None:
-        return _finished(builder, layer, combined, "multiply", quantisation, clamp)
-    if second.view.size > first.view.size:
-        first, second = second, first
-    first, name = _operands(builder, layer, first, second, may_repeat=True)
-    result = builder.add(layer, (first.tensor, name), Multiply(clamp), quantisation)
-    return replace(first, tensor=result)
-
-
-def divide_activations(
-    builder: GraphBuilder, layer: str, first: Activation, second: Activation
-) -> Activation:
-    """The quotient of two functions of one tensor, as in x / (1 + exp(-x)).
-
-    Raises:
-        UnsupportedModelError: they are of two tensors.
-    """
-    combined = _same_root(builder, layer, first, second, lambda a, b: a / b, "divide")
-    if combined is None:
+        return _on_stated_scale(node, builder, combined, name)
+    if node.kind == "Div":  # only of two functions of one tensor, as in x / (1 + exp(-x))
         raise UnsupportedModelError(
-            f"layer {layer} divides one computed tensor by another, which cannot be compiled. "
+            f"layer {node.layer} divides one computed tensor by another, which cannot be compiled. "
             "Divide by a constant, or multiply."
         )
-    return combined
+    if node.kind == "Mul":
+        return _multiplied(node, builder, first, second)
+    return _added(node, builder, first, second, 1 if node.kind == "Add" else -1)
 
 
-def _real_values(builder: GraphBuilder, source: Activation, layer: str) -> Reals:
-    """What the 256 values of the tensor stand for so far."""
-    if source.function is not None:
-        return source.function.values
-    return real_inputs(builder.quantisation(source, layer))
+_COMBINATIONS: dict[str, tuple[str, Callable[[Reals, Reals], Reals]]] = {
+    "Add": ("add", lambda a, b: a + b),
+    "Sub": ("add", lambda a, b: a - b),
+    "Mul": ("multiply", lambda a, b: a * b),
+    "Div": ("divide", lambda a, b: a / b),
+}
 
 
-def _finished(
-    builder: GraphBuilder,
-    layer: str,
-    result: Activation,
-    name: str,
-    quantisation: Quantisation | None,
-    clamp: Clamp,
+def _added(
+    node: Node, builder: GraphBuilder, first: Activation, second: Activation, sign: int
 ) -> Activation:
-    """The result on its scale, where that is known already."""
-    if quantisation is None:
-        return result
-    return builder.quantised(apply_clamp(builder, layer, result, clamp, name), quantisation, layer)
+    """The sum of two activations, or with `sign` -1 their difference."""
+    if first.view.size >= second.view.size:
+        whole, name = _operands(builder, node.layer, first, second, may_repeat=False)
+        names = (whole.tensor, name)
+    else:
+        whole, name = _operands(builder, node.layer, second, first, may_repeat=False)
+        names = (name, whole.tensor)
+    tensor = builder.add(node.layer, names, Add(node.clamp, sign), node.scale)
+    return replace(whole, tensor=tensor)
+
+
+def _multiplied(
+    node: Node, builder: GraphBuilder, first: Activation, second: Activation
+) -> Activation:
+    """The product of two activations; one may be broadcast along the other."""
+    if second.view.size > first.view.size:
+        first, second = second, first
+    first, name = _operands(builder, node.layer, first, second, may_repeat=True)
+    names = (first.tensor, name)
+    return replace(first, tensor=builder.add(node.layer, names, Multiply(node.clamp), node.scale))
+
+
+def _on_stated_scale(
+    node: Node, builder: GraphBuilder, result: Activation, name: str
+) -> Activation:
+    """The result clamped and on its scale, where the node states them."""
+    if node.clamp != NO_CLAMP:
+        result = apply_clamp(builder, node.layer, result, node.clamp, name)
+    return result if node.scale is None else builder.quantised(result, node.scale, node.layer)
 
 
 def _same_root(
@@ -182,7 +199,7 @@ def _same_root(
     if builder.tensors[first.tensor].quantisation is None:
         return None
     titles = [f.name for f in (first.function, second.function) if f is not None and not f.clamp]
-    other = _real_values(builder, second, layer)
+    other = real_values(builder, second, layer)
     title = titles[-1] if titles else name
     return apply_function(builder, layer, first, title, lambda values: combine(values, other))
 
@@ -195,7 +212,7 @@ def _operands(
     With `may_repeat` that is a pixel or a channel where the second operand is just repeated.
     """
     shape = np.broadcast_shapes(first.view.shape, second.view.shape)
-    first, second = (builder.settled(operand, layer) for operand in (first, second))
+    first, second = (builder.computed(operand, layer) for operand in (first, second))
     if first.view.shape != shape:
         first = first.viewed(first.view.broadcast(shape), f"{layer}_first", "broadcast")
     first = compact(builder, first, layer)
@@ -266,19 +283,13 @@ def _scaled(
 
 
 def _channelwise(
-    builder: GraphBuilder,
-    layer: str,
-    source: Activation,
-    gains: Reals,
-    offsets: Reals,
-    quantisation: Quantisation | None,
-    clamp: Clamp,
+    node: Node, builder: GraphBuilder, source: Activation, gains: Reals, offsets: Reals
 ) -> Activation:
     """A depthwise 1x1 convolution; of a single pixel where the constants differ in each pixel."""
-    scale = builder.quantisation(source, layer).scale
+    layer, scale = node.layer, builder.quantisation(source, node.layer).scale
     name = source.tensor
     if np.all(gains == 1) and not np.all(offsets == offsets[:1, :1]):
-        return _plus_constants(builder, layer, source, AddConstant(offsets, clamp), quantisation)
+        return _plus_constants(node, builder, source, AddConstant(offsets, node.clamp))
     if np.all(gains == gains[:1, :1]) and np.all(offsets == offsets[:1, :1]):
         gains, offsets = gains[0, 0], offsets[0, 0]
     else:
@@ -288,16 +299,14 @@ def _channelwise(
     steps = np.maximum(np.abs(gains) / _LARGEST_WEIGHT, np.abs(offsets) / scale * 2.0**-_BIAS_BITS)
     integers = np.rint(np.divide(gains, steps, out=np.zeros_like(gains), where=steps > 0))
     weights = Weights(integers.astype(np.int64)[:, None, None, None], steps)
-    attributes = filled_convolution(layer, weights, offsets, scale, Window(1, 1), gains.size, clamp)
-    return replace(source, tensor=builder.add(layer, (name,), attributes, quantisation))
+    attributes = filled_convolution(
+        layer, weights, offsets, scale, Window(1, 1), gains.size, node.clamp
+    )
+    return replace(source, tensor=builder.add(layer, (name,), attributes, node.scale))
 
 
 def _plus_constants(
-    builder: GraphBuilder,
-    layer: str,
-    source: Activation,
-    attributes: AddConstant,
-    quantisation: Quantisation | None,
+    node: Node, builder: GraphBuilder, source: Activation, attributes: AddConstant
 ) -> Activation:
     """A sum with a constant for each value; a matrix becomes a row of pixels, as products need it.
 
@@ -308,7 +317,7 @@ def _plus_constants(
     in_file_order = np.array_equal(source.view.addresses().reshape(-1), np.arange(offsets.size))
     if in_file_order and len(shape) == _MATRIX_AXES:
         rows = (shape[0], shape[1], shape[2])
-        name = copied(builder, source, layer, ((offsets.size, 1),), rows)
+        name = copied(builder, source, node.layer, ((offsets.size, 1),), rows)
         attributes = replace(attributes, values=offsets.reshape(shape))
-    result = builder.add(layer, (name,), attributes, quantisation)
+    result = builder.add(node.layer, (name,), attributes, node.scale)
     return replace(source, tensor=result)

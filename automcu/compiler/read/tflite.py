@@ -1,6 +1,5 @@
 """TensorFlow Lite files with int8 (or uint8) activations: full integer quantisation."""
 
-import struct
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -8,30 +7,21 @@ from pathlib import Path
 from automcu.compiler.graph import FileLayout, Graph
 from automcu.compiler.read.arrange import in_file_order
 from automcu.compiler.read.builder import GraphBuilder
-from automcu.compiler.read.content import named, read_content
-from automcu.compiler.read.tflite_operators import (
-    OPERATORS,
+from automcu.compiler.read.content import read_content
+from automcu.compiler.read.node import DAMAGE, READERS, ImportContext, errors_named, unknown_kind
+from automcu.compiler.read.nodes.spatial import SOFTMAX_OF_ONE_AXIS
+from automcu.compiler.read.tflite_layers import FOLDED_KINDS, TRANSLATIONS, Layer, fold
+from automcu.compiler.read.tflite_records import (
     LayerRecord,
     ModelRecord,
-    Reading,
     read_records,
     tensor_quantisation,
 )
-from automcu.compiler.read.tflite_operators.shapes import SHAPE_KINDS, fold
 from automcu.compiler.read.view import natural
 from automcu.errors import UnsupportedModelError
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 7 of every file
 _LARGEST_IMAGE_RANK = 4
-_DAMAGE = (
-    struct.error,
-    ValueError,
-    IndexError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-)
 _HINTS = {
     "LOG_SOFTMAX": "Leave it out: the largest score stays the largest.",
     "ARG_MAX": "Leave it out: the application takes the largest of the scores.",
@@ -55,7 +45,6 @@ _HINTS = {
         "Choose by a ReLU, a limit or a product with a stored mask.",
     ),
 }
-_LIST = "The page docs/models.md lists what can be."
 
 
 def import_tflite(path: Path) -> Graph:
@@ -71,7 +60,7 @@ def import_tflite(path: Path) -> Graph:
         raise UnsupportedModelError(f"{path} is not a TFLite file. Convert the model again.")
     try:
         model = read_records(content)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise UnsupportedModelError(
             f"{path} is damaged: {error}. Convert the model again."
         ) from error
@@ -80,12 +69,13 @@ def import_tflite(path: Path) -> Graph:
             raise UnsupportedModelError(
                 f"the model has {len(numbers)} {kind}s. Convert it with one."
             )
-    reading = Reading(GraphBuilder(), model)
+    titles = {str(number): tensor.name for number, tensor in enumerate(model.tensors)}
+    context = ImportContext(GraphBuilder("Convert", titles), {}, SOFTMAX_OF_ONE_AXIS)
     layers = _needed_layers(model)
-    _declare_input(reading)
-    for layer in layers:
-        _read_layer(layer, reading)
-    return _finished(reading)
+    _declare_input(model, context.builder)
+    for record in layers:
+        _read_layer(Layer(record, model, context))
+    return _finished(model, context.builder)
 
 
 def _needed_layers(model: ModelRecord) -> list[LayerRecord]:
@@ -99,9 +89,9 @@ def _needed_layers(model: ModelRecord) -> list[LayerRecord]:
     return kept[::-1]
 
 
-def _declare_input(reading: Reading) -> None:
-    number = reading.model.inputs[0]
-    record = reading.model.tensors[number]
+def _declare_input(model: ModelRecord, builder: GraphBuilder) -> None:
+    number = model.inputs[0]
+    record = model.tensors[number]
     lengths = [1, 1, *record.shape]
     if not record.shape or min(record.shape) < 1:
         raise UnsupportedModelError(
@@ -116,37 +106,24 @@ def _declare_input(reading: Reading) -> None:
     if record.kind != "float32":
         quantisation = tensor_quantisation(record, "the model's input")
     height, width, channels = prod(lengths[:-2]), lengths[-2], lengths[-1]
-    reading.builder.add_input(
-        str(number), (height, width, channels), natural(record.shape), quantisation
-    )
+    builder.add_input(str(number), (height, width, channels), natural(record.shape), quantisation)
 
 
-def _read_layer(layer: LayerRecord, reading: Reading) -> None:
-    if layer.kind not in OPERATORS and layer.kind not in SHAPE_KINDS:
-        hint = _HINTS.get(layer.kind, _LIST)
-        raise UnsupportedModelError(
-            f"layer {layer.name} is a {layer.kind}, which cannot be compiled. {hint}"
-        )
-    try:
-        if fold(layer, reading):
+def _read_layer(layer: Layer) -> None:
+    name, kind = layer.name, layer.record.kind
+    if kind not in TRANSLATIONS and kind not in FOLDED_KINDS:
+        raise unknown_kind(name, kind, _HINTS)
+    with errors_named(name, kind, "Convert"):
+        if fold(layer):
             return
-        if layer.kind not in OPERATORS:
-            raise UnsupportedModelError(
-                f"layer {layer.name} is a {layer.kind} of computed values, which cannot be "
-                f"compiled. {_HINTS.get(layer.kind, _LIST)}"
-            )
-        OPERATORS[layer.kind](layer, reading)
-    except UnsupportedModelError as error:
-        raise UnsupportedModelError(named(str(error), layer.name, layer.kind)) from error
-    except _DAMAGE as error:
-        raise UnsupportedModelError(
-            f"layer {layer.name} ({layer.kind}) is malformed: {error}. Convert the model again."
-        ) from error
+        if kind not in TRANSLATIONS:
+            raise unknown_kind(name, f"{kind} of computed values", _HINTS)
+        for node in TRANSLATIONS[kind](layer):
+            READERS[node.kind](node, layer.context)
 
 
-def _finished(reading: Reading) -> Graph:
-    builder = reading.builder
-    name = str(reading.model.outputs[0])
+def _finished(model: ModelRecord, builder: GraphBuilder) -> Graph:
+    name = str(model.outputs[0])
     if name not in builder.activations:
         raise UnsupportedModelError("nothing computes the model's output. Convert it again.")
     output = builder.activations[name]
@@ -155,7 +132,7 @@ def _finished(reading: Reading) -> Graph:
             "the model computes in floating point. Convert it with full integer quantisation "
             "(TFLITE_BUILTINS_INT8, a representative dataset)."
         )
-    given = reading.model.tensors[reading.model.inputs[0]].shape
+    given = model.tensors[model.inputs[0]].shape
     return replace(
         builder.graph(in_file_order(builder, output, "output")),
         input_layout=FileLayout(given, tuple(range(len(given)))),

@@ -8,31 +8,25 @@ from onnx import TensorProto
 
 from automcu.compiler.graph import Quantisation
 from automcu.compiler.read.arrange import on_scale
-from automcu.compiler.read.builder import check_scales_of, checked_quantisation
-from automcu.compiler.read.constant import Constant
-from automcu.compiler.read.onnx_operators.node import (
-    UINT8_OFFSET,
-    Node,
-    Reading,
-    operator,
-    positive_axis,
-)
+from automcu.compiler.read.builder import Constant
+from automcu.compiler.read.content import check_scales_of, checked_quantisation
+from automcu.compiler.read.node import UINT8_OFFSET, ImportContext, Node, positive_axis, reader
 from automcu.errors import UnsupportedModelError
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 
 
-def quantisation_of(node: Node, reading: Reading) -> Quantisation:
+def quantisation_of(node: Node, context: ImportContext) -> Quantisation:
     """The scale and zero point of a QuantizeLinear or DequantizeLinear of an activation."""
-    scale = reading.constant(node, 1).values
+    scale = context.constant(node, 1).values
     if scale.size != 1:
         raise UnsupportedModelError(
             f"layer {node.layer} quantises an activation per channel. "
             "Quantise activations per tensor."
         )
-    zero_point = np.zeros(1, _type_read(node, reading))
+    zero_point = np.zeros(1, _type_read(node, context))
     if node.has_input(2):
-        zero_point = np.asarray(reading.constant(node, 2).values)
+        zero_point = np.asarray(context.constant(node, 2).values)
     signed = _signed(zero_point, node.layer)
     return checked_quantisation(
         float(scale.reshape(())),
@@ -41,7 +35,7 @@ def quantisation_of(node: Node, reading: Reading) -> Quantisation:
     )
 
 
-def _type_read(node: Node, reading: Reading) -> np.dtype[np.generic]:
+def _type_read(node: Node, context: ImportContext) -> np.dtype[np.generic]:
     """The integers of a node without a zero point, which stands for 0 of their type.
 
     Raises:
@@ -49,77 +43,77 @@ def _type_read(node: Node, reading: Reading) -> np.dtype[np.generic]:
     """
     if node.kind == "QuantizeLinear" or node.has_input(2):
         return _type_without_zero_point(node)
-    if node.inputs[0] not in reading.integer_types:
+    if node.inputs[0] not in context.integer_types:
         raise UnsupportedModelError(
             f"layer {node.layer} reads {node.inputs[0]!r} without a zero point, and whether that "
             "is int8 or uint8 is not known. Give it one."
         )
-    return reading.integer_types[node.inputs[0]]
+    return context.integer_types[node.inputs[0]]
 
 
-@operator("QuantizeLinear")
-def _quantize(node: Node, reading: Reading) -> None:
-    if reading.is_constant(node, 0):
-        reading.builder.constants[node.outputs[0]] = _quantised_constant(node, reading)
+@reader("QuantizeLinear")
+def _quantize(node: Node, context: ImportContext) -> None:
+    if context.is_constant(node, 0):
+        context.set_constant(node, _quantised_constant(node, context))
         return
-    quantisation = quantisation_of(node, reading)
-    reading.bind(
-        node, on_scale(reading.builder, reading.activation(node), quantisation, node.layer)
+    quantisation = quantisation_of(node, context)
+    context.set_output(
+        node, on_scale(context.builder, context.activation(node), quantisation, node.layer)
     )
     kind = _type_without_zero_point(node)
     if node.has_input(2):
-        kind = np.asarray(reading.constant(node, 2).values).dtype
-    reading.integer_types[node.outputs[0]] = kind
+        kind = np.asarray(context.constant(node, 2).values).dtype
+    context.integer_types[node.outputs[0]] = kind
 
 
-@operator("DequantizeLinear")
-def _dequantize(node: Node, reading: Reading) -> None:
+@reader("DequantizeLinear")
+def _dequantize(node: Node, context: ImportContext) -> None:
     if node.settings.get("block_size", 0):
         raise UnsupportedModelError(
             f"layer {node.layer} has a scale for each block of weights. "
             "Quantise weights per output channel."
         )
-    if reading.is_constant(node, 0):
-        reading.builder.constants[node.outputs[0]] = _dequantised_constant(node, reading)
+    if context.is_constant(node, 0):
+        context.set_constant(node, _dequantised_constant(node, context))
         return
-    activation = reading.activation(node)
-    quantisation = quantisation_of(node, reading)
-    known = reading.builder.tensors[activation.tensor].quantisation
+    activation = context.activation(node)
+    quantisation = quantisation_of(node, context)
+    known = context.builder.tensors[activation.tensor].quantisation
     if known is not None and known != quantisation:
         raise UnsupportedModelError(
             f"layer {node.layer} reads {node.inputs[0]!r} with another scale or zero point "
             f"({_described(quantisation)}) than it was quantised with ({_described(known)}). "
             "Quantise the model again."
         )
-    reading.bind(node, reading.builder.quantised(activation, quantisation, node.layer))
+    context.set_output(node, context.builder.quantised(activation, quantisation, node.layer))
 
 
-@operator("Cast")
-def _cast(node: Node, reading: Reading) -> None:
-    if reading.is_constant(node, 0):
-        constant = reading.constant(node, 0)
+@reader("Cast")
+def _cast(node: Node, context: ImportContext) -> None:
+    if context.is_constant(node, 0):
+        constant = context.constant(node, 0)
         kind = node.settings["to"]
         values = constant.values.astype(np.float64 if kind in _FLOATS else np.int64)
-        reading.builder.constants[node.outputs[0]] = replace(constant, values=values)
+        context.set_constant(node, replace(constant, values=values))
         return
-    activation = reading.activation(node)
-    if node.inputs[0] in reading.integer_inputs:
+    activation = context.activation(node)
+    if node.inputs[0] in context.integer_inputs:
         # An integer image that is cast to float: its values are what they say.
-        offset = reading.integer_inputs[node.inputs[0]]
-        activation = reading.builder.quantised(activation, Quantisation(1.0, -offset), node.layer)
+        offset = context.integer_inputs[node.inputs[0]]
+        activation = context.builder.quantised(activation, Quantisation(1.0, -offset), node.layer)
     elif node.settings["to"] not in _FLOATS:
         raise UnsupportedModelError(
             f"layer {node.layer} casts an activation to integers. Use QuantizeLinear instead."
         )
-    reading.bind(node, activation)
+    context.set_output(node, activation)
 
 
-@operator("Identity", "Dropout")
-def _identity(node: Node, reading: Reading) -> None:
-    if reading.is_constant(node, 0):
-        reading.builder.constants[node.outputs[0]] = reading.constant(node, 0)
+@reader("Identity", "Dropout")
+def _identity(node: Node, context: ImportContext) -> None:
+    if context.is_constant(node, 0):
+        context.set_constant(node, context.constant(node, 0))
     else:
-        reading.bind(node, reading.activation(node))
+        context.set_output(node, context.activation(node))
 
 
 def _described(quantisation: Quantisation) -> str:
@@ -143,28 +137,28 @@ def _signed(values: NDArray[np.generic], layer: str) -> NDArray[np.int64]:
     )
 
 
-def _quantised_constant(node: Node, reading: Reading) -> Constant:
+def _quantised_constant(node: Node, context: ImportContext) -> Constant:
     """Weights that the file stores as floats and quantises as it runs."""
-    values = reading.constant(node, 0).real()
-    scales = _along_axis(reading.constant(node, 1).real(), node, values.ndim)
+    values = context.constant(node, 0).real()
+    scales = _along_axis(context.constant(node, 1).real(), node, values.ndim)
     zero_points = np.zeros(1, _type_without_zero_point(node))
     if node.has_input(2):
-        zero_points = np.asarray(reading.constant(node, 2).values)
+        zero_points = np.asarray(context.constant(node, 2).values)
     limits = np.iinfo(zero_points.dtype)
     shifted = np.rint(values / scales) + _along_axis(zero_points, node, values.ndim)
     return Constant(np.clip(shifted, limits.min, limits.max).astype(zero_points.dtype))
 
 
-def _dequantised_constant(node: Node, reading: Reading) -> Constant:
-    values = np.asarray(reading.constant(node, 0).values)
+def _dequantised_constant(node: Node, context: ImportContext) -> Constant:
+    values = np.asarray(context.constant(node, 0).values)
     if values.dtype.kind == "f":
         raise UnsupportedModelError(
             f"layer {node.layer} has weights of type {values.dtype}. Quantise the model to int8."
         )
-    scales = reading.constant(node, 1).real().reshape(-1)
+    scales = context.constant(node, 1).real().reshape(-1)
     integers = values.astype(np.int64)
     if node.has_input(2):
-        zero_points = np.asarray(reading.constant(node, 2).values)
+        zero_points = np.asarray(context.constant(node, 2).values)
         if zero_points.dtype != values.dtype:
             raise ValueError(f"a zero point of type {zero_points.dtype} for {values.dtype}")
         if zero_points.size not in (1, scales.size):

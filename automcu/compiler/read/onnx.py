@@ -1,7 +1,11 @@
-"""Quantised ONNX files: int8 or uint8 activations per tensor, 8-bit weights per output channel."""
+"""Quantised ONNX files: int8 or uint8 activations per tensor, 8-bit weights per output channel.
+
+Images of a file are channels-first, ours channels-last.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from math import prod
 from pathlib import Path
 
@@ -9,34 +13,29 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import TensorProto, checker, numpy_helper
+from onnx import AttributeProto, NodeProto, TensorProto, checker, defs, helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
 from automcu.compiler.graph import FileLayout, Graph
-from automcu.compiler.read.builder import MOST_ELEMENTS, GraphBuilder
-from automcu.compiler.read.constant import Constant
-from automcu.compiler.read.content import LARGEST_FILE, named, read_content
-from automcu.compiler.read.onnx_axes import input_order, output_as_input
-from automcu.compiler.read.onnx_operators import (
-    OPERATORS,
+from automcu.compiler.read.arrange import image
+from automcu.compiler.read.builder import Activation, Constant, GraphBuilder
+from automcu.compiler.read.content import LARGEST_FILE, MOST_ELEMENTS, read_content
+from automcu.compiler.read.node import (
+    READERS,
+    UINT8_OFFSET,
+    ImportContext,
     Node,
-    Reading,
-    node_of,
-    text,
+    errors_named,
+    unknown_kind,
 )
-from automcu.compiler.read.onnx_operators.folding import FOLDED_KINDS, fold
-from automcu.compiler.read.onnx_operators.node import UINT8_OFFSET
-from automcu.compiler.read.onnx_operators.operator_format import (
-    as_quantise_dequantise,
-    is_operator_format,
-)
+from automcu.compiler.read.nodes.constants import FOLDED_KINDS, fold
+from automcu.compiler.read.operator_format import as_quantise_dequantise, is_operator_format
 from automcu.compiler.read.view import in_order
 from automcu.errors import UnsupportedModelError, WrongInputError
 
 _MOST_NODES = 20_000
 _DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul")
 _QUANTISING = ("QuantizeLinear", "DequantizeLinear")
-_LIST = "The page docs/models.md lists what can be."
 _HINTS = {
     "LogSoftmax": "Leave it out: the largest score stays the largest.",
     "ArgMax": "Leave it out: the application takes the largest of the scores.",
@@ -56,6 +55,23 @@ _HINTS = {
         ("Conv3D", "If", "Loop", "Scan"), "Unroll what is repeated, and export it without."
     ),
 }
+_CHANNELS_FIRST = ("Conv", "MaxPool", "AveragePool", "BatchNormalization", "GlobalAveragePool")
+_KEEPING_AXES = (
+    *_QUANTISING,
+    "Cast",
+    "Identity",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Pad",
+    "Relu",
+    "Clip",
+)
+_TO_CHANNELS_FIRST = (0, 3, 1, 2)
+_CHANNELS_LAST = {3: (0, 2, 1), 4: (0, 2, 3, 1)}
+_MOST_STEPS = 100
+_Order = tuple[int, ...]
 
 
 def import_onnx(path: Path) -> Graph:
@@ -71,23 +87,23 @@ def import_onnx(path: Path) -> Graph:
     model = read_model(path)
     builder = GraphBuilder()
     for initializer in model.graph.initializer:
-        builder.constants[text(initializer.name)] = Constant(_array(initializer, path))
+        builder.constants[_text(initializer.name)] = Constant(_array(initializer, path))
     if len(model.graph.output) != 1:
         raise UnsupportedModelError(
             f"the model has {len(model.graph.output)} outputs. Export it with one."
         )
-    output = text(model.graph.output[0].name)
+    output = _text(model.graph.output[0].name)
     nodes = _needed_nodes(model, output, builder)
     _check_quantised(nodes)
     readers: dict[str, list[Node]] = {}
     for node in nodes:
         for name in node.inputs:
             readers.setdefault(name, []).append(node)
-    reading = Reading(builder, readers, _opset(model))
-    given = _declare_input(model, reading)
+    context = ImportContext(builder, readers, _opset(model))
+    given = _declare_input(model, context)
     for node in nodes:
-        _read_node(node, reading)
-    result, order = output_as_input(reading, given.order, builder.activation(output, "output"))
+        _read_node(node, context)
+    result, order = _output_as_input(context, given.order, builder.activation(output, "output"))
     return replace(
         builder.graph(result),
         input_layout=given,
@@ -126,11 +142,11 @@ def _read_external_data(model: onnx.ModelProto, path: Path) -> None:
     """Put the arrays that lie in another file into the model."""
     read = 0
     for tensor in filter(uses_external_data, model.graph.initializer):
-        entries = {text(entry.key): text(entry.value) for entry in tensor.external_data}
+        entries = {_text(entry.key): _text(entry.value) for entry in tensor.external_data}
         location = entries.get("location", "")
         if not location or Path(location).is_absolute() or ".." in Path(location).parts:
             raise UnsupportedModelError(
-                f"{path} keeps {text(tensor.name)} in another file, {location!r}, which is not in "
+                f"{path} keeps {_text(tensor.name)} in another file, {location!r}, which is not in "
                 "its own folder. Save it as a single file."
             )
         beside = path.parent / location
@@ -145,7 +161,7 @@ def _read_external_data(model: onnx.ModelProto, path: Path) -> None:
             load_external_data_for_tensor(tensor, str(path.parent))
         except (ValueError, OSError, TypeError, checker.ValidationError) as error:
             raise UnsupportedModelError(
-                f"{beside} does not hold {text(tensor.name)} of {path} ({_first_line(error)}). "
+                f"{beside} does not hold {_text(tensor.name)} of {path} ({_first_line(error)}). "
                 "Export the model again, with both of its files."
             ) from error
         tensor.data_location = TensorProto.DEFAULT
@@ -157,14 +173,14 @@ def _read_external_data(model: onnx.ModelProto, path: Path) -> None:
 def _array(initializer: onnx.TensorProto, path: Path) -> NDArray[np.generic]:
     if min(initializer.dims, default=0) >= 0 and prod(initializer.dims) > MOST_ELEMENTS:
         raise UnsupportedModelError(
-            f"{path} holds a damaged array {text(initializer.name)}, or one larger than any "
+            f"{path} holds a damaged array {_text(initializer.name)}, or one larger than any "
             "microcontroller. Export the model again, or use a smaller one."
         )
     try:
         return np.asarray(numpy_helper.to_array(initializer))
     except (ValueError, TypeError, KeyError) as error:
         raise UnsupportedModelError(
-            f"{path} holds a damaged array {text(initializer.name)}. Export the model again."
+            f"{path} holds a damaged array {_text(initializer.name)}. Export the model again."
         ) from error
 
 
@@ -184,7 +200,7 @@ def _needed_nodes(model: onnx.ModelProto, output: str, builder: GraphBuilder) ->
     nodes: list[Node] = []
     for index, proto in enumerate(reversed(kept)):
         try:
-            node = node_of(proto, index)
+            node = _node_of(proto, index)
         except (ValueError, TypeError) as error:
             raise UnsupportedModelError(
                 f"layer {index} is damaged: {error}. Export the model again."
@@ -194,10 +210,8 @@ def _needed_nodes(model: onnx.ModelProto, output: str, builder: GraphBuilder) ->
 
 
 def _expanded(node: Node, builder: GraphBuilder) -> Iterator[Node]:
-    try:
+    with errors_named(node.layer, node.kind, "Export"):
         yield from as_quantise_dequantise(node, builder.constants)
-    except (ValueError, IndexError, KeyError, TypeError) as error:
-        raise _malformed(node, error) from error
 
 
 def _check_quantised(nodes: list[Node]) -> None:
@@ -215,44 +229,28 @@ def _check_quantised(nodes: list[Node]) -> None:
         )
 
 
-def _read_node(node: Node, reading: Reading) -> None:
+def _read_node(node: Node, context: ImportContext) -> None:
     if not is_known(node.kind):
-        hint = _HINTS.get(node.kind, _LIST)
-        raise UnsupportedModelError(
-            f"layer {node.layer} is a {node.kind}, which cannot be compiled. {hint}"
-        )
-    try:
-        if fold(node, reading):
+        raise unknown_kind(node.layer, node.kind, _HINTS)
+    with errors_named(node.layer, node.kind, "Export"):
+        if fold(node, context):
             return
-        if node.kind not in OPERATORS:
-            raise UnsupportedModelError(
-                f"layer {node.layer} is a {node.kind} of computed values, which cannot be "
-                f"compiled. {_HINTS.get(node.kind, _LIST)}"
-            )
-        OPERATORS[node.kind](node, reading)
-    except UnsupportedModelError as error:
-        raise UnsupportedModelError(named(str(error), node.layer, node.kind)) from error
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
-        raise _malformed(node, error) from error
+        if node.kind not in READERS:
+            raise unknown_kind(node.layer, f"{node.kind} of computed values", _HINTS)
+        READERS[node.kind](node, context)
 
 
 def is_known(kind: str) -> bool:
     """Whether a layer of this kind can be read, at least with some settings."""
-    return kind in OPERATORS or kind in FOLDED_KINDS
+    return kind in READERS or kind in FOLDED_KINDS
 
 
-def _malformed(node: Node, error: Exception) -> UnsupportedModelError:
-    return UnsupportedModelError(
-        f"layer {node.layer} ({node.kind}) is malformed: {error}. Export the model again."
-    )
-
-
-def _declare_input(model: onnx.ModelProto, reading: Reading) -> FileLayout:
-    builder = reading.builder
-    inputs = [value for value in model.graph.input if text(value.name) not in builder.constants]
+def _declare_input(model: onnx.ModelProto, context: ImportContext) -> FileLayout:
+    builder = context.builder
+    inputs = [value for value in model.graph.input if _text(value.name) not in builder.constants]
     if len(inputs) != 1:
         raise UnsupportedModelError(f"the model has {len(inputs)} inputs. Export it with one.")
-    name, kind = text(inputs[0].name), inputs[0].type.tensor_type.elem_type
+    name, kind = _text(inputs[0].name), inputs[0].type.tensor_type.elem_type
     dims = inputs[0].type.tensor_type.shape.dim
     sizes = [dim.dim_value for dim in dims]
     if len(sizes) < 2:
@@ -266,21 +264,118 @@ def _declare_input(model: onnx.ModelProto, reading: Reading) -> FileLayout:
             f"computes one. Export it as {[1, *sizes[1:]]}."
         )
     if min(sizes[1:]) < 1:
-        words = [text(dim.dim_param) or dim.dim_value or "?" for dim in dims]
+        words = [_text(dim.dim_param) or dim.dim_value or "?" for dim in dims]
         raise UnsupportedModelError(
             f"the model's input has the shape [{', '.join(map(str, words))}], of open size. "
             "Export it with static sizes."
         )
     shape = (1, *sizes[1:])
-    order = input_order(name, shape, reading)
+    order = _input_order(name, shape, context)
     lengths = [1, 1, *(shape[axis] for axis in order[1:])]
     rows = prod(lengths[:-2])
     builder.add_input(name, (rows, lengths[-2], lengths[-1]), in_order(shape, order), None)
     if kind in (TensorProto.UINT8, TensorProto.INT8):
-        reading.integer_inputs[name] = UINT8_OFFSET if kind == TensorProto.UINT8 else 0
-        reading.integer_types[name] = np.dtype(np.uint8 if kind == TensorProto.UINT8 else np.int8)
+        context.integer_inputs[name] = UINT8_OFFSET if kind == TensorProto.UINT8 else 0
+        context.integer_types[name] = np.dtype(np.uint8 if kind == TensorProto.UINT8 else np.int8)
     return FileLayout(shape, order)
 
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
+
+
+def _input_order(name: str, shape: tuple[int, ...], context: ImportContext) -> _Order:
+    """The order of the input's axes: that of the file only where the file is channels-last too."""
+    first = _first_reader_of_shape(name, context)
+    natural = tuple(range(len(shape)))
+    if len(shape) == 4:
+        kind = "" if first is None else first.kind
+        order = () if first is None else tuple(first.settings.get("perm", ()))
+        has_channels_last = kind == "Transpose" and order == _TO_CHANNELS_FIRST
+        has_one_channel_last = kind == "Reshape" and shape[3] == 1 and shape[1] > 1
+        return natural if has_channels_last or has_one_channel_last else _CHANNELS_LAST[4]
+    if len(shape) == 3 and first is not None and first.kind in _CHANNELS_FIRST:
+        return _CHANNELS_LAST[3]
+    return natural
+
+
+def _output_as_input(
+    context: ImportContext, order: _Order, output: Activation
+) -> tuple[Activation, _Order]:
+    """The output with its axes ordered as `order`, the input's, where it has as many; their order.
+
+    An image that the file itself transposes at its end stays as the file has it.
+    """
+    output = context.builder.computed(output, "output")
+    shape = output.view.shape
+    natural = tuple(range(len(shape)))
+    wanted = order if len(order) == len(shape) else natural
+    if len(shape) == 4 and len(order) != 4:
+        wanted = _CHANNELS_LAST[4]
+    size = context.builder.tensors[output.tensor].size
+    for accepted in (wanted, natural) if output.step == "transpose" else (wanted,):
+        parts = output.view.transposed(accepted).parts
+        if output.view.offset == 0 and parts in (((size, 1),), ()):
+            return output, accepted
+    name = image(context.builder, output, "output", (wanted[:-2], wanted[-2:-1], wanted[-1:]))
+    return Activation(name, in_order(shape, wanted)), wanted
+
+
+def _first_reader_of_shape(name: str, context: ImportContext) -> Node | None:
+    """The first node behind the input that tells which of its axes are the channels."""
+    for _ in range(_MOST_STEPS):
+        readers = [node for node in context.readers.get(name, ()) if node.kind != "Shape"]
+        if not readers:
+            return None
+        if readers[0].kind not in _KEEPING_AXES:
+            return readers[0]
+        name = readers[0].outputs[0]
+    return None
+
+
+def _node_of(proto: NodeProto, index: int) -> Node:
+    """The node of a file.
+
+    Raises:
+        ValueError: an attribute has no known type, or not that which the operator defines.
+    """
+    kind = _text(proto.op_type)
+    return Node(
+        kind=kind,
+        layer=_text(proto.name) or f"{proto.op_type}_{index}",
+        inputs=tuple(_text(name) for name in proto.input),
+        outputs=tuple(_text(name) for name in proto.output),
+        settings={
+            _text(attribute.name): helper.get_attribute_value(attribute)
+            for attribute in proto.attribute
+            if _is_defined(attribute, kind)
+        },
+        proto=proto,
+    )
+
+
+def _is_defined(attribute: AttributeProto, kind: str) -> bool:
+    """Whether ONNX's operator has this attribute; operators of other makers may have any."""
+    if kind not in _attribute_types():
+        return True
+    types = _attribute_types()[kind].get(_text(attribute.name))
+    if types is not None and attribute.type not in types:
+        raise ValueError(f"its {_text(attribute.name)} has the wrong type")
+    return types is not None
+
+
+@cache
+def _attribute_types() -> dict[str, dict[str, set[int]]]:
+    """By operator and attribute the types that any version of ONNX defines."""
+    found: dict[str, dict[str, set[int]]] = {}
+    for schema in defs.get_all_schemas_with_history():
+        if schema.domain == "":
+            attributes = found.setdefault(schema.name, {})
+            for name, attribute in schema.attributes.items():
+                attributes.setdefault(name, set()).add(int(attribute.type))
+    return found
+
+
+def _text(value: str | bytes) -> str:
+    """A name of the file; protobuf hands out bytes where a damaged one is not UTF-8."""
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")
