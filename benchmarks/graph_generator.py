@@ -1,7 +1,8 @@
 """Random small graphs: every operator, window, quantisation and clamp that the compiler takes.
 
-`random_graph(seed)` is the same graph on every machine. Tests draw the same kinds of graphs
-through Hypothesis, which then finds the smallest that fails: all choices go through `Choices`.
+`random_graph(seed)` and `random_copies(seed)` are the same graphs on every machine. Tests draw the
+same kinds of graphs through Hypothesis, which then finds the smallest that fails: all choices go
+through `Choices`.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ _ATTENTION_SCALES = (0.005, 0.03, 0.1)
 _MOST_STEPS = 8
 _CHANNEL_STEPS = (1, 2, 4)
 _TALL_EVERY = 5  # one graph in so many is a chain that can run some rows at a time
+_MOST_BEFORE_COPY = 2  # steps: a short program keeps the copy's addresses constants
 
 T = TypeVar("T")
 
@@ -84,6 +86,22 @@ def random_graph(seed: int) -> Graph:
         return tall_chain(choices)
     steps = tuple(choices.one_of(ALL_STEPS) for _ in range(choices.integer(1, _MOST_STEPS)))
     return graph_of(choices, steps, channel_step=choices.one_of(_CHANNEL_STEPS))
+
+
+def random_copies(seed: int) -> Graph:
+    """An image's bytes moved, the last time at another stride; equal seeds give equal graphs.
+
+    A compiler sees both addresses of such a loop as constants in one array. GCC 12 takes many of
+    them for functions without effect where `MODEL_WRITES_MEMORY` does not tell it otherwise.
+    """
+    choices = SeededChoices(np.random.default_rng(seed))
+    growing = GrowingGraph(choices)
+    shape = (choices.integer(1, 9), choices.integer(1, 9), choices.integer(1, 8))
+    growing.known = [replace(growing.known[0], shape=shape)]
+    for _ in range(choices.integer(0, _MOST_BEFORE_COPY)):
+        choices.one_of(MOVING_STEPS)(growing)
+    choices.one_of(STRIDED_STEPS)(growing)
+    return growing.graph()
 
 
 def quantisation(choices: Choices) -> Quantisation:
@@ -431,6 +449,41 @@ def _slice(growing: GrowingGraph) -> None:
     growing.add(Rearrange("slice", shape, tuple(axes), offset), source, result=source.quantisation)
 
 
+def _one_channel(growing: GrowingGraph) -> None:
+    source = growing.source()
+    height, width, channels = source.shape
+    chosen = growing.choices.integer(0, channels - 1)
+    rearrange = Rearrange("slice", (height, width, 1), ((height * width, channels),), chosen)
+    growing.add(rearrange, source, result=source.quantisation)
+
+
+def _every_other(growing: GrowingGraph) -> None:
+    """Every n-th column, or row, of all channels."""
+    source = growing.source()
+    height, width, channels = source.shape
+    step = growing.choices.integer(2, 3)
+    rows, columns = growing.choices.one_of(((1, step), (step, 1)))
+    shape = (-(-height // rows), -(-width // columns), channels)
+    strides = (rows * width * channels, columns * channels, 1)
+    axes = tuple(zip(shape, strides, strict=True))
+    growing.add(Rearrange("slice", shape, axes), source, result=source.quantisation)
+
+
+def _channels_first(growing: GrowingGraph) -> None:
+    """As networks from PyTorch flatten an image."""
+    source = growing.source()
+    pixels, channels = source.shape[0] * source.shape[1], source.shape[2]
+    axes = ((channels, 1), (pixels, channels))
+    rearrange = Rearrange("flatten", (1, 1, pixels * channels), axes)
+    growing.add(rearrange, source, result=source.quantisation)
+
+
+def _average_of_one(growing: GrowingGraph) -> None:
+    """A pool that does nothing, which is left out."""
+    source = growing.source()
+    growing.add(AveragePool(Window(1, 1)), source, result=source.quantisation)
+
+
 def _enlarge(growing: GrowingGraph) -> None:
     """Nearest neighbours: every pixel is read several times."""
     source = growing.source()
@@ -482,4 +535,23 @@ CHAIN_STEPS: tuple[Step, ...] = (
     _rescale,
     _lookup,
     _residual_block,
+)
+# Copies of single bytes; those of one channel are the likeliest to be taken for nothing.
+STRIDED_STEPS: tuple[Step, ...] = (
+    _one_channel,
+    _one_channel,
+    _one_channel,
+    _channels_first,
+    _transpose,
+    _slice,
+)
+# What stands before them, in networks too.
+MOVING_STEPS: tuple[Step, ...] = (
+    *STRIDED_STEPS,
+    _every_other,
+    _enlarge,
+    _pad,
+    _concatenation,
+    _average_of_one,
+    _pointwise,
 )

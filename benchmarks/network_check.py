@@ -5,7 +5,7 @@ line; on this machine; or as Xtensa code in QEMU.
 """
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,16 +145,22 @@ class Network:
     outputs: NDArray[np.int8]
 
 
+def unchanged(source: str) -> str:
+    """The C as it was generated."""
+    return source
+
+
 def differing_on_board(
     networks: Sequence[Network],
     device: Device,
     folder: Path,
     compiler: Compiler | None = None,
     flags: tuple[str, ...] = (),
+    edit: Callable[[str], str] = unchanged,
 ) -> list[str]:
     """Names of the networks whose outputs differ, as machine code of a Cortex-M.
 
-    `flags` come after the compiler's own: "-O3" wins over its -O2.
+    `flags` come after the compiler's own: "-O3" wins over its -O2. `edit` changes generated files.
 
     Raises:
         ToolError, ToolFailedError: the program does not build.
@@ -164,7 +170,7 @@ def differing_on_board(
     firmware = resource_folder("firmware")
     flash = next(region for region in device.memory if region.kind == "flash")
     script, elf = folder / "check.ld", folder / "check.elf"
-    sources = _write(networks, folder, "")
+    sources = _write(networks, folder, "", edit)
     script.write_text(_LINKER_SCRIPT.format(flash=flash, ram=device.region_for("arena")))
     command = [
         *compiler.command,
@@ -229,7 +235,12 @@ def _names(networks: Sequence[Network], answer: int) -> list[str]:
     return [network.name for index, network in enumerate(networks) if answer >> index & 1]
 
 
-def _write(networks: Sequence[Network], folder: Path, main: str) -> list[Path]:
+def _write(
+    networks: Sequence[Network],
+    folder: Path,
+    main: str,
+    edit: Callable[[str], str] = unchanged,
+) -> list[Path]:
     """Write all C files; returns those to compile."""
     if len(networks) > MOST_NETWORKS or len({len(network.inputs) for network in networks}) != 1:
         raise ValueError(f"{len(networks)} networks, or not equally many inputs for each")
@@ -237,7 +248,7 @@ def _write(networks: Sequence[Network], folder: Path, main: str) -> list[Path]:
     sources = [folder / "check.c"]
     for network in networks:
         for name, text in render_model(network.program, network.name).items():
-            (folder / name).write_text(text)
+            (folder / name).write_text(edit(text))
         sources += [folder / f"{network.name}.c", folder / f"{network.name}_weights.c"]
     check = _CHECK.format(
         includes="\n".join(f'#include "{network.name}.h"' for network in networks),

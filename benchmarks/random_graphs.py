@@ -1,20 +1,25 @@
-"""Random graphs over all operators, as machine code: every output byte against the reference.
+"""Random graphs as machine code: every output byte against the reference.
 
-    python -m benchmarks.random_graphs [--graphs N] [--first SEED] [--level=-O2] [--quick] [--json]
+    python -m benchmarks.random_graphs [--kind all|copies] [--lto] [--unguarded]
+        [--graphs N] [--first SEED] [--level=-O2] [--quick] [--json]
 
 Each graph is compiled with kernels for the DSP extension and in portable C, each with
 arm-none-eabi-gcc and zig, linked, and run as a Cortex-M4's machine code on the virtual board's
-processor; and, where a compiler and QEMU are there, as Xtensa code. Every fifth graph is a chain
-that runs some rows at a time. The exit code is 1 where an output differs; the seeds of those
-graphs are printed. `benchmarks/random_graphs.csv` holds the rows of a full run.
+processor; and, where a compiler and QEMU are there, as Xtensa code. Graphs are of all operators,
+where every fifth is a chain that runs some rows at a time, or of copies, which GCC 12 may take for
+nothing. `--lto` lets GCC optimise across files as it links, and `--unguarded` empties the macro
+that keeps it from leaving copies out: this is how many would be wrong. The exit code is 1 where an
+output differs; the seeds of those graphs are printed. `benchmarks/random_graphs.csv` holds the rows
+of full runs, one kind and way of building each.
 """
 
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,21 +28,29 @@ import numpy as np
 import pandas as pd
 
 from automcu.boards.xtensa import can_emulate
-from automcu.compiler import compile_graph
+from automcu.compiler import Graph, compile_graph
 from automcu.compiler.compile import portable_program
 from automcu.compiler.ops import Stripes
 from automcu.errors import AutomcuError
 from automcu.mcu import Device, find_device
 from automcu.toolchains import find_compiler
 from automcu.toolchains.compiler import ToolFailedError
-from benchmarks.graph_generator import random_graph
-from benchmarks.network_check import Network, differing_on_board, differing_on_xtensa
+from benchmarks.graph_generator import random_copies, random_graph
+from benchmarks.network_check import (
+    Network,
+    differing_on_board,
+    differing_on_xtensa,
+    unchanged,
+)
 
-GRAPHS, QUICK_GRAPHS = 1000, 40
+GRAPHS, FEWER_GRAPHS, QUICK_GRAPHS = 1000, 200, 40  # fewer: with --lto and --unguarded
 _BATCH = 20  # graphs in one program
 _INPUTS = 2
 _WORKERS = 2
 _CORTEX_M4, _LX7 = "stm32f407g-disc1", "esp32-s3-devkitc-1"
+
+_KEY = ["kind", "kernels", "compiler", "level", "guarded"]  # of a row of the CSV
+KINDS: dict[str, Callable[[int], Graph]] = {"all": random_graph, "copies": random_copies}
 
 Row = dict[str, object]
 
@@ -48,48 +61,69 @@ class Way:
 
     kernels: str  # "dsp", "portable" or "xtensa"
     compiler: str
+    flags: tuple[str, ...] = ()
+    guarded: bool = True  # MODEL_WRITES_MEMORY as it is generated, not empty
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--graphs", type=int, help=f"how many ({GRAPHS})")
+    parser.add_argument("--kind", choices=KINDS, help="which graphs (both)")
+    parser.add_argument("--lto", action="store_true", help="GCC with -flto")
+    parser.add_argument("--unguarded", action="store_true", help="GCC without the guard")
+    parser.add_argument("--graphs", type=int, help=f"how many ({GRAPHS}, or {FEWER_GRAPHS})")
     parser.add_argument("--first", type=int, default=0, help="seed of the first graph")
     parser.add_argument("--level", default="-O2", help="optimisation of the Arm compilers")
     parser.add_argument("--quick", action="store_true", help="few graphs; writes no CSV")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    count = options.graphs or (QUICK_GRAPHS if options.quick else GRAPHS)
+    chosen = ways(options.level, options.lto, options.unguarded)
+    full = FEWER_GRAPHS if options.lto or options.unguarded else GRAPHS
+    count = options.graphs or (QUICK_GRAPHS if options.quick else full)
     seeds = range(options.first, options.first + count)
+    rows: list[Row] = []
     try:
-        rows = [measure(way, seeds, options.level) for way in ways()]
+        for kind in [options.kind] if options.kind else KINDS:
+            for way in chosen:
+                rows.append(measure(kind, way, seeds))
+                if count >= full and options.level == "-O2":
+                    _record(rows[-1])
     except AutomcuError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    if count >= GRAPHS and options.level == "-O2":
-        pd.DataFrame(rows).to_csv(Path(__file__).with_suffix(".csv"), index=False)
-    if options.json:
-        print(json.dumps(rows))
-    else:
-        for row in rows:
-            print(
-                f"{row['kernels']:9}{row['compiler']:13}{row['level']:5}{row['graphs']} graphs "
-                f"({row['by_rows']} by rows), {row['layers']} layers, {row['output_bytes']} output "
-                f"bytes: {row['differing']} differ {row['seeds']}"
-            )
+    print(json.dumps(rows) if options.json else "\n".join(map(_line, rows)))
     return 1 if any(row["differing"] for row in rows) else 0
 
 
-def ways() -> Iterator[Way]:
-    """Those for which there is a compiler here."""
-    for compiler in ("gcc", "zig"):
-        for kernels in ("dsp", "portable"):
-            yield Way(kernels, compiler)
-    if can_emulate():
-        yield Way("xtensa", "gcc")
+def _record(row: Row) -> None:
+    """Put the row into the CSV, in the place of the one of the same kind and way."""
+    path = Path(__file__).with_suffix(".csv")
+    table = pd.DataFrame([row])
+    if path.exists():
+        table = pd.concat([pd.read_csv(path, keep_default_na=False), table])
+    table.drop_duplicates(_KEY, keep="last").to_csv(path, index=False)
 
 
-def measure(way: Way, seeds: range, level: str) -> Row:
-    """Build and run the graphs of these seeds in one way.
+def _line(row: Row) -> str:
+    built = f"{row['kernels']:9}{row['compiler']:13}{row['level']}"
+    return (
+        f"{row['kind']:7}{built}{'' if row['guarded'] else ', unguarded'}: {row['graphs']} graphs "
+        f"({row['by_rows']} by rows), {row['layers']} layers, {row['output_bytes']} output "
+        f"bytes: {row['differing']} differ {row['seeds']}"
+    )
+
+
+def ways(level: str, lto: bool, unguarded: bool) -> Sequence[Way]:
+    """Those for which there is a compiler here; only GCC's for Arm with one of the options."""
+    flags = (level, "-flto") if lto else (level,)
+    gcc = [Way(kernels, "gcc", flags, not unguarded) for kernels in ("dsp", "portable")]
+    if lto or unguarded:
+        return gcc
+    zig = [Way(kernels, "zig", flags) for kernels in ("dsp", "portable")]
+    return [*gcc, *zig, *([Way("xtensa", "gcc", ("-O2",))] if can_emulate() else [])]
+
+
+def measure(kind: str, way: Way, seeds: range) -> Row:
+    """Build and run the graphs of this kind and these seeds in one way.
 
     Raises:
         ToolError: its compiler is missing.
@@ -99,17 +133,20 @@ def measure(way: Way, seeds: range, level: str) -> Row:
     batches = [seeds[first : first + _BATCH] for first in range(0, len(seeds), _BATCH)]
     differing: list[str] = []
     with ProcessPoolExecutor(_WORKERS) as pool:
-        jobs = [pool.submit(differing_graphs, way, batch, level) for batch in batches]
+        jobs = [pool.submit(differing_graphs, kind, way, batch) for batch in batches]
         for done, job in enumerate(jobs, start=1):
             differing += job.result()
-            print(f"\r{way.kernels} {way.compiler} {done}/{len(jobs)}", end="", file=sys.stderr)
+            progress = f"{kind} {way.kernels} {way.compiler} {done}/{len(jobs)}"
+            print(f"\r{progress}", end="", file=sys.stderr)
     print(file=sys.stderr)
-    graphs = [network(seed, way).program.graph for seed in seeds]
+    graphs = [network(kind, way, seed).program.graph for seed in seeds]
     by_rows = [g for g in graphs if any(isinstance(o.attributes, Stripes) for o in g.operators)]
     return {
+        "kind": kind,
         "kernels": way.kernels,
         "compiler": str(compiler),
-        "level": level,
+        "level": " ".join(way.flags),
+        "guarded": way.guarded,
         "graphs": len(seeds),
         "by_rows": len(by_rows),
         "layers": sum(len(graph.operators) for graph in graphs),
@@ -119,19 +156,25 @@ def measure(way: Way, seeds: range, level: str) -> Row:
     }
 
 
-def differing_graphs(way: Way, seeds: range, level: str) -> list[str]:
+def differing_graphs(kind: str, way: Way, seeds: range) -> list[str]:
     """Names of the graphs of these seeds whose outputs differ, or that do not build or end."""
-    networks = [network(seed, way) for seed in seeds]
+    networks = [network(kind, way, seed) for seed in seeds]
     run: Callable[[list[Network], Path], list[str]]
     if way.kernels == "xtensa":
         run = differing_on_xtensa
     else:
         device = _device(way)
+        edit = unchanged if way.guarded else without_guard
 
         def run(networks: list[Network], folder: Path) -> list[str]:
-            return differing_on_board(networks, device, folder, flags=(level,))
+            return differing_on_board(networks, device, folder, flags=way.flags, edit=edit)
 
     return _differing(networks, run)
+
+
+def without_guard(source: str) -> str:
+    """C in which no function tells the compiler that it writes memory."""
+    return re.sub(r"^(#define \w+_WRITES_MEMORY) .*$", r"\1 (void)0", source, flags=re.M)
 
 
 def _differing(
@@ -149,9 +192,9 @@ def _differing(
     return _differing(networks[:half], run) + _differing(networks[half:], run)
 
 
-def network(seed: int, way: Way) -> Network:
+def network(kind: str, way: Way, seed: int) -> Network:
     """The graph of a seed, its kernels, and its inputs; half of them get less memory."""
-    graph, generator = random_graph(seed), np.random.default_rng(seed)
+    graph, generator = KINDS[kind](seed), np.random.default_rng(seed)
     device = _device(way)
     program = compile_graph(graph, device)
     if generator.integers(2):
