@@ -114,12 +114,6 @@ def test_too_few_registers_are_told() -> None:
         order_for_dual_issue(lines, ("r2",))
 
 
-def test_a_value_of_the_pool_is_written_once() -> None:
-    lines = ["ldr v0, [r0]", "lsl v0, v0, #4", "smlad r4, v0, v0, r4"]
-    with pytest.raises(ValueError, match="written twice"):
-        order_for_dual_issue(lines, ("r2", "r3"))
-
-
 def test_a_register_of_the_pool_cannot_be_named_beside_it() -> None:
     lines = ["ldr v0, [r0]", "mov r2, r5", "smlad r4, v0, v0, r4"]
     with pytest.raises(ValueError, match="named beside"):

@@ -16,13 +16,10 @@ def split_multiplier(multiplier: str, plain: str, amplified: str) -> Iterator[st
 
 
 def requantise_amplified(
-    value: str, saturated: str, shifted: str, plain: str, amplified: str, zero_point: str
+    value: str, scratch: str, plain: str, amplified: str, zero_point: str
 ) -> Iterator[str]:
-    """An accumulator becomes a result that is still to be saturated.
-
-    `saturated` and `shifted` may be one register, but not one name of a pool's.
-    """
-    yield f"ssat {saturated}, #{AMPLIFIED_BITS}, {value}"
-    yield f"lsl {shifted}, {saturated}, #{AMPLIFIED_SHIFT}"
+    """An accumulator becomes a result that is still to be saturated."""
+    yield f"ssat {scratch}, #{AMPLIFIED_BITS}, {value}"
+    yield f"lsl {scratch}, {scratch}, #{AMPLIFIED_SHIFT}"
     yield f"smmlar {value}, {value}, {plain}, {zero_point}"
-    yield f"smmlsr {value}, {shifted}, {amplified}, {value}"
+    yield f"smmlsr {value}, {scratch}, {amplified}, {value}"

@@ -226,7 +226,7 @@ def _requantise_amplified(block: Block) -> Iterator[str]:
         yield from split_multiplier("r2", "r2", "r3")
         for pixel in range(block.pixels):
             value = _accumulator(block, pixel, channel)
-            yield from requantise_amplified(value, "lr", "lr", "r2", "r3", "r12")
+            yield from requantise_amplified(value, "lr", "r2", "r3", "r12")
             yield f"ssat {value}, #8, {value}"
 
 

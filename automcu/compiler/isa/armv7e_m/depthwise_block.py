@@ -54,12 +54,7 @@ _AROUND_FIXED = {
 # Where channels amplify, values that a single register holds in turn have names of their own.
 _AMPLIFIED_ROLES = tuple(
     f"{role}{channel}" for role in ("multiplier", "plain", "amplified") for channel in range(2)
-) + tuple(
-    f"{role}{channel}{pixel}"
-    for role in ("saturated", "shifted")
-    for channel in range(2)
-    for pixel in range(4)
-)
+) + tuple(f"saturated{channel}{pixel}" for channel in range(2) for pixel in range(4))
 _AROUND_POOLED = {
     role: f"v{9000 + i}" for i, role in enumerate((*_AROUND_FIXED, *_AMPLIFIED_ROLES))
 }
@@ -297,12 +292,8 @@ def _requantise_amplified_and_store(
         yield from split_multiplier(multiplier, plain, amplified)
         for pixel in range(pixels):
             value = _accumulator(pixel, channel)
-            saturated, shifted = (
-                names.get(f"{role}{channel}{pixel}", "lr") for role in ("saturated", "shifted")
-            )
-            yield from requantise_amplified(
-                value, saturated, shifted, plain, amplified, names["zero_point"]
-            )
+            scratch = names.get(f"saturated{channel}{pixel}", "lr")
+            yield from requantise_amplified(value, scratch, plain, amplified, names["zero_point"])
             yield f"ssat {value}, #8, {value}"
             place = pixel * row.channels + 2 * channel
             yield f"strb {value}, [{names['output']}, #{place}]"

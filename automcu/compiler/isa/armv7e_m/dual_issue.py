@@ -84,8 +84,6 @@ def _schedule(lines: Sequence[str], pool: Sequence[str]) -> list[str]:
     if run.uses and any(not run.free_of(i.reads + i.writes) for i in instructions):
         raise ValueError("registers of the pool are named beside v0, v1, ...")
     definers = [i for i, instruction in enumerate(instructions) if instruction.defines]
-    if len(definers) > len({instructions[i].defines for i in definers}):
-        raise ValueError("a value of the pool is written twice")
     cycle = idle = 0
     while waiting:
         units: list[str] = []
