@@ -15,6 +15,7 @@ _UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 # DerivedCoreProperties.txt, as far as they are not in the categories above).
 _UNSEEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 
+_VOWELS = frozenset("AEIOU")
 _LONGEST_IN_COMMENT = 200
 _STAR_BY_SLASH = re.compile(r"(?<=\*)(?=/)|(?<=/)(?=\*)")
 
@@ -45,6 +46,15 @@ def c_comment(text: str) -> str:
     if len(line) > _LONGEST_IN_COMMENT:
         line = f"{line[:_LONGEST_IN_COMMENT]}..."
     return _STAR_BY_SLASH.sub(" ", line)
+
+
+def with_article(name: str) -> str:
+    """Return a name with "a" or "an" before it, as it is spoken: "an LSTM", "a Unique"."""
+    word = name.partition(" ")[0]
+    spelled = word.isupper() and not _VOWELS.intersection(word[1:3])
+    starts = "AEFHILMNORSX" if spelled else "AEIO"
+    spoken_an = name[:1].upper() in starts or (name[:2].lower() == "un" and name[2:4] != "iq")
+    return f"{'an' if spoken_an else 'a'} {name}"
 
 
 def _shown(one: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automcu.plain_text import c_comment, one_line, printable
+from automcu.plain_text import c_comment, one_line, printable, with_article
 
 ANY_TEXT = st.text(st.characters(), max_size=60)  # lone surrogates too
 
@@ -71,3 +71,26 @@ def test_a_compiler_sees_one_comment_whatever_the_names(tmp_path: Path) -> None:
     done = subprocess.run(compiler, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert max(map(len, lines)) < 300
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "an InstanceNormalization",
+        "a Det",
+        "an LSTM",
+        "a GRU",
+        "an RNN",
+        "a MaxPool",
+        "an L2_NORMALIZATION",
+        "a MAXIMUM",
+        "a REDUCE_MAX",
+        "an Unsqueeze",
+        "a Unique",
+        "an exp",
+        "a HASHTABLE",
+        "an RFFT2D",
+    ],
+)
+def test_names_have_the_article_with_which_they_are_spoken(phrase: str) -> None:
+    assert with_article(phrase.split()[1]) == phrase

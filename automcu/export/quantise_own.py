@@ -28,6 +28,7 @@ from automcu.export.float_islands import DEQUANTISE, QUANTISE
 from automcu.export.insert_quantisation import BYTES, PIXELS, Range, insert_quantisation
 from automcu.export.quiet import quiet_onnxruntime
 from automcu.export.tidy import store_constants
+from automcu.plain_text import with_article
 from automcu.records import no_such_file, write_atomically
 
 _PER_CHANNEL_OPSET = 13
@@ -117,7 +118,13 @@ def read_own(path: Path) -> OwnModel:
             f"the input {inputs[0].name} of {path} is of type {_type_name(kind)}. "
             "Export the model with a float32 input."
         )
-    batch, *shape = [size.dim_value for size in inputs[0].type.tensor_type.shape.dim] or [0]
+    dims = inputs[0].type.tensor_type.shape.dim
+    batch, *shape = [size.dim_value for size in dims] or [0]
+    if any(size.HasField("dim_value") and size.dim_value == 0 for size in dims[1:]):
+        raise UnsupportedModelError(
+            f"the input {inputs[0].name} of {path} has the shape {[batch, *shape]}, which holds no "
+            "values. Export it with the sizes that the network takes."
+        )
     if not shape or min(shape) < 1:
         raise UnsupportedModelError(
             f"the input {inputs[0].name} of {path} has no fixed size. Export it with fixed sizes."
@@ -324,8 +331,9 @@ def _session(model: ModelProto, path: Path) -> onnxruntime.InferenceSession:
         for index, node in enumerate(model.graph.node):
             if not is_known(node.op_type):
                 raise UnsupportedModelError(
-                    f"layer {node.name or f'{node.op_type}_{index}'} is a {node.op_type}, which "
-                    "cannot be compiled. The page docs/models.md lists what can be."
+                    f"layer {node.name or f'{node.op_type}_{index}'} is "
+                    f"{with_article(node.op_type)}, which cannot be compiled. "
+                    "The page docs/models.md lists what can be."
                 ) from error
         raise UnsupportedModelError(
             f"{path} cannot be opened by onnxruntime, which says {_first_line(error)!r}. "

@@ -210,7 +210,7 @@ def test_functions_of_one_value_become_one_table(calibrate: Calibrate, tmp_path:
         (
             "(float[1,16,4] x, float[1,12,4] w, float[1,12,3] r) => (float y) {"
             " y = LSTM<hidden_size=3>(x, w, r) }",
-            "is a LSTM, which cannot be compiled",
+            "is an LSTM, which cannot be compiled",
         ),
         (f"({VECTOR}) => (float y) {{ y = Foo(x) }}", "layer Foo_0 is a Foo, which cannot be"),
         (
@@ -219,6 +219,7 @@ def test_functions_of_one_value_become_one_table(calibrate: Calibrate, tmp_path:
         ),
         ("(float[4,3,8,8] x) => (float y) { y = Relu(x) }", "takes 4 inputs at once"),
         ("(float[1,3,h,8] x) => (float y) { y = Relu(x) }", "has no fixed size"),
+        ("(float[1,3,0,8] x) => (float y) { y = Relu(x) }", "which holds no values"),
     ],
 )
 def test_what_cannot_be_calibrated_is_told_by_its_name(

@@ -25,7 +25,12 @@ from automcu.compiler.read.content import checked_shape
 from automcu.compiler.read.view import View
 from automcu.compiler.shapes import output_shape
 from automcu.errors import UnsupportedModelError
+from automcu.plain_text import with_article
 
+COMPUTES_NOTHING = (
+    "the model computes nothing: it only passes its input on, or rearranges it. "
+    "Give the file that holds the network's layers."
+)
 MOST_OPERATORS = 1000
 MOST_WEIGHTS = 1 << 26
 PROBABILITIES = Quantisation(1 / 256, -128)
@@ -251,8 +256,8 @@ class GraphBuilder:
         scale = (high - low) / STEPS
         if not 0 < scale <= max(WIDEST_STEP * source.scale, 1 / STEPS):
             raise UnsupportedModelError(
-                f"the input of layer {layer} comes from a {activation.function.name} in floating "
-                f"point, from {low:.3g} to {high:.3g}. Quantise that result too."
+                f"the input of layer {layer} comes from {with_article(activation.function.name)} "
+                f"in floating point, from {low:.3g} to {high:.3g}. Quantise that result too."
             )
         return Quantisation(scale, round(-128 - low / scale))
 
@@ -279,7 +284,7 @@ class GraphBuilder:
         if self.input is None:
             raise UnsupportedModelError(f"the model has no input. {self.verb} it again.")
         if output.tensor == self.input:
-            raise UnsupportedModelError(f"the model computes nothing. {self.verb} it again.")
+            raise UnsupportedModelError(COMPUTES_NOTHING)
         graph = Graph(dict(self.tensors), tuple(self.operators), self.input, output.tensor)
         _check_quantised(graph)
         return graph

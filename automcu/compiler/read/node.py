@@ -19,6 +19,7 @@ from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
 from automcu.compiler.read.arrange import on_scale
 from automcu.compiler.read.builder import Activation, Constant, GraphBuilder
 from automcu.errors import UnsupportedModelError
+from automcu.plain_text import with_article
 
 UINT8_OFFSET = 128  # uint8 minus this is the same value as int8
 # What a damaged file makes the reading of it raise.
@@ -197,7 +198,9 @@ def errors_named(layer: str, kind: str, verb: str) -> Iterator[None]:
 def unknown_kind(layer: str, kind: str, hints: Mapping[str, str]) -> UnsupportedModelError:
     """What to raise for a layer that has no reader; `kind` may say more than its name."""
     hint = hints.get(kind.partition(" ")[0], "The page docs/models.md lists what can be.")
-    return UnsupportedModelError(f"layer {layer} is a {kind}, which cannot be compiled. {hint}")
+    return UnsupportedModelError(
+        f"layer {layer} is {with_article(kind)}, which cannot be compiled. {hint}"
+    )
 
 
 def _named(message: str, layer: str, kind: str) -> str:

@@ -18,7 +18,7 @@ from onnx.external_data_helper import load_external_data_for_tensor, uses_extern
 
 from automcu.compiler.graph import FileLayout, Graph
 from automcu.compiler.read.arrange import image
-from automcu.compiler.read.builder import Activation, Constant, GraphBuilder
+from automcu.compiler.read.builder import COMPUTES_NOTHING, Activation, Constant, GraphBuilder
 from automcu.compiler.read.content import LARGEST_FILE, MOST_ELEMENTS, read_content
 from automcu.compiler.read.node import (
     READERS,
@@ -32,10 +32,14 @@ from automcu.compiler.read.nodes.constants import FOLDED_KINDS, fold
 from automcu.compiler.read.operator_format import as_quantise_dequantise, is_operator_format
 from automcu.compiler.read.view import in_order
 from automcu.errors import UnsupportedModelError, WrongInputError
+from automcu.plain_text import with_article
 
 _MOST_NODES = 20_000
 _DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul")
 _QUANTISING = ("QuantizeLinear", "DequantizeLinear")
+_MOVING = {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Constant"}
+# onnxruntime takes these in files of every opset, though ONNX defines them since opset 17.
+_OF_ANY_OPSET = {"LayerNormalization"}
 _HINTS = {
     "LogSoftmax": "Leave it out: the largest score stays the largest.",
     "ArgMax": "Leave it out: the application takes the largest of the scores.",
@@ -222,6 +226,8 @@ def _check_quantised(nodes: list[Node]) -> None:
                 f"layer {node.layer} is quantised as it runs ({node.kind}). Quantise the float "
                 "model statically instead: automcu compile MODEL --calibrate DATA."
             )
+    if kinds <= _MOVING:
+        raise UnsupportedModelError(COMPUTES_NOTHING)
     if not kinds & set(_QUANTISING):
         raise UnsupportedModelError(
             "the model is not quantised: it computes in floating point. "
@@ -232,6 +238,12 @@ def _check_quantised(nodes: list[Node]) -> None:
 def _read_node(node: Node, context: ImportContext) -> None:
     if not is_known(node.kind):
         raise unknown_kind(node.layer, node.kind, _HINTS)
+    since = _first_opset(node)
+    if since > context.opset:
+        raise UnsupportedModelError(
+            f"layer {node.layer} is {with_article(node.kind)}, an operator of opset {since} and "
+            f"later; the file is of opset {context.opset}. Export it with opset {since} or later."
+        )
     with errors_named(node.layer, node.kind, "Export"):
         if fold(node, context):
             return
@@ -262,6 +274,11 @@ def _declare_input(model: onnx.ModelProto, context: ImportContext) -> FileLayout
         raise UnsupportedModelError(
             f"the model's input has the shape {sizes}, of {sizes[0]} inputs at once; a board "
             f"computes one. Export it as {[1, *sizes[1:]]}."
+        )
+    if any(dim.HasField("dim_value") and dim.dim_value == 0 for dim in dims[1:]):
+        raise UnsupportedModelError(
+            f"the model's input has the shape {sizes}, which holds no values. "
+            "Export it with the sizes that the network takes."
         )
     if min(sizes[1:]) < 1:
         words = [_text(dim.dim_param) or dim.dim_value or "?" for dim in dims]
@@ -373,6 +390,21 @@ def _attribute_types() -> dict[str, dict[str, set[int]]]:
             attributes = found.setdefault(schema.name, {})
             for name, attribute in schema.attributes.items():
                 attributes.setdefault(name, set()).add(int(attribute.type))
+    return found
+
+
+def _first_opset(node: Node) -> int:
+    """The opset that brought the node's operator; 0 where ONNX does not define it."""
+    is_onnx_s = node.proto is not None and node.proto.domain in ("", "ai.onnx")
+    return _first_opsets().get(node.kind, 0) if is_onnx_s and node.kind not in _OF_ANY_OPSET else 0
+
+
+@cache
+def _first_opsets() -> dict[str, int]:
+    found: dict[str, int] = {}
+    for schema in defs.get_all_schemas_with_history():
+        if schema.domain == "":
+            found[schema.name] = min(schema.since_version, found.get(schema.name, 1 << 30))
     return found
 
 

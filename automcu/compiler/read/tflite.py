@@ -93,6 +93,11 @@ def _declare_input(model: ModelRecord, builder: GraphBuilder) -> None:
     number = model.inputs[0]
     record = model.tensors[number]
     lengths = [1, 1, *record.shape]
+    if 0 in record.shape:
+        raise UnsupportedModelError(
+            f"the model's input has the shape {list(record.shape)}, which holds no values. "
+            "Convert it with the sizes that the network takes."
+        )
     if not record.shape or min(record.shape) < 1:
         raise UnsupportedModelError(
             f"the model's input has the shape {list(record.shape)}. Convert it with static sizes."

@@ -33,7 +33,7 @@ def onnx_file(folder: Path, body: str, constants: str = "", shape: str = "1,3,6,
 
 ONNX_REFUSALS = {
     "an unknown operator": ("y = Det(x)", "", r"layer_y is a Det.*docs/models\.md"),
-    "a recurrent layer": ("y = LSTM(x, x, x)", "", r"layer_y is a LSTM.*1-D convolutions"),
+    "a recurrent layer": ("y = LSTM(x, x, x)", "", r"layer_y is an LSTM.*1-D convolutions"),
     "a logarithm of probabilities": ("y = LogSoftmax(x)", "", "largest score stays the largest"),
     "float weights": (
         "y = Conv(x, w)",
@@ -124,6 +124,36 @@ def test_an_onnx_layer_that_cannot_be_compiled_is_named(name: str, tmp_path: Pat
         import_onnx(path)
 
 
+@pytest.mark.parametrize(
+    ("body", "opset", "told"),
+    [("y = HardSwish(x)", 13, "opset 14"), ("y = Mish(x)", 17, "opset 18")],
+)
+def test_an_operator_that_the_file_s_opset_does_not_have_is_refused(
+    body: str, opset: int, told: str, tmp_path: Path
+) -> None:
+    model = onnx.load(onnx_file(tmp_path, body))
+    model.opset_import[0].version = opset
+    onnx.save(model, tmp_path / "older.onnx")
+    with pytest.raises(
+        UnsupportedModelError, match=f"{told} and later; the file is of opset {opset}"
+    ):
+        import_onnx(tmp_path / "older.onnx")
+
+
+@pytest.mark.parametrize("body", ["y = Transpose<perm=[0,2,3,1]>(x)", "y = Identity(x)"])
+def test_a_model_that_only_rearranges_its_input_says_so(body: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModelError, match="computes nothing: it only passes"):
+        import_onnx(onnx_file(tmp_path, body))
+    path = tmp_path / "float.onnx"
+    text = f"""
+        <ir_version: 9, opset_import: ["" : 17]>
+        model (float[1,3,6,6] x) => (float[M] y) {{ {body} }}
+    """
+    path.write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    with pytest.raises(UnsupportedModelError, match="computes nothing"):
+        import_onnx(path)
+
+
 def test_a_float_onnx_model_is_told_of_calibration(tmp_path: Path) -> None:
     path = tmp_path / "float.onnx"
     path.write_bytes(
@@ -150,7 +180,7 @@ def test_a_dynamically_quantised_model_is_told_of_calibration(tmp_path: Path) ->
 
 def test_a_function_too_wide_for_eight_bits_needs_a_scale_of_its_own(tmp_path: Path) -> None:
     body = "a = Exp(x)\n b = Exp(a)\n y = MaxPool<kernel_shape=[2,2]>(b)"
-    with pytest.raises(UnsupportedModelError, match=r"layer_y comes from a exp.*Quantise"):
+    with pytest.raises(UnsupportedModelError, match=r"layer_y comes from an exp.*Quantise"):
         import_onnx(onnx_file(tmp_path, body))
 
 
@@ -159,6 +189,7 @@ def test_a_function_too_wide_for_eight_bits_needs_a_scale_of_its_own(tmp_path: P
     [
         ("2,3,6,6", "input has the shape.*2 inputs at once"),
         ("1,3,N,6", r"\[1, 3, N, 6\], of open size.*static sizes"),
+        ("1,3,0,6", r"\[1, 3, 0, 6\], which holds no values.*the sizes that the network takes"),
         ("1", "input has the shape"),
     ],
 )
@@ -184,7 +215,7 @@ def tflite_file(folder: Path, kind: str, tensor: str = "int8", **settings: objec
     [
         ("LOG_SOFTMAX", "LOG_SOFTMAX.*largest score"),
         ("RESIZE_BILINEAR", "RESIZE_BILINEAR.*nearest"),
-        ("L2_NORMALIZATION", r"tensor_1 is a L2_NORMALIZATION.*docs/models\.md"),
+        ("L2_NORMALIZATION", r"tensor_1 is an L2_NORMALIZATION.*docs/models\.md"),
     ],
 )
 def test_a_tflite_layer_that_cannot_be_compiled_is_named(
