@@ -46,6 +46,7 @@ def tell_in_words(job: Job, plan: Plan, run: Run) -> None:
         return
     from automcu.planner.agents import ReporterView, plain_paragraph, report_in_words
 
+    job.progress.begin("waiting for the language model's report")
     limits = limits_word(run.findings)
     view = ReporterView(
         device=run.device.id,

@@ -60,6 +60,7 @@ def next_in_run(
     def choose(seen: Sequence[Observation]) -> Proposal | None:
         if council and study.claimed():
             trained = len(study.finished())
+            job.progress.begin(f"waiting for the language model's network {rank}")
             chosen, enough = council.choose(
                 seen,
                 rank,

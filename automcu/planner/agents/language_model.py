@@ -24,6 +24,7 @@ from openai import (
 )
 from pydantic import ValidationError
 
+from automcu.plain_text import one_line
 from automcu.planner.agents.bounded_client import bounded_client
 from automcu.planner.agents.disguise import Disguise
 from automcu.planner.agents.records import KEY_VARIABLES, ModelSettings, Usage
@@ -43,6 +44,8 @@ _NOT_COUNTED = (
     "The language model's server does not say how many tokens it used. They are estimated, rather "
     "too many than too few: one for every two bytes."
 )
+_LONGEST_QUOTE = 160  # characters of a server's own words
+_DEEPEST_MESSAGE = 3  # as in {"error": {"message": "..."}}
 # From the strictest to the one that every server has; each is left for the next when refused.
 _FORMATS = ("strict", "json_schema", "json_object", "text")
 _WITHOUT_SCHEMA = ("json_object", "text")
@@ -82,6 +85,7 @@ class LanguageModel:
     disguise: Disguise | None = None
     tell: Callable[[str], None] = lambda sentence: None
     _format: int = 0
+    _told_of_estimates: bool = False
 
     def __post_init__(self) -> None:
         self._key = next((os.environ[n] for n in KEY_VARIABLES if os.environ.get(n)), _NO_KEY)
@@ -151,8 +155,8 @@ class LanguageModel:
         except _NoReplyError as error:
             entry["problem"] = str(error)
             if error.read:
-                self._add(agent, input_tokens=_estimated(_request_bytes(messages, schema)))
-                self._note_estimate(agent)
+                asked = _estimated(_request_bytes(messages, schema))
+                self._add(agent, input_tokens=asked, estimated=1)
             raise
         else:
             self._add(agent, input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
@@ -172,9 +176,10 @@ class LanguageModel:
         self.usage[agent] = before.model_copy(update=grown)
 
     def _note_estimate(self, agent: str) -> None:
-        """Count a request whose tokens are estimated; the first one of a run is told."""
-        if not any(one.estimated for one in self.usage.values()):
+        """Count a completion whose tokens are estimated; the first one is told."""
+        if not self._told_of_estimates:
             self.tell(_NOT_COUNTED)
+        self._told_of_estimates = True
         self._add(agent, estimated=1)
 
     def _reply(self, messages: list[dict[str, str]], schema: dict[str, Any]) -> _Reply:
@@ -219,9 +224,16 @@ class LanguageModel:
             max_completion_tokens=self.settings.max_answer_tokens,
             **_response_format(kind, schema),
         )
-        text = _text(response.choices[0].message.content)
+        choices = getattr(response, "choices", None)
+        if not choices:
+            raise _NoReplyError(
+                f"the server sent no completion{self._quoted(_said(response))}", read=True
+            )
+        text = _text(choices[0].message.content)
         if len(text) > _LONGEST_ANSWER:
-            raise ValueError(f"the answer has {len(text):,} characters")
+            raise _NoReplyError(
+                f"the server's answer has {len(text):,} characters, far too many", read=True
+            )
         usage, asked, written = response.usage, _request_bytes(messages, schema), _bytes(text)
         received = _counted(usage, "prompt_tokens", asked + _ADDED_TOKENS)
         wrote = _counted(usage, "completion_tokens", written + self.settings.max_answer_tokens)
@@ -233,10 +245,37 @@ class LanguageModel:
         )
 
     def _reason(self, error: Exception) -> str:
-        """Say what went wrong in words of our own: a server's words may hold anything."""
+        """Say what went wrong, with what the server itself says of it."""
         if isinstance(error, APIStatusError):
-            return f"the server answered with status {error.status_code}"
-        return f"the server gave no usable answer ({type(error).__name__})"
+            what = f"the server answered with status {error.status_code}"
+            return what + self._quoted(_said(error.body))
+        if isinstance(error, APITimeoutError):
+            return f"the server did not answer within {self.settings.timeout_s:g} s"
+        if isinstance(error, APIConnectionError):
+            cause = self._quoted(str(error.__cause__ or ""))
+            return f"there is no connection to the server at {self.settings.base_url}{cause}"
+        return "what the server sent is no completion"
+
+    def _quoted(self, words: str) -> str:
+        """Somebody else's words as the end of a sentence of ours, without the key, or nothing."""
+        line = one_line(" ".join(words.replace(self._key, "[key]").split()))
+        if not line:
+            return ""
+        return f": “{line[:_LONGEST_QUOTE]}{'…' if len(line) > _LONGEST_QUOTE else ''}”"
+
+
+def _said(answer: object) -> str:
+    """Return the error message in what a server sent, wherever servers put it, or nothing."""
+    found = answer
+    for _ in range(_DEEPEST_MESSAGE):
+        if isinstance(found, str):
+            return found
+        fields = found if isinstance(found, dict) else getattr(found, "model_extra", None)
+        if not isinstance(fields, dict):
+            return ""
+        named = (fields.get(name) for name in ("message", "error", "detail"))
+        found = next((one for one in named if one), None)
+    return ""
 
 
 def _was_read(error: Exception) -> bool:

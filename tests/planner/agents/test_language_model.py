@@ -119,7 +119,8 @@ def test_a_server_that_only_refuses_costs_the_turn(
     server = serve(lambda handler, body, count: say(handler, f"wrong key {KEY}", status))
     model = _model(server.url, tmp_path, attempts=1)
     assert _ask(model) is None
-    assert model.problem == f"the server answered with status {status}"
+    assert model.problem == f"the server answered with status {status}: “wrong key [key]”"
+    assert KEY not in (tmp_path / "critic.jsonl").read_text()
 
 
 def test_a_slow_server_costs_its_time_out_and_no_more(
@@ -216,6 +217,44 @@ def test_a_prompt_that_was_read_in_vain_is_paid_for(serve: Any, tmp_path: Path) 
     nobody = _model("http://127.0.0.1:9/v1", tmp_path, attempts=1)
     assert _ask(nobody) is None
     assert nobody.usage["critic"].input_tokens == 0
+
+
+def test_of_tokens_nothing_is_told_where_there_was_no_completion(
+    serve: Any, raw: Callable[..., None], tmp_path: Path
+) -> None:
+    body = b'{"error": {"message": "model\\u001b[2J is loading", "type": "busy"}}'
+    model = _model(serve(lambda h, request, count: raw(h, body)).url, tmp_path, attempts=1)
+    told: list[str] = []
+    model.tell = told.append
+    assert _ask(model) is None
+    assert model.problem == "the server sent no completion: “model\\x1b[2J is loading”"
+    assert told == []
+    assert model.usage["critic"].estimated == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": "model is loading"}',
+        b'{"detail": "model is loading"}',
+        b'{"message": "model is loading"}',
+        b'{"error": {"message": "model is loading"}}',
+    ],
+)
+def test_a_refusal_is_in_the_server_s_words_wherever_it_puts_them(
+    serve: Any, raw: Callable[..., None], tmp_path: Path, body: bytes
+) -> None:
+    server = serve(lambda h, request, count: raw(h, body, status=503))
+    model = _model(server.url, tmp_path, attempts=1)
+    assert _ask(model) is None
+    assert model.problem == "the server answered with status 503: “model is loading”"
+
+
+def test_a_slow_server_is_named_by_its_time_out(serve: Any, tmp_path: Path) -> None:
+    server = serve(lambda handler, body, count: time.sleep(2))
+    model = _model(server.url, tmp_path, timeout_s=0.3, attempts=1)
+    assert _ask(model) is None
+    assert model.problem == "the server did not answer within 0.3 s"
 
 
 def test_an_answer_in_parts_is_put_together(
@@ -327,7 +366,9 @@ def test_a_server_that_drips_is_left_alone_after_its_time(serve: Any, tmp_path: 
 def test_no_server_at_all_costs_the_turn(tmp_path: Path) -> None:
     model = _model("http://127.0.0.1:9/v1", tmp_path, attempts=1)
     assert _ask(model) is None
-    assert model.problem == "the server gave no usable answer (APIConnectionError)"
+    assert model.problem is not None
+    assert model.problem.startswith("there is no connection to the server at http://127.0.0.1:9/v1")
+    assert "Error" not in model.problem
 
 
 @pytest.mark.parametrize("budget", [{"max_tokens": 200}, {"max_cost": 0.2, "input_price": 1000.0}])
