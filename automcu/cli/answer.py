@@ -28,14 +28,14 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 # What a shell reports for a program that a signal ended.
 _SIGNAL_EXIT = 128
-_ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # Windows has only the first
+_ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has only the first two
 
 
 class TerminatedError(KeyboardInterrupt):
     """A service manager or a closed terminal ends the program: what Ctrl-C tidies up, this does."""
 
     def __init__(self, number: int) -> None:
-        super().__init__()
+        super().__init__(number)
         self.number = number
 
 
@@ -107,7 +107,7 @@ def _signals_raised() -> Iterator[None]:
     before = {
         number: signal.signal(number, _raise)
         for number in numbers
-        if signal.getsignal(number) is signal.SIG_DFL
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)
     }
     try:
         yield

@@ -1,6 +1,7 @@
 """The one way to a terminal: what is printed is text, whoever wrote it, and never a command."""
 
 import json
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -89,9 +90,9 @@ class PlainGroup(TyperGroup):
             return run()
         try:
             code = run()
-        except typer.Abort:
+        except typer.Abort:  # Ctrl-C while the command line is read
             say("Stopped.", error=True)
-            sys.exit(1)
+            sys.exit(128 + signal.SIGINT)
         except _WRONG_USE as problem:
             _tell_wrong_use(problem, "--json" in words)
             sys.exit(EXIT_WRONG_USE)

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -114,3 +116,27 @@ def test_a_missing_compiler_is_named_by_the_doctor(monkeypatch: pytest.MonkeyPat
     result = run("doctor")
     assert result.exit_code == 3
     assert "pip install ziglang" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_program_is_imported_ends_it_with_one_line(
+    number: signal.Signals,
+) -> None:
+    program = f"""
+import signal, sys, types
+import automcu.__main__ as program
+
+class SlowModule(types.ModuleType):
+    def __getattr__(self, name):
+        signal.raise_signal({int(number)})
+
+sys.modules["automcu.cli"] = SlowModule("automcu.cli")
+program.main()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (ended.returncode, ended.stderr) == (128 + number, "Stopped.\n")
