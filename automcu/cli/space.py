@@ -57,6 +57,9 @@ def space(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the front (.png, .svg or .pdf).")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over files that are there already.")
+    ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Compute anew, whatever the cache has.")
     ] = False,
@@ -81,6 +84,11 @@ def space(
             ternary=weights == "ternary",
         )
         limits = read_limits(max_latency_ms, max_energy, max_ram, max_flash)
+        files = {"--csv": csv, "--parquet": parquet, "--plot": plot}
+        if any(files.values()):
+            from automcu.cli.space_files import check_files
+
+            check_files({flag: path for flag, path in files.items() if path}, force)
         prior = named_table(accuracy_table, accuracy_dataset)
         source = EMBEDDED_PRIOR if prior is None else prior.source
         start = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 from automcu.errors import ToolError, WrongInputError
@@ -11,6 +12,33 @@ from automcu.records import write_atomically
 _PICTURES = {".png", ".svg", ".pdf"}
 _WIDTH_INCHES, _HEIGHT_INCHES = 7.0, 4.2
 _DOTS_PER_INCH = 150
+
+
+def check_files(files: Mapping[str, Path], force: bool) -> None:
+    """See, before anything is computed, that the files may be written.
+
+    Args:
+        files: by the flags that name them.
+        force: files that are there already may be written over.
+
+    Raises:
+        WrongInputError: two are the same, one is there already, is a folder, or is no picture.
+    """
+    for flag, path in files.items():
+        twin = next((one for one, other in files.items() if other == path and one != flag), None)
+        if twin:
+            raise WrongInputError(f"{flag} and {twin} both name {path}. Give each its own file.")
+        if path.is_dir():
+            raise WrongInputError(f"{path} is a folder. Name a file with {flag}.")
+        if path.exists() and not force:
+            raise WrongInputError(
+                f"{path} is there already. Name another file with {flag}, or give --force to write "
+                "over it."
+            )
+        if flag == "--plot" and path.suffix.lower() not in _PICTURES:
+            raise WrongInputError(
+                f"{path} is no picture's name. End it in {', '.join(sorted(_PICTURES))}."
+            )
 
 
 def write_csv(found: Survey, path: Path) -> None:
@@ -53,12 +81,8 @@ def write_plot(found: Survey, path: Path, max_latency_ms: float | None, source: 
     `source` says whose accuracies the prior is.
 
     Raises:
-        WrongInputError: the file's name does not end in a picture's suffix, or no cell fits.
+        WrongInputError: no cell fits.
     """
-    if path.suffix.lower() not in _PICTURES:
-        raise WrongInputError(
-            f"{path} is no picture's name. End it in {', '.join(sorted(_PICTURES))}."
-        )
     from matplotlib.figure import Figure
 
     from automcu.report.wording import skeleton_name

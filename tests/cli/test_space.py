@@ -57,6 +57,30 @@ def test_parquet_has_the_same_rows(tmp_path: Path) -> None:
     assert len(pd.read_parquet(path)) == document["feasible"]
 
 
+@pytest.mark.parametrize("flag", ["--csv", "--parquet", "--plot"])
+def test_a_file_that_is_there_is_not_written_over_unless_asked(flag: str, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.png"
+    mine.write_text("years of work")
+    refused = run(flag, str(mine))
+    assert refused.exit_code == 2
+    assert f"mine.png is there already. Name another file with {flag}" in refused.stderr
+    assert mine.read_text() == "years of work"
+
+
+def test_a_file_is_written_over_with_force(tmp_path: Path) -> None:
+    table = tmp_path / "cells.csv"
+    table.write_text("years of work")
+    assert run("--csv", str(table), "--force").exit_code == 0
+    assert table.read_text().startswith("index,")
+
+
+def test_two_files_of_one_name_and_a_folder_are_wrong_use(tmp_path: Path) -> None:
+    both = run("--csv", str(tmp_path / "a"), "--parquet", str(tmp_path / "a"))
+    assert both.exit_code == 2 and "--csv and --parquet both name" in both.stderr
+    folder = run("--csv", str(tmp_path))
+    assert folder.exit_code == 2 and "is a folder" in folder.stderr
+
+
 def test_a_picture_of_an_unknown_kind_is_wrong_use(tmp_path: Path) -> None:
     result = run("--plot", str(tmp_path / "front.bmp"))
     assert result.exit_code == 2
