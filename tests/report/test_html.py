@@ -225,3 +225,16 @@ def test_a_run_without_limits_has_a_page_too(findings: Findings) -> None:
 def test_the_page_is_written_whole(findings: Findings, page_path: Path) -> None:
     write_html(findings, page_path)
     assert page_path.read_text().endswith("</html>\n") or page_path.read_text().endswith("</html>")
+
+
+def test_on_a_narrow_screen_every_figure_of_a_table_keeps_its_heading(findings: Findings) -> None:
+    """There a row's cells stand below each other, without the table's head."""
+    page = render_html(findings)
+    assert "@media screen and (max-width: 560px)" in page
+    tables = re.findall(r'<table class="rows">(.*?)</table>', page, re.S)
+    assert len(tables) == 2
+    for table in tables:
+        headings = re.findall(r'<th class="number">(.*?)</th>', table)
+        for row in re.findall(r"<tr[^>]*>(?:<th scope|<td).*?</tr>", table, re.S):
+            labels = re.findall(r'data-label="(.*?)"', row)
+            assert labels == [heading for heading in headings if heading != "result"]
