@@ -2,13 +2,22 @@
 
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from automcu.errors import WrongInputError, file_problem
+
+_NEARLY_FULL = 1 << 20  # bytes that are left where a library could not write
+_NO_SCRATCH = (
+    "Temporary files cannot be written ({reason}). Free some space, or name another folder with "
+    "TMPDIR, and run the command again."
+)
 
 
 class Record(BaseModel):
@@ -61,6 +70,29 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         raise WrongInputError(str(file_problem(error, path))) from error
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a folder for files of a library, which goes when the block ends.
+
+    Libraries rarely say why they could not write, so that is asked of the disk.
+
+    Raises:
+        WrongInputError: there is no place for temporary files.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="automcu-")
+    except OSError as error:
+        raise WrongInputError(_NO_SCRATCH.format(reason=error.strerror or error)) from error
+    with folder as path:
+        try:
+            yield Path(path)
+        except Exception as error:
+            if shutil.disk_usage(path).free < _NEARLY_FULL:
+                where = f"{tempfile.gettempdir()} is full"
+                raise WrongInputError(_NO_SCRATCH.format(reason=where)) from error
+            raise
 
 
 def append_line(path: Path, entry: dict[str, object]) -> None:

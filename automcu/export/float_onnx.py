@@ -1,6 +1,5 @@
 """From a torch network to a float ONNX file: the seam between training and compiling."""
 
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from torch import nn
 from automcu.errors import UnsupportedModelError
 from automcu.export.node_names import readable_names
 from automcu.export.tidy import rename, store_constants, write_batch_norms_as_convolutions
-from automcu.records import write_atomically
+from automcu.records import scratch_folder, write_atomically
 
 OPSET = 18
 INPUT = "input"
@@ -52,9 +51,9 @@ def _exported(network: nn.Module, input_shape_hwc: tuple[int, int, int]) -> byte
     was_training = network.training
     network.eval()
     try:
-        with tempfile.TemporaryDirectory(prefix="automcu-") as folder, warnings.catch_warnings():
+        with scratch_folder() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            path = Path(folder, "exported.onnx")
+            path = folder / "exported.onnx"
             torch.onnx.export(
                 network,
                 (torch.zeros(1, channels, height, width),),

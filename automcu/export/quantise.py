@@ -1,6 +1,5 @@
 """Post-training quantisation with onnxruntime: float ONNX in, QDQ ONNX out."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from automcu.errors import UnsupportedModelError, WrongInputError
 from automcu.export.float_islands import float_islands
 from automcu.export.float_onnx import INPUT
 from automcu.export.quiet import quiet_onnxruntime
-from automcu.records import write_atomically
+from automcu.records import scratch_folder, write_atomically
 
 INPUT_SCALE = 1 / 255
 INPUT_ZERO_POINT = -128
@@ -78,8 +77,8 @@ def quantised_model(
     Raises:
         UnsupportedModelError: the file cannot be quantised, or an operator has no int8 form.
     """
-    with tempfile.TemporaryDirectory(prefix="automcu-") as folder, quiet_onnxruntime():
-        prepared, quantised = Path(folder, "prepared.onnx"), Path(folder, "quantised.onnx")
+    with scratch_folder() as folder, quiet_onnxruntime():
+        prepared, quantised = folder / "prepared.onnx", folder / "quantised.onnx"
         quant_pre_process(
             str(float_path), str(prepared), skip_optimization=True, skip_symbolic_shape=True
         )

@@ -1,6 +1,5 @@
 """Post-training quantisation of a float ONNX file that somebody else made."""
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from automcu.export.insert_quantisation import BYTES, PIXELS, Range, insert_quan
 from automcu.export.quiet import quiet_onnxruntime
 from automcu.export.tidy import store_constants
 from automcu.plain_text import with_article
-from automcu.records import no_such_file, write_atomically
+from automcu.records import no_such_file, scratch_folder, write_atomically
 
 _PER_CHANNEL_OPSET = 13
 """Since this version of the operators a scale can be one per channel."""
@@ -174,8 +173,8 @@ def _prepared(own: OwnModel) -> ModelProto:
     _session(own.model, own.path)  # which onnxruntime's tool would log a traceback of
     model = ModelProto()
     model.CopyFrom(own.model)
-    with tempfile.TemporaryDirectory(prefix="automcu-") as folder:
-        folded = Path(folder, "folded.onnx")
+    with scratch_folder() as folder:
+        folded = folder / "folded.onnx"
         try:
             onnx.save(_in_recent_opset(model), folded)
             quant_pre_process(str(folded), str(folded), skip_symbolic_shape=True)
