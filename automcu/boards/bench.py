@@ -31,6 +31,8 @@ from automcu.boards.records import (
 from automcu.boards.virtual import is_virtual
 from automcu.boards.xtensa import answers_of_whole_image, espressif_qemu, run_project
 from automcu.errors import BoardError, WrongInputError
+from automcu.mcu.core import core_named
+from automcu.mcu.family import family_of
 from automcu.mcu.profile import Device
 from automcu.toolchains.build import Build
 
@@ -60,7 +62,7 @@ def bench_project(
         WrongInputError: the project is not complete, or not for this device.
         BoardError: the board fails, or something else runs on it.
     """
-    if board == VIRTUAL and device.core == "xtensa-lx7":
+    if board == VIRTUAL and core_named(device.core).qemu:
         return bench_emulated(project, device, inputs, progress, test_set)
     progress = progress or keep_silent
     compiled = load_project(project)
@@ -246,7 +248,7 @@ def bench_emulated(
     run = run_project(project, streamed, _TIMEOUT_S)
     progress("running in QEMU", 1, 1)
     outputs, rest = np.split(run.outputs, [len(golden.inputs)])
-    qemu = espressif_qemu()
+    qemu = espressif_qemu(family_of(device).qemu_machine)
     if qemu:
         progress("booting the whole image", 0, 1)
         outputs = answers_of_whole_image(compiled.image, device, golden.inputs, qemu)

@@ -26,6 +26,7 @@ from automcu.boards.records import FoundBoard, Identity
 from automcu.boards.virtual import running_boards, virtual_board
 from automcu.errors import BoardError, ToolError, WrongInputError
 from automcu.mcu import all_devices
+from automcu.mcu.family import family_of
 from automcu.mcu.profile import Device
 from automcu.records import Record
 
@@ -136,14 +137,6 @@ def board_url(board: str, device: Device) -> Iterator[str]:
 
 
 _PART_MASK = 0xFFF  # DBGMCU_IDCODE, bits 11:0 (RM0090, section 38.6.1; the same in all families)
-# Where DBGMCU_IDCODE is: RM0090 and RM0385, RM0432, RM0433 and RM0468, RM0456 ("Debug support").
-_IDCODE = {
-    "stm32f4": 0xE004_2000,
-    "stm32f7": 0xE004_2000,
-    "stm32l4": 0xE004_2000,
-    "stm32h7": 0x5C00_1000,
-    "stm32u5": 0xE004_4000,
-}
 
 
 def read_part_id(device: Device, serial_number: str | None) -> int | None:
@@ -151,7 +144,7 @@ def read_part_id(device: Device, serial_number: str | None) -> int | None:
 
     The core is not halted.
     """
-    address = _IDCODE.get(device.family)
+    address = family_of(device).id_register
     if address is None or not serial_number:
         return None
     try:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from automcu.boards.link import Link
 from automcu.boards.port import Port
 from automcu.boards.project import GOLDEN, Golden, load_golden
-from automcu.boards.virtual.families import family_of
 from automcu.boards.virtual.machine import (
     Ending,
     Machine,
@@ -26,7 +25,7 @@ from automcu.boards.virtual.machine import (
     stack_top,
     symbol_address,
 )
-from automcu.boards.virtual.memory import BoardMemory, check_core
+from automcu.boards.virtual.memory import BoardMemory, virtual_registers
 from automcu.boards.virtual.serial_line import LocalCable, RecordingLine
 from automcu.boards.xtensa import (
     answers_of_whole_image,
@@ -35,6 +34,8 @@ from automcu.boards.xtensa import (
     outputs_of_objects,
 )
 from automcu.errors import BoardError, FirmwareDiffersError, WrongInputError
+from automcu.mcu.core import core_named
+from automcu.mcu.family import family_of
 from automcu.mcu.profile import Device, code_flash
 from automcu.toolchains.build import Build, Unverified, Verification, build_project, image_of
 from automcu.toolchains.compiler import Compiler
@@ -105,8 +106,6 @@ _MOST_INPUTS = 16
 _SECONDS = 3.0  # of running inputs; the first runs however long it takes
 _ANSWER_S = 5.0  # with nothing to compute, on a machine that is busy
 _COMPUTE_S = 30.0
-_XTENSA = "xtensa-lx7"
-_CORES = {"cortex-m4": "Cortex-M4", "cortex-m7": "Cortex-M7", "cortex-m33": "Cortex-M33"}
 
 
 def build_verified(project: Path, device: Device, compiler: Compiler | None = None) -> Build:
@@ -139,14 +138,13 @@ def verify_firmware(elf: Path, project: Path, device: Device) -> Verification | 
             reason=f"{project / GOLDEN} is missing. Compile the project again to have one."
         )
     golden = load_golden(project, None)
-    if device.core == _XTENSA:
+    if core_named(device.core).qemu:
         return _verify_xtensa(elf, project, device, golden)
     try:
-        family_of(device)
-        check_core(device)
+        virtual_registers(device)
     except BoardError as error:
         return Unverified(reason=str(error))
-    core = f"the emulated {_CORES[device.core]}"
+    core = f"the emulated {core_named(device.core).title}"
     answers = _answers(elf, device, golden, core)
     return _compared(answers, golden, f"on {core}", elf, project, device)
 
@@ -231,7 +229,7 @@ def _running(image: bytes, device: Device) -> Iterator[tuple[Link, Callable[[], 
 def _verify_xtensa(
     elf: Path, project: Path, device: Device, golden: Golden
 ) -> Verification | Unverified:
-    inputs, qemu = golden.inputs[:_MOST_INPUTS], espressif_qemu()
+    inputs, qemu = golden.inputs[:_MOST_INPUTS], espressif_qemu(family_of(device).qemu_machine)
     if qemu:
         answers = answers_of_whole_image(image_of(elf, device), device, inputs, qemu)
         return _compared(
@@ -259,7 +257,7 @@ def _compared(
     differing = np.flatnonzero((answers != expected).any(axis=1))
     traced = int(differing[0]) if len(differing) else 0
     layer = None
-    if device.core != _XTENSA:
+    if not core_named(device.core).qemu:
         layer = first_differing_layer(elf, project, device, golden, traced)
     if not len(differing) and layer is None:
         return Verification(inputs=count, golden_inputs=len(golden.inputs), mismatches=0, how=how)

@@ -29,6 +29,8 @@ from automcu.boards.link import open_link
 from automcu.boards.timing.native import compiled_library
 from automcu.boards.timing.xtensa_lx7 import SectionCounts, read_counts
 from automcu.errors import BoardError, ToolError
+from automcu.mcu.core import XTENSA_LX7
+from automcu.mcu.family import family_of
 from automcu.mcu.profile import Device
 from automcu.records import Record
 from automcu.resources import resource_folder
@@ -71,7 +73,7 @@ class XtensaRun(Record, arbitrary_types_allowed=True):
 def can_emulate() -> bool:
     """Whether QEMU and a compiler for Xtensa are on the PATH."""
     try:
-        find_compiler("xtensa-lx7")
+        find_compiler(XTENSA_LX7.name)
     except ToolError:
         return False
     return shutil.which(_QEMU) is not None
@@ -86,7 +88,7 @@ def run_project(
         ToolError: a compiler or QEMU is missing, or refuses its input.
         BoardError: the program did not end by itself.
     """
-    compiler = find_compiler("xtensa-lx7")
+    compiler = find_compiler(XTENSA_LX7.name)
     sources = _network_sources(project)
     outputs = np.empty((0, 0), np.int8)
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +114,7 @@ def outputs_of_objects(
     """
     objects = sorted((project / OBJECTS / "model").glob("*.o"))
     with tempfile.TemporaryDirectory() as folder:
-        elf = _link(project, Path(folder), find_compiler("xtensa-lx7"), inputs, objects)
+        elf = _link(project, Path(folder), find_compiler(XTENSA_LX7.name), inputs, objects)
         return _outputs(_run(elf, None, timeout_s), len(inputs))
 
 
@@ -174,7 +176,7 @@ def _run(elf: Path, counts: Path | None, timeout_s: float) -> bytes:
             "qemu-system-misc)."
         )
     command = [
-        *(qemu, "-M", "sim", "-cpu", "lx106", "-semihosting", "-display", "none"),
+        *(qemu, "-M", "sim", "-cpu", str(XTENSA_LX7.qemu), "-semihosting", "-display", "none"),
         *("-monitor", "none", "-serial", "none", "-kernel", str(elf)),
         *(("-plugin", _plugin_argument(elf, counts)) if counts else ()),
     ]
@@ -218,7 +220,6 @@ def _golden_header(inputs: NDArray[np.int8] | None) -> str:
 
 
 _PROGRAM = "qemu-system-xtensa"
-_MACHINE = "esp32s3"
 _ERASED = b"\xff"
 _START_S = 20.0
 _LOOK_S = 0.1
@@ -226,11 +227,11 @@ _ANSWER_S = 30.0  # an emulator may be much slower than the chip
 
 
 @cache
-def espressif_qemu() -> str | None:
-    """The program on the PATH that has an ESP32-S3; None where there is none."""
-    for folder in os.get_exec_path():
+def espressif_qemu(machine: str | None) -> str | None:
+    """The program on the PATH that has this machine; None where there is none."""
+    for folder in os.get_exec_path() if machine else ():
         program = shutil.which(_PROGRAM, path=folder)
-        if program and _MACHINE in _machines(program):
+        if program and machine in _machines(program).split():
             return program
     return None
 
@@ -256,7 +257,14 @@ def booted(image: bytes, device: Device, program: str) -> Iterator[str]:
         flash.write_bytes(image.ljust(device.flash_bytes, _ERASED))
         port = _free_port()
         command = [
-            *(program, "-nographic", "-machine", _MACHINE, "-monitor", "none"),
+            *(
+                program,
+                "-nographic",
+                "-machine",
+                str(family_of(device).qemu_machine),
+                "-monitor",
+                "none",
+            ),
             *("-drive", f"file={flash},if=mtd,format=raw"),
             *("-serial", f"tcp:127.0.0.1:{port},server=on,wait=off"),
         ]

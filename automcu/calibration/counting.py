@@ -28,6 +28,7 @@ from automcu.compiler.naming import DEFAULT_NAME
 from automcu.compiler.project import MODEL, describe
 from automcu.compiler.render import model_hash, render_model
 from automcu.errors import BoardError
+from automcu.mcu.core import core_named
 from automcu.mcu.profile import Device
 from automcu.toolchains import build_project, find_compiler
 
@@ -131,7 +132,7 @@ def link_and_count(
         _write_model(program, device, project)
         build = build_project(project, device, find_compiler(device.core))
         code = read_code(program, build, project / build.elf)
-        if device.core == "xtensa-lx7":
+        if core_named(device.core).qemu:
             cycles = [[layer.cycles for layer in run_project(project).layers]] * len(boards)
         else:
             cycles = count_layers(project / build.elf, program, device, boards, seed)

@@ -24,6 +24,7 @@ from automcu.cost.code_size import RuntimeSize
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER
 from automcu.cost.latency import Observation
 from automcu.errors import BoardError
+from automcu.mcu.core import core_named
 from automcu.mcu.profile import Device
 from automcu.toolchains import DEFAULT_STACK_BYTES, Build, build_project, find_compiler
 
@@ -78,7 +79,7 @@ def observe(
     inputs = _inputs(program, seed)
     with tempfile.TemporaryDirectory() as folder:
         linked = _linked(program, device, Path(folder), inputs)
-        run = _run_emulated if device.core == "xtensa-lx7" and board == VIRTUAL else _run_on_board
+        run = _run_emulated if core_named(device.core).qemu and board == VIRTUAL else _run_on_board
         wrong, cycles, source = run(Path(folder), device, board)
     if wrong:
         raise BoardError(

@@ -13,6 +13,7 @@ from automcu.cost.code_size import (
 )
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.cost.records import Estimate, Guesses, LayerCost, OtherKernel
+from automcu.mcu.family import clock_note
 from automcu.mcu.profile import Device, Latency
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 
@@ -96,5 +97,5 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         latency_percent=None if guessed.cycles else figures.network_percent,
         guesses=guessed,
         arena_lower_bound_bytes=program.arena.lower_bound,
-        clock_note=device.clock_note,
+        clock_note=clock_note(device),
     )

@@ -7,7 +7,8 @@ from automcu.mcu.find import (
     shipped_devices,
     user_folder,
 )
-from automcu.mcu.generate import find_part, profile_of, write_profile
+from automcu.mcu.generate import profile_of, write_profile
+from automcu.mcu.part import find_part
 from automcu.mcu.profile import Device, MemoryRegion
 
 __all__ = [

@@ -17,7 +17,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from automcu.errors import WrongInputError
-from automcu.mcu.profile import Core, Device, Family, Latency, MemoryRegion
+from automcu.mcu.family import families, family_of
+from automcu.mcu.profile import Device, Latency, MemoryRegion
 from automcu.resources import resource_folder
 
 _ADDRESS_SPACE = 1 << 32
@@ -34,18 +35,6 @@ _PERIPHERAL = re.compile(r"[A-Z][A-Z0-9_]*")  # it becomes a name in C
 _USES = ("code", "weights", "data", "stack", "arena")
 _BAUD_RATES = range(1_200, 4_000_001)
 
-# Core and highest clock, from the datasheets of the fastest part of each family.
-_FAMILY: dict[Family, tuple[Core, int]] = {
-    "stm32f4": ("cortex-m4", 180_000_000),
-    "stm32f7": ("cortex-m7", 216_000_000),
-    "stm32l4": ("cortex-m4", 120_000_000),
-    "stm32h7": ("cortex-m7", 550_000_000),
-    "stm32u5": ("cortex-m33", 160_000_000),
-    "nrf52": ("cortex-m4", 64_000_000),
-    "nrf53": ("cortex-m33", 128_000_000),
-    "esp32s3": ("xtensa-lx7", 240_000_000),
-}
-
 
 def first_contradiction(device: Device) -> str | None:
     """Return the first thing that cannot be true of `device` as "key: what was expected"."""
@@ -54,7 +43,7 @@ def first_contradiction(device: Device) -> str | None:
 
 def _contradictions(device: Device) -> Iterator[str]:
     yield from _name_problems(device)
-    yield from _clock_problems(device)
+    yield from _family_problems(device)
     for index, region in enumerate(device.memory):
         yield from _region_problems(index, region)
     yield from _layout_problems(device)
@@ -92,13 +81,17 @@ def _latency_problems(key: str, figures: Latency) -> Iterator[str]:
             yield f"{key}.{name}: expected percent, 0 or more, got {percent:g}"
 
 
-def _clock_problems(device: Device) -> Iterator[str]:
-    core, highest_hz = _FAMILY[device.family]
-    if device.core != core:
-        yield f"core: {device.family} has a {core}, not a {device.core}"
-    if not _SLOWEST_HZ <= device.clock_hz <= highest_hz:
+def _family_problems(device: Device) -> Iterator[str]:
+    try:
+        family = family_of(device)
+    except WrongInputError:
+        yield f"family: expected one of {', '.join(families())}, got {device.family!r}"
+        return
+    if device.core != family.core.name:
+        yield f"core: {device.family} has a {family.core.name}, not a {device.core}"
+    if not _SLOWEST_HZ <= device.clock_hz <= family.highest_hz:
         yield (
-            f"clock_hz: expected {_SLOWEST_HZ} to {highest_hz} for {device.family}, "
+            f"clock_hz: expected {_SLOWEST_HZ} to {family.highest_hz} for {device.family}, "
             f"got {device.clock_hz}"
         )
     if device.oscillator.hz not in _OSCILLATOR_HZ:

@@ -10,8 +10,7 @@ from automcu.errors import WrongInputError
 from automcu.records import Record
 
 FlashingMethod = Literal["usart-bootloader", "swd", "mass-storage", "esptool"]
-Core = Literal["cortex-m4", "cortex-m7", "cortex-m33", "xtensa-lx7"]
-Family = Literal["stm32f4", "stm32f7", "stm32l4", "stm32h7", "stm32u5", "nrf52", "nrf53", "esp32s3"]
+Core = str
 
 
 class MemoryRegion(Record):
@@ -125,10 +124,10 @@ class Device(Record):
     name: str
     mcu: str
     aliases: tuple[str, ...]
-    core: Core
+    core: str
     clock_hz: int
     isa: tuple[Literal["dsp", "fpu", "pie"], ...]
-    family: Family
+    family: str
     oscillator: Oscillator
     memory: tuple[MemoryRegion, ...]
     flash_timing: FlashTiming
@@ -155,16 +154,6 @@ class Device(Record):
             region.size
             for region in self.memory
             if region.kind == "ram" and region.holds != ("code",)
-        )
-
-    @property
-    def clock_note(self) -> str | None:
-        """What a reader of latencies has to know of `clock_hz`; None where the firmware sets it."""
-        if self.family != "esp32s3":
-            return None
-        return (
-            f"{self.clock_hz / 1e6:g} MHz is the clock that the ESP-IDF application sets: a "
-            "self-contained image runs at the one that the mask ROM leaves, and reports it"
         )
 
     @property

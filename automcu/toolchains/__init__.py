@@ -1,11 +1,16 @@
 """Compilers: finding them, driving them, and reading what they made."""
 
-from automcu.toolchains.board_header import render_board_header
 from automcu.toolchains.build import Build, build_project
 from automcu.toolchains.compiler import Compiler, HostCompiler, find_compiler, host_compiler
 from automcu.toolchains.elf import ElfSizes, elf_sizes, flash_image
-from automcu.toolchains.firmware_files import firmware_sources, write_firmware, write_names
-from automcu.toolchains.linker_script import DEFAULT_STACK_BYTES, render_linker_script
+from automcu.toolchains.firmware import (
+    DEFAULT_STACK_BYTES,
+    firmware_sources,
+    render_board_header,
+    render_linker_script,
+    write_firmware,
+    write_names,
+)
 
 __all__ = [
     "DEFAULT_STACK_BYTES",

@@ -10,18 +10,19 @@ from pathlib import Path
 from pydantic import Field
 
 from automcu.errors import AutomcuError, DoesNotFitError, ToolError, WrongInputError, file_problem
+from automcu.mcu.family import family_of
 from automcu.mcu.profile import Device
 from automcu.records import Record, write_atomically
 from automcu.toolchains.compiler import Compiler, ToolFailedError, find_compiler, run_tool
 from automcu.toolchains.elf import elf_sizes, esp32_image, flash_image
-from automcu.toolchains.firmware_files import (
+from automcu.toolchains.firmware import (
+    ENTRY_POINT,
     board_of_firmware,
     edited_firmware_file,
     network_name,
     write_firmware,
     write_names,
 )
-from automcu.toolchains.linker_script import ENTRY_POINT
 
 
 class Verification(Record):
@@ -111,7 +112,7 @@ def build_project(
     sizes = elf_sizes(project / _ELF)
     image = image_of(project / _ELF, device)
     write_atomically(project / _IMAGE, image)
-    if device.family == "esp32s3":  # all is copied to RAM, code to one of its own; with a header
+    if family_of(device).esptool_chip:  # all is copied to RAM, code to one of its own
         ram = sum(size for name, size in sizes.sections.items() if name != _CODE_SECTION)
         sizes = sizes.model_copy(update={"flash_bytes": len(image), "ram_bytes": ram})
     build = Build(
@@ -183,7 +184,8 @@ def _verified(project: Path, verify: Verify | None) -> Verification | Unverified
 
 def image_of(elf: Path, device: Device) -> bytes:
     """What is flashed: raw bytes, or for an ESP32 the segments with their addresses."""
-    return esp32_image(elf) if device.family == "esp32s3" else flash_image(elf)
+    chip = family_of(device).esptool_chip
+    return esp32_image(elf, chip) if chip else flash_image(elf)
 
 
 def _compile_all(project: Path, compiler: Compiler) -> list[str]:

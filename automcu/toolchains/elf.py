@@ -114,8 +114,10 @@ def _load_address(elf: Any, section: Any) -> int:
     return int(section["sh_addr"])
 
 
-def esp32_image(elf: Path) -> bytes:
-    """Return the image; esptool is run as a program of its own (it is GPL, this is not).
+def esp32_image(elf: Path, chip: str) -> bytes:
+    """Return the image that the mask ROM of a `chip` loads.
+
+    esptool is run as a program of its own (it is GPL, this is not).
 
     Raises:
         ToolError: esptool is not installed, or refuses the file.
@@ -127,7 +129,7 @@ def esp32_image(elf: Path) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "firmware.bin"
         command = [
-            *(sys.executable, "-m", "esptool", "--chip", "esp32s3", "elf2image"),
+            *(sys.executable, "-m", "esptool", "--chip", chip, "elf2image"),
             *("--output", str(image), str(elf.absolute())),
         ]
         try:

@@ -9,9 +9,9 @@ from serial.tools import list_ports
 
 from automcu.boards.discovery import read_part_id
 from automcu.boards.flashing import choose_method, flash_image, flashing_steps, swd
-from automcu.boards.flashing.swd import target_names
 from automcu.errors import BoardError, ToolError, WrongInputError
 from automcu.mcu import Device, find_device
+from automcu.mcu.family import family_of
 from tests.boards.test_flashing import SLEEPING
 
 IMAGE = SLEEPING + bytes(range(256)) * 64
@@ -180,10 +180,15 @@ def test_the_part_is_read_without_halting_it(bench: Bench, device: Device) -> No
     assert read_part_id(device, None) is None
 
 
+def targets(name: str) -> list[str]:
+    device = find_device(name)
+    return family_of(device).debug_targets(device.mcu.lower())
+
+
 def test_names_cover_packs_and_what_pyocd_has_built_in() -> None:
-    assert "stm32f407vgtx" in target_names(find_device("stm32f407g-disc1"))
-    assert "stm32h743xx" in target_names(find_device("nucleo-h743zi2"))
-    assert "stm32h723xx" in target_names(find_device("nucleo-h723zg"))
+    assert "stm32f407vgtx" in targets("stm32f407g-disc1")
+    assert "stm32h743xx" in targets("nucleo-h743zi2")
+    assert "stm32h723xx" in targets("nucleo-h723zg")
 
 
 def test_without_pyocd_the_error_says_how_to_get_it(

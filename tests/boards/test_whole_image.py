@@ -83,7 +83,7 @@ def qemu(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def test_the_program_that_has_an_esp32_s3_is_found_behind_one_that_has_not(qemu: str) -> None:
-    assert espressif_qemu() == qemu
+    assert espressif_qemu("esp32s3") == qemu
 
 
 def test_a_bench_boots_the_whole_image_where_it_can(

@@ -15,12 +15,13 @@ from automcu.boards.flashing.image import FlashReport
 from automcu.boards.port import open_port
 from automcu.boards.records import Progress
 from automcu.errors import BoardError, ToolError, WrongInputError
+from automcu.mcu.family import family_of
 from automcu.mcu.profile import Device
 
 # The mask ROM of the ESP32-S3 starts the image at the beginning of its flash chip.
 _ADDRESS = "0x0"
 _IMAGE_MAGIC = 0xE9  # esptool documentation, "Firmware Image Format"
-_CHIP = "esp32s3"
+_ANY_CHIP = "auto"
 _CHIP_NAME = re.compile(r"(?:Chip type:|Chip is|Detecting chip type\.*)\s+(ESP32[-\w]*)")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 _FLASH_TIMEOUT_S = 300.0
@@ -38,6 +39,7 @@ def flash_by_esptool(url: str, device: Device, image: bytes, progress: Progress)
     """
     started = time.monotonic()
     _check(device, image)
+    chip = family_of(device).esptool_chip or _ANY_CHIP
     open_port(url, device.serial.baud_rate).close()  # its errors say more than esptool's
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "firmware.bin"
@@ -47,7 +49,7 @@ def flash_by_esptool(url: str, device: Device, image: bytes, progress: Progress)
             ("verifying", "verify-flash", "hard-reset"),
         ):
             progress(stage, 0, len(image))
-            for percent in _percentages(url, [command, _ADDRESS, str(file)], after):
+            for percent in _percentages(url, chip, [command, _ADDRESS, str(file)], after):
                 progress(stage, min(len(image), int(len(image) * percent / 100)), len(image))
             progress(stage, len(image), len(image))
     return FlashReport(
@@ -73,7 +75,7 @@ def chip_name(url: str) -> str:
         ToolError: esptool is not installed.
         BoardError: no ESP32 answers.
     """
-    output = "\n".join(_run(url, ["chip-id"], "hard-reset", "auto", _CHIP_TIMEOUT_S, attempts=1))
+    output = "\n".join(_run(url, ["chip-id"], "hard-reset", _ANY_CHIP, _CHIP_TIMEOUT_S, attempts=1))
     match = _CHIP_NAME.search(output)
     if match is None:
         raise BoardError(f"No ESP32 answers at {url}. Hold BOOT, press RESET and try again.")
@@ -94,8 +96,8 @@ def _check(device: Device, image: bytes) -> None:
         )
 
 
-def _percentages(url: str, command: list[str], after: str) -> Iterator[float]:
-    for line in _run(url, command, after, _CHIP, _FLASH_TIMEOUT_S):
+def _percentages(url: str, chip: str, command: list[str], after: str) -> Iterator[float]:
+    for line in _run(url, command, after, chip, _FLASH_TIMEOUT_S):
         match = _PERCENT.search(line)
         if match:
             yield float(match.group(1))

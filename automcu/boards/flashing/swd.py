@@ -15,6 +15,7 @@ from serial.tools import list_ports
 from automcu.boards.flashing.image import FlashReport, check_image, first_difference
 from automcu.boards.records import Progress
 from automcu.errors import BoardError, ToolError
+from automcu.mcu.family import family_of
 from automcu.mcu.profile import Device, code_flash
 
 
@@ -109,9 +110,6 @@ def _import(name: str) -> Any:
         ) from error
 
 
-_PART_LETTERS = len("STM32F407VG")  # line, pins and flash size; package and temperature follow
-_LINE_LETTERS = len("STM32F407")
-_SIZE_LETTER = -1
 _VERIFY_BYTES = 4096
 
 
@@ -138,7 +136,7 @@ def steps_by_swd(url: str, device: Device, image: bytes) -> list[str]:
     """What `flash_by_swd` would do."""
     check_image(device, image)
     return [
-        f"open the debug probe with the serial number of {url} as {target_names(device)[0]}",
+        f"open the debug probe with the serial number of {url} as {_target_names(device)[0]}",
         f"write those pages of {len(image):,} bytes at {code_flash(device).address:#010x} that "
         "differ",
         "read everything back",
@@ -158,18 +156,8 @@ def has_probe(url: str, device: Device) -> bool:
         return False
 
 
-def target_names(device: Device) -> list[str]:
-    """What pyOCD may call the part: in ST's packs (stm32f407vgtx), or built in (stm32h743xx)."""
-    part = device.mcu.lower()
-    if not part.startswith("stm32"):
-        return [part]
-    stem = part[:_PART_LETTERS]
-    return [
-        f"{part[: _PART_LETTERS + 1]}x",
-        stem,
-        f"{part[:_LINE_LETTERS]}x{stem[_SIZE_LETTER]}",
-        f"{part[:_LINE_LETTERS]}xx",
-    ]
+def _target_names(device: Device) -> list[str]:
+    return family_of(device).debug_targets(device.mcu.lower())
 
 
 def _open_session(url: str, device: Device) -> Any:
@@ -178,7 +166,7 @@ def _open_session(url: str, device: Device) -> Any:
 
 def _known_target(device: Device) -> str:
     known = known_targets()
-    names = target_names(device)
+    names = _target_names(device)
     for name in names:
         if name in known:
             return name

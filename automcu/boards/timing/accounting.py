@@ -21,15 +21,16 @@ and replacement, and both sides share one flash; neither is modelled.
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Protocol
 
 from unicorn import UC_HOOK_BLOCK, UC_HOOK_MEM_READ, Uc
 from unicorn.arm_const import UC_ARM_REG_XPSR
 
-from automcu.boards.timing import cortex_m4, cortex_m7
 from automcu.boards.timing.instruction import Instruction, InstructionTime, decode
 from automcu.errors import WrongInputError
-from automcu.mcu.profile import Core, Device
+from automcu.mcu.core import core_named
+from automcu.mcu.profile import Device
 from automcu.records import Record
 
 
@@ -143,13 +144,6 @@ class FlashStalls:
 
 TimeInstructions = Callable[[Sequence[Instruction]], list[InstructionTime]]
 
-# Zero-wait nRF5340 (Cortex-M33) latencies came out within 5 % with the Cortex-M4's rules.
-RULES: dict[Core, TimeInstructions] = {
-    "cortex-m4": cortex_m4.time_instructions,
-    "cortex-m7": cortex_m7.time_instructions,
-    "cortex-m33": cortex_m4.time_instructions,
-}
-
 Extent = tuple[int, int]  # address and size in bytes
 
 
@@ -181,14 +175,10 @@ class BlockTimer:
     """Times blocks of the code in one memory, each once."""
 
     def __init__(
-        self, read_memory: Callable[[int, int], bytes], core: Core, flash: FlashModel
+        self, read_memory: Callable[[int, int], bytes], core: str, flash: FlashModel
     ) -> None:
-        if core not in RULES:
-            raise WrongInputError(
-                f"There are no timing rules for {core}. Measure on the board itself instead."
-            )
         self._read_memory = read_memory
-        self._time_instructions = RULES[core]
+        self._time_instructions = _rules(core)
         self._flash = flash
         self._timings: dict[tuple[Extent, bool], _Timing] = {}
         self._blocks: dict[tuple[Extent, bool], TimedBlock] = {}
@@ -251,6 +241,17 @@ class BlockTimer:
 
 # ICI/IT bits of the XPSR (Armv7-M Architecture Reference Manual, DDI 0403, section B1.4.2).
 IF_THEN_BITS = 0x0600FC00
+
+
+def _rules(core: str) -> TimeInstructions:
+    """The timing rules of a core that Unicorn runs."""
+    rules = import_module(f"automcu.boards.timing.{core_named(core).timing_rules}")
+    if not hasattr(rules, "time_instructions"):
+        raise WrongInputError(
+            f"There are no timing rules for {core}. Measure on the board itself instead."
+        )
+    time: TimeInstructions = rules.time_instructions
+    return time
 
 
 class Counts(Record):

@@ -27,7 +27,6 @@ from unicorn.arm_const import (
 )
 
 from automcu.boards.timing import Counts
-from automcu.boards.virtual.families import family_of
 from automcu.boards.virtual.memory import BoardMemory, new_engine
 from automcu.boards.virtual.registers import (
     CORE_BASE,
@@ -42,6 +41,7 @@ from automcu.boards.virtual.registers import (
 )
 from automcu.boards.virtual.serial_line import Line, RecordingLine
 from automcu.errors import BoardError, WrongInputError
+from automcu.mcu.core import core_named
 from automcu.mcu.profile import Device, code_flash
 from automcu.records import Record
 
@@ -75,14 +75,13 @@ class Machine:
     """Core, memory and peripherals, just out of reset."""
 
     def __init__(self, device: Device, memory: BoardMemory, line: Line) -> None:
-        family = family_of(device)
         self._memory = memory
         self._line = line
         self._engine = new_engine(device, memory)
         self._counter = CycleCounter(self._engine, device)
-        self._peripherals = Peripherals(device, family, line, memory)
-        constants = part_constants(device, family)
-        self._system = SystemRegisters(device.core, self._counter, constants)
+        self._peripherals = Peripherals(device, line, memory)
+        constants = part_constants(device)
+        self._system = SystemRegisters(core_named(device.core), self._counter, constants)
         self._bad_address: int | None = None
         self._stopped = False
         self._map_registers()

@@ -15,15 +15,12 @@ from unicorn import (
     UC_PROT_EXEC,
     UC_PROT_READ,
     Uc,
-)
-from unicorn.arm_const import (
-    UC_CPU_ARM_CORTEX_M4,
-    UC_CPU_ARM_CORTEX_M7,
-    UC_CPU_ARM_CORTEX_M33,
+    arm_const,
 )
 
-from automcu.boards.virtual.families import family_of
 from automcu.errors import BoardError
+from automcu.mcu.core import core_named
+from automcu.mcu.family import VirtualRegisters, families, family_of
 from automcu.mcu.profile import Device, code_flash
 
 ERASED_BYTE = b"\xff"
@@ -48,15 +45,15 @@ class BoardMemory:
     """All memories of a device, with flash erased and RAM zero, as long as the board lives."""
 
     def __init__(self, device: Device) -> None:
-        family = family_of(device)
+        virtual = virtual_registers(device)
         self._flash_start = code_flash(device).address
         self._sector_bytes = device.flashing.flash_sector_bytes
-        self.rom = _bank("rom", family.rom_address, family.rom_size, UC_PROT_READ)
+        self.rom = _bank("rom", virtual.rom_address, virtual.rom_size, UC_PROT_READ)
         regions = [_bank_of(r.kind, r.address, r.size) for r in device.memory]
         # ROM last: mapped first, Unicorn 2.1.4 takes writes to RAM for writes to the program and
         # translates it again and again, which made inference some twenty times slower.
         self._banks = [*regions, self.rom]
-        self._fill_rom(device, family.flash_size_register)
+        self._fill_rom(device, virtual.flash_size_register)
 
     def map_into(self, engine: Uc) -> None:
         """Let an engine run in this memory.
@@ -143,36 +140,28 @@ def _bank(kind: str, address: int, size: int, protection: int) -> _Bank:
     return _Bank(kind, address, size, mmap.mmap(-1, padded), protection)
 
 
-_MODELS = {
-    "cortex-m4": UC_CPU_ARM_CORTEX_M4,
-    "cortex-m7": UC_CPU_ARM_CORTEX_M7,
-    "cortex-m33": UC_CPU_ARM_CORTEX_M33,
-}
-
-
 def new_engine(device: Device, memory: BoardMemory) -> Uc:
     """An engine just out of reset, with the board's memory and nothing else.
 
     Its FPU is on from the start: unlike silicon, it does not fault where a program forgot CPACR.
-
-    Raises:
-        BoardError: there is no such core in Unicorn.
     """
-    check_core(device)
     engine = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-    engine.ctl_set_cpu_model(_MODELS[device.core])
+    engine.ctl_set_cpu_model(getattr(arm_const, f"UC_CPU_ARM_{core_named(device.core).unicorn}"))
     memory.map_into(engine)
     return engine
 
 
-def check_core(device: Device) -> None:
-    """See that Unicorn has the device's core.
+def virtual_registers(device: Device) -> VirtualRegisters:
+    """What a virtual board of this kind has.
 
     Raises:
-        BoardError: it has not.
+        BoardError: there is no virtual board for it.
     """
-    if device.core not in _MODELS:
+    virtual = family_of(device).virtual
+    if virtual is None:
+        known = (family.name for family in families().values() if family.virtual)
         raise BoardError(
-            f"There is no virtual board for {device.name} ({device.core}). "
-            "Use a real one with --board PORT, or a device with a Cortex-M4, M7 or M33."
+            f"There is no virtual board for {device.name} (family {device.family}). "
+            f"Use a real one with --board PORT, or a device of {', '.join(known)}."
         )
+    return virtual

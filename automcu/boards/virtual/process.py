@@ -17,8 +17,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 import automcu
-from automcu.boards.virtual.families import family_of
-from automcu.boards.virtual.memory import check_core
+from automcu.boards.virtual.memory import virtual_registers
 from automcu.boards.virtual.wire import WireProtocol
 from automcu.errors import BoardError, WrongInputError
 from automcu.mcu.profile import Device
@@ -117,8 +116,7 @@ def virtual_board(
         BoardError: there is no virtual board for this device, or it does not start; its standard
             error has the reason.
     """
-    family_of(device)
-    check_core(device)
+    virtual_registers(device)  # which there must be
     # A session of its own keeps the terminal's Ctrl-C away from it; it is stopped below.
     process = subprocess.Popen(
         [

@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from unicorn import Uc
 
 from automcu.boards.timing import NOTHING_COUNTED, Accounting, Counts, new_accounting
-from automcu.boards.virtual.families import (
-    RECEIVED_BIT,
-    RECEIVER_BIT,
-    TRANSMITTED_BITS,
-    TRANSMITTER_BIT,
-    Family,
-    UsartLayout,
-)
-from automcu.boards.virtual.memory import BoardMemory
+from automcu.boards.virtual.memory import BoardMemory, virtual_registers
 from automcu.boards.virtual.serial_line import Line
-from automcu.mcu.profile import Core, Device
+from automcu.mcu.core import Core
+from automcu.mcu.family import UsartLayout, family_of
+from automcu.mcu.profile import Device
+
+RECEIVED_BIT = 1 << 5
+TRANSMITTED_BITS = 1 << 7 | 1 << 6  # register empty, transmission complete
+RECEIVER_BIT = 1 << 2
+TRANSMITTER_BIT = 1 << 3
+
 
 # Polls in a row, without a byte in or out, that show that the program waits for input. A
 # transmitting program polls once for every byte.
@@ -167,12 +167,12 @@ PERIPHERAL_SIZE = 0x2000_0000
 class Peripherals:
     """What reads and writes between 0x40000000 and 0x5FFFFFFF do."""
 
-    def __init__(self, device: Device, family: Family, line: Line, memory: BoardMemory) -> None:
-        self._family = family
-        self._serial = Usart(family.usart, line) if family.usart else Uarte(line, memory)
+    def __init__(self, device: Device, line: Line, memory: BoardMemory) -> None:
+        self._virtual = virtual = virtual_registers(device)
+        self._serial = Usart(virtual.usart, line) if virtual.usart else Uarte(line, memory)
         self._serial_address = device.serial.address
-        self._registers = dict(family.at_reset)
-        self._constants = part_constants(device, family)
+        self._registers = dict(virtual.at_reset)
+        self._constants = part_constants(device)
 
     def read(self, address: int) -> int:
         """The 32-bit register at `address`."""
@@ -183,7 +183,7 @@ class Peripherals:
                 return value
         if address in self._constants:
             return self._constants[address]
-        return self._with_followers(address, self._registers.get(address, 0))
+        return self._with_mirrored_bits(address, self._registers.get(address, 0))
 
     def write(self, address: int, value: int) -> None:
         """Write the 32-bit register at `address`."""
@@ -192,18 +192,19 @@ class Peripherals:
             self._serial.write(offset, value)
         self._registers[address] = value
 
-    def _with_followers(self, address: int, value: int) -> int:
-        for follower in self._family.followers.get(address, ()):
-            followed = follower.mask << follower.shift
-            value = value & ~followed | (value & follower.mask) << follower.shift
-        return value | self._family.always_set.get(address, 0)
+    def _with_mirrored_bits(self, address: int, value: int) -> int:
+        for bits in self._virtual.mirrored.get(address, ()):
+            mirrored = bits.mask << bits.shift
+            value = value & ~mirrored | (value & bits.mask) << bits.shift
+        return value | self._virtual.always_set.get(address, 0)
 
 
-def part_constants(device: Device, family: Family) -> dict[int, int]:
+def part_constants(device: Device) -> dict[int, int]:
     """Registers that tell what part this is: DBGMCU_IDCODE, by its address."""
-    if family.part_register is None:
+    address = family_of(device).id_register
+    if address is None:
         return {}
-    return {family.part_register: device.flashing.bootloader_device_id or 0}
+    return {address: device.flashing.bootloader_device_id or 0}
 
 
 _WORD = 0xFFFF_FFFF
@@ -302,14 +303,6 @@ _TIMER_MASK = 0x00FF_FFFF
 # While cycles are not counted, time passes only for a program that looks at the timer.
 _CYCLES_PER_LOOK = 64
 
-_IDENTITIES: Mapping[Core, int] = {
-    "cortex-m4": 0x410F_C241,
-    "cortex-m7": 0x411F_C272,
-    "cortex-m33": 0x410F_D214,
-}
-# 4 KiB of data cache: four ways of 32 sets (Cortex-M7 TRM, DDI 0489, section 4.3.5)
-_CACHE_SIZE = 0xF003_E019
-
 
 class SystemResetError(Exception):
     """The program asked for a reset (AIRCR.SYSRESETREQ); it leaves the engine by this."""
@@ -320,7 +313,7 @@ class SystemRegisters:
 
     def __init__(self, core: Core, counter: CycleCounter, constants: Mapping[int, int]) -> None:
         self._counter = counter
-        self._constants = {_CPUID: _IDENTITIES.get(core, 0), _CCSIDR: _CACHE_SIZE, **constants}
+        self._constants = {_CPUID: core.cpuid, _CCSIDR: core.cache_size or 0, **constants}
         self._registers: dict[int, int] = {}
         self._looks = 0
         self._timer_start = 0
