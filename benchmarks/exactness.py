@@ -33,7 +33,7 @@ from automcu.mcu import Device, all_devices, find_device
 from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import all_cells
 from automcu.networks.cells.graph import architecture_graph
-from automcu.networks.network import estimate
+from automcu.networks.estimate import estimate
 from automcu.toolchains import build_project, find_compiler
 
 CELLS, TIMED = 200, 40

@@ -11,15 +11,13 @@ from pathlib import Path
 
 from automcu.networks.cells.next_proposal import next_proposal
 from automcu.networks.cells.plan import plan
-from automcu.networks.records import Observation, Plan
-from automcu.planner.agents import (
-    Council,
-    Disguise,
-    FeasibleSpace,
-    LanguageModel,
-    ModelSettings,
-    start_local_server,
-)
+from automcu.networks.family import Observation
+from automcu.planner.agents.council import Council
+from automcu.planner.agents.disguise import Disguise
+from automcu.planner.agents.feasible_space import FeasibleSpace
+from automcu.planner.agents.language_model import LanguageModel
+from automcu.planner.agents.local_server import start_local_server
+from automcu.planner.agents.records import ModelSettings
 from benchmarks.nas_searches import Oracle, Task
 
 _LOCAL_TIME_OUT_S = 300.0
@@ -50,7 +48,6 @@ class AgentsSearch:
         """The first cell is the offline planner's, as in a run."""
         ranked = task.ranked_without_table
         proposals = plan([ranked], budget=oracle.left, seed=seed)
-        planned = Plan.model_construct(seed=seed, budget=oracle.left, proposals=proposals)
         seen: list[Observation] = []
         while oracle.left:
             rank, chosen = len(seen) + 1, None
@@ -58,17 +55,13 @@ class AgentsSearch:
                 chosen, _ = council.choose(seen, rank, oracle.left, may_stop=False)
                 self.proposed += chosen is not None
                 self.lost += chosen is None
-            proposal = chosen or next_proposal(planned, lambda _: ranked, seen, rank=rank)
+            proposal = chosen or next_proposal(
+                proposals, lambda _: ranked, seen, seed=seed, rank=rank
+            )
             if proposal is None:
                 return
-            accuracy = oracle.train(proposal.cell_index)
-            seen.append(
-                Observation(
-                    skeleton=ranked.skeleton,
-                    cell_index=proposal.cell_index,
-                    accuracy_percent=accuracy,
-                )
-            )
+            accuracy = oracle.train(proposal.architecture.index)
+            seen.append(Observation(architecture=proposal.architecture, accuracy_percent=accuracy))
 
 
 def agents_search(

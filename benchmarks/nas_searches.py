@@ -22,7 +22,7 @@ from automcu.networks.cells.pool import CellPool
 from automcu.networks.cells.prior import RankedCells, rank_cells
 from automcu.networks.cells.records import Survey
 from automcu.networks.cells.synflow import expected_synflow
-from automcu.networks.records import Observation, Plan
+from automcu.networks.family import Observation
 
 Column = NDArray[np.float64]
 Generator = np.random.Generator
@@ -116,18 +116,13 @@ def without_feasibility(oracle: Oracle, task: Task, seed: int) -> None:
 
 def _design(oracle: Oracle, ranked: RankedCells, seed: int) -> None:
     """Plan and propose with the functions that `automcu design` calls, in one skeleton."""
-    budget = oracle.left
-    proposals = plan([ranked], budget=budget, seed=seed)
-    planned = Plan.model_construct(seed=seed, budget=budget, proposals=proposals)
+    proposals = plan([ranked], budget=oracle.left, seed=seed)
     seen: list[Observation] = []
-    while proposal := next_proposal(planned, lambda _: ranked, seen, rank=len(seen) + 1):
-        seen.append(
-            Observation(
-                skeleton=ranked.skeleton,
-                cell_index=proposal.cell_index,
-                accuracy_percent=oracle.train(proposal.cell_index),
-            )
-        )
+    while proposal := next_proposal(
+        proposals, lambda _: ranked, seen, seed=seed, rank=len(seen) + 1
+    ):
+        accuracy = oracle.train(proposal.architecture.index)
+        seen.append(Observation(architecture=proposal.architecture, accuracy_percent=accuracy))
 
 
 def without_prior(oracle: Oracle, task: Task, seed: int) -> None:
@@ -138,12 +133,12 @@ def without_prior(oracle: Oracle, task: Task, seed: int) -> None:
 
 def first_by_table(oracle: Oracle, task: Task, seed: int) -> None:
     del seed
-    _in_order(oracle, task.ranked_with_table.merits)
+    _in_order(oracle, task.ranked_with_table.scores)
 
 
 def first_by_flow_and_work(oracle: Oracle, task: Task, seed: int) -> None:
     del seed
-    _in_order(oracle, task.ranked_without_table.merits)
+    _in_order(oracle, task.ranked_without_table.scores)
 
 
 def first_by_synflow(oracle: Oracle, task: Task, seed: int) -> None:

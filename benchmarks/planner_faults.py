@@ -41,8 +41,12 @@ from automcu.networks.cells.plan import plan
 from automcu.networks.cells.prior import rank_cells
 from automcu.networks.cells.records import Survey
 from automcu.networks.cells.survey import survey
-from automcu.networks.records import Observation, Plan, Proposal
-from automcu.planner.agents import Council, FeasibleSpace, LanguageModel, ModelSettings
+from automcu.networks.family import Observation, Proposal
+from automcu.planner.agents.council import Council
+from automcu.planner.agents.feasible_space import FeasibleSpace
+from automcu.planner.agents.language_model import LanguageModel
+from automcu.planner.agents.records import ModelSettings
+from automcu.planner.plan import Plan
 from automcu.planner.study import Study
 
 RUNS = 200
@@ -175,7 +179,7 @@ def carry_out(folder: Path, url: str, found: Survey, seed: int, killed_at: int =
                 chosen, enough = council.choose(seen, rank, _NETWORKS - rank + 1, may_stop)
                 if enough:
                     return None
-            return chosen or next_proposal(planned, lambda _: ranked, seen, rank=rank)
+            return chosen or next_proposal(proposals, lambda _: ranked, seen, seed=seed, rank=rank)
 
         claim = study.claim(choose)
         if claim is None:

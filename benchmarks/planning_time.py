@@ -21,11 +21,12 @@ from pathlib import Path
 from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.errors import AutomcuError
+from automcu.networks.estimate import judge
 from automcu.run.job import start_job
-from automcu.run.planning import judge, make_plan
+from automcu.run.planning import make_plan, task_of
 from automcu.run.progress import Silent
 from automcu.run.records import Settings
-from automcu.run.studying import next_in_run, open_study, tell
+from automcu.run.studying import Chooser, open_study
 
 BUDGET = 10
 
@@ -52,15 +53,16 @@ def plan_once(cache: str, folder: Path, budget: int) -> Row:
     dataset = load_dataset("digits")
     started, processors = time.monotonic(), time.process_time()
     job = start_job(folder, brief, Settings(budget=budget), Silent())
-    plan = make_plan(job, dataset)
-    planned, study = time.monotonic(), open_study(job)
+    task = task_of(job, dataset)
+    plan = make_plan(job, task)
+    planned, chooser = time.monotonic(), Chooser(job, plan, task, open_study(job))
     networks = 0
     for rank in range(1, budget + 1):
-        proposal = next_in_run(job, plan, study, rank)
+        proposal = chooser.choose(rank, (), ())
         if proposal is None:
             break
-        assert judge(job, proposal.architecture).fits
-        tell(job, study, proposal, 90.0 + proposal.cell_index % 7)
+        assert judge(proposal.architecture, job.device, job.brief.limits).fits
+        chooser.report(proposal, 90.0 + proposal.cell_index % 7)
         networks += 1
     ended = time.monotonic()
     return Row(

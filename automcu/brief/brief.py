@@ -1,6 +1,6 @@
 """What the user wants, as a frozen record, and the limits in it."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -41,7 +41,7 @@ class Brief(Record):
     text: str
     device: str
     dataset: str
-    family: Literal["cnn", "vit", "auto"] = "cnn"
+    family: str = "cnn"
     max_latency_ms: float | None = None
     max_energy_mj: float | None = None
     max_ram_bytes: int | None = None

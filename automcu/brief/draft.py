@@ -1,7 +1,5 @@
 """What has been understood so far: a brief in which anything may still be missing."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from automcu.brief.brief import Brief
@@ -36,7 +34,7 @@ class Draft(Record):
     boards: tuple[str, ...] = ()
     unknown_boards: tuple[str, ...] = ()
     dataset: str | None = None
-    family: Literal["cnn", "vit", "auto"] | None = None
+    family: str | None = None
     max_latency_ms: float | None = None
     max_energy_mj: float | None = None
     max_ram_bytes: int | None = None

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from automcu.cost.records import ByRows, Estimate, Remedy
     from automcu.mcu import Device
     from automcu.networks.cells.architecture import Skeleton
-    from automcu.networks.network import Network
+    from automcu.networks.family import Network
     from automcu.user_model.narrowing import Narrowing
 
 
@@ -142,11 +142,10 @@ def _cost(
     """What it needs; a file's network runs by rows where RAM asks for it."""
     from automcu.cost.estimation import estimate_program
     from automcu.cost.within_ram import by_rows, compile_within
-    from automcu.networks.cells.architecture import Architecture
-    from automcu.networks.network import estimate
-    from automcu.networks.transformers.shape import TransformerShape
+    from automcu.networks.estimate import estimate
+    from automcu.networks.family import Network
 
-    if isinstance(judged, Architecture | TransformerShape):
+    if isinstance(judged, Network):
         return estimate(judged, device), None
     program = compile_within(judged, device, max_ram_bytes)
     return estimate_program(program, device), by_rows(program, judged, device)
@@ -156,17 +155,12 @@ def _remedies(
     judged: "Network | Graph", device: "Device", limits: "Limits"
 ) -> "tuple[Remedy, ...]":
     from automcu.cost.remedies import bits_remedies, board_remedies
-    from automcu.mcu import all_devices
-    from automcu.networks.cells.architecture import Architecture
-    from automcu.networks.cells.remedies import architecture_remedies
-    from automcu.networks.network import estimate
-    from automcu.networks.transformers.shape import TransformerShape
+    from automcu.mcu.find import all_devices
+    from automcu.networks.family import Network, family_of
 
     boards = all_devices().values()
-    if isinstance(judged, Architecture):
-        return architecture_remedies(judged, device, boards, limits)
-    if isinstance(judged, TransformerShape):
-        return board_remedies(lambda board: estimate(judged, board), device, boards, limits)
+    if isinstance(judged, Network):
+        return family_of(judged).remedies(judged, device, boards, limits)
     ram = limits.ram_bytes
     return (
         *bits_remedies(judged, lambda graph: _cost(graph, device, ram)[0], device, limits),

@@ -184,7 +184,8 @@ def _shown(found: "SurveyOverview", seconds: float, source: str) -> "RenderableT
     from rich.console import Group
     from rich.table import Table
 
-    from automcu.report.wording import cell_name, error_bar, skeleton_name
+    from automcu.networks.cells.family import cell_name, skeleton_name
+    from automcu.report.wording import error_bar
 
     reasons = ", ".join(f"{count:,} break {limit}" for limit, count in found.excluded.items())
     lines = (

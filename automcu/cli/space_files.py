@@ -85,7 +85,7 @@ def write_plot(found: Survey, path: Path, max_latency_ms: float | None, source: 
     """
     from matplotlib.figure import Figure
 
-    from automcu.report.wording import skeleton_name
+    from automcu.networks.cells.family import skeleton_name
 
     figure = Figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES), layout="constrained")
     axes = figure.subplots()

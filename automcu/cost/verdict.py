@@ -75,3 +75,22 @@ def _limit(
             "certain": certain,
         }
     )
+
+
+def miss(limit: Limit) -> str:
+    """Say by how much a network misses a limit."""
+    over = limit.needed - limit.available
+    if limit.limit == "latency":
+        return (
+            f"the latency limit by {over:.3g} ms (it takes {limit.needed:.3g} ms, "
+            f"allowed are {limit.available:.3g})"
+        )
+    if limit.limit == "energy":
+        return (
+            f"the energy limit by {over:.3g} mJ (it takes {limit.needed:.3g} mJ, modelled; "
+            f"allowed are {limit.available:.3g})"
+        )
+    return (
+        f"the {limit.limit} limit by {over:,.0f} bytes (it needs {limit.needed:,.0f}, "
+        f"allowed are {limit.available:,.0f})"
+    )

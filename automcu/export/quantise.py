@@ -15,6 +15,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from automcu.datasets.record import Dataset
 from automcu.errors import UnsupportedModelError, WrongInputError
 from automcu.export.float_islands import float_islands
 from automcu.export.float_onnx import INPUT
@@ -26,10 +27,17 @@ INPUT_ZERO_POINT = -128
 """With these, the int8 input is the 8-bit pixel minus 128."""
 
 CALIBRATION_BATCH = 64
+_CALIBRATION_INPUTS = 512
 
 SMALLEST_RANGE = 1e-4
 """A ReLU that is never active has range 0. onnxruntime would give it zero point 0, and, as it has
 removed the operator and relies on saturation at the zero point, let negative values pass."""
+
+
+def calibration_inputs(data: Dataset) -> NDArray[np.float32]:
+    """Return inputs spread evenly over the training split, so that all classes are among them."""
+    step = max(1, len(data.train.labels) // _CALIBRATION_INPUTS)
+    return data.train.inputs[::step][:_CALIBRATION_INPUTS]
 
 
 class _Batches(CalibrationDataReader):  # type: ignore[misc]

@@ -2,8 +2,7 @@
 
 import math
 
-from automcu.networks.cells.records import FeasibleCell
-from automcu.networks.transformers.survey import FeasibleTransformer
+from automcu.networks.family import FeasibleNetwork
 
 # Where the brief sets no latency limit, capacity counts up to this: an answer in a tenth of a
 # second feels immediate (Nielsen, Usability Engineering, 1993, section 5.5).
@@ -16,7 +15,7 @@ _LOG_ERROR_PER_DOUBLING = -math.log(0.85)
 _UNKNOWN_PRIOR_PERCENT = 88.0
 
 
-def merit(cell: FeasibleCell | FeasibleTransformer, latency_limit_ms: float | None) -> float:
+def score(network: FeasibleNetwork, latency_limit_ms: float | None) -> float:
     """Return minus the logarithm of the error that the network promises; higher is better.
 
     The cell's known error is scaled by the network's work, as a share of what the limit allows.
@@ -25,8 +24,8 @@ def merit(cell: FeasibleCell | FeasibleTransformer, latency_limit_ms: float | No
     2021).
     """
     limit = latency_limit_ms or ASSUMED_LATENCY_MS
-    percent = _UNKNOWN_PRIOR_PERCENT if cell.prior is None else cell.prior
-    work = min(cell.latency_ms / limit, 1.0)
+    percent = _UNKNOWN_PRIOR_PERCENT if network.prior is None else network.prior
+    work = min(network.latency_ms / limit, 1.0)
     return -_log_error(percent) + _LOG_ERROR_PER_DOUBLING * math.log2(max(work, 1e-6))
 
 

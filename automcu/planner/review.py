@@ -5,10 +5,7 @@ from typing import Literal
 
 from automcu.cost.records import Verdict
 from automcu.errors import WrongInputError
-from automcu.networks.cells.architecture import Architecture
-from automcu.networks.cells.cell import Cell
-from automcu.networks.network import Network, class_count
-from automcu.networks.network import input_channels as channels_of
+from automcu.networks.family import Network, family_of
 from automcu.records import Record
 
 Gate = Literal["schema_valid", "shape_valid", "feasible"]
@@ -35,14 +32,13 @@ def review(
     judge: Callable[[Network], Verdict],
 ) -> Review:
     """Check a proposal again, independently of the survey that it came from."""
-    if isinstance(architecture, Architecture):
-        try:
-            cell = Cell.parse(architecture.cell)
-        except WrongInputError as error:
-            return Review(passed=(), reason=str(error), verdict=None)
-        if not cell.is_connected:
-            return _stopped(("schema_valid",), "its output does not depend on its input")
-    takes, tells = channels_of(architecture), class_count(architecture)
+    try:
+        objection = family_of(architecture).objection(architecture)
+    except WrongInputError as error:
+        return Review(passed=(), reason=str(error), verdict=None)
+    if objection:
+        return _stopped(("schema_valid",), objection)
+    takes, tells = architecture.input_shape[2], architecture.class_count
     if (takes, tells) != (input_channels, classes):
         return _stopped(
             ("schema_valid",),

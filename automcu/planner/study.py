@@ -21,20 +21,11 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from automcu.errors import ToolError, WrongInputError
-from automcu.networks.cells.architecture import Skeleton
-from automcu.networks.cells.benchmark_order import CELL_COUNT
-from automcu.networks.records import Observation, Proposal
+from automcu.networks.family import Family, Network, Observation, Proposal, families, family_of
 
 Choose = Callable[[Sequence[Observation]], Proposal | None]
 """Chooses the next network from what the study has seen."""
 
-_DISTRIBUTIONS: dict[str, BaseDistribution] = {
-    "cell": IntDistribution(0, CELL_COUNT - 1),
-    **{
-        name: IntDistribution(1, 1_000_000)
-        for name in ("stem_channels", "cells_per_stage", "resolution", "input_channels", "classes")
-    },
-}
 _READINGS = 100
 _SECONDS_BETWEEN_READINGS = 0.1
 _WRITTEN_WITHIN = timedelta(seconds=30)
@@ -145,11 +136,9 @@ class Study:
         ]
 
     def _begin(self, proposal: Proposal) -> int:
-        self._sampler.parameters = {
-            "cell": proposal.cell_index,
-            **proposal.architecture.skeleton.model_dump(exclude={"ternary"}),
-        }
-        trial = self._study.ask(_DISTRIBUTIONS)
+        family = family_of(proposal.architecture)
+        self._sampler.parameters = family.study_parameters(proposal.architecture)
+        trial = self._study.ask(_distributions(family))
         trial.set_user_attr(_RUN, self._run)
         trial.set_user_attr(_PROPOSAL, proposal.model_dump(mode="json"))
         return trial.number
@@ -173,17 +162,17 @@ class _Chosen(BaseSampler):
     """Gives a trial the parameters that were chosen for it."""
 
     def __init__(self) -> None:
-        self.parameters: dict[str, Any] = {}
+        self.parameters: dict[str, int] = {}
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        return _DISTRIBUTIONS
+        return {}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self.parameters
+        return {}
 
     def sample_independent(
         self,
@@ -255,8 +244,24 @@ def _patience(url: str) -> dict[str, Any]:
     return {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
 
 
+def _distributions(family: Family[Any]) -> dict[str, BaseDistribution]:
+    return {name: IntDistribution(*bounds) for name, bounds in family.parameters.items()}
+
+
+def _family(trial: FrozenTrial) -> Family[Any] | None:
+    """The family whose parameters are all there; None where the trial is still being written."""
+    return next(
+        (
+            family
+            for family in families().values()
+            if family.parameters and trial.params.keys() == family.parameters.keys()
+        ),
+        None,
+    )
+
+
 def _is_written(trial: FrozenTrial) -> bool:
-    return trial.params.keys() == _DISTRIBUTIONS.keys()
+    return _family(trial) is not None
 
 
 def _is_being_written(trial: FrozenTrial) -> bool:
@@ -272,14 +277,16 @@ def _claimed(trial: FrozenTrial) -> Claim:
 
 def _observed(trial: FrozenTrial) -> Observation:
     return Observation(
-        skeleton=_skeleton(trial),
-        cell_index=trial.params["cell"],
+        architecture=_network(trial),
         accuracy_percent=trial.value if trial.state == TrialState.COMPLETE else None,
     )
 
 
-def _skeleton(trial: FrozenTrial) -> Skeleton:
-    """A trial is written parameters first; those of a study agree in whether they are ternary."""
+def _network(trial: FrozenTrial) -> Network:
+    """A trial's parameters are written first, and may be all that there is of it."""
     if _PROPOSAL in trial.user_attrs:
-        return _claimed(trial).proposal.architecture.skeleton
-    return Skeleton(**{name: trial.params[name] for name in _DISTRIBUTIONS if name != "cell"})
+        return _claimed(trial).proposal.architecture
+    family = _family(trial)
+    assert family is not None, "only written trials are looked at"
+    network: Network = family.from_study(trial.params)
+    return network

@@ -8,6 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from automcu.brief import describe
+from automcu.networks.family import family_of
 from automcu.plain_text import printable
 from automcu.records import write_atomically
 from automcu.report import plots, wording
@@ -42,8 +43,7 @@ def render_html(findings: Findings) -> str:
         modelled_milliseconds=wording.modelled_milliseconds,
         percent=wording.percent,
         duration=wording.duration,
-        network_name=wording.network_name,
-        frame_name=wording.frame_name,
+        described=lambda network: family_of(network).describe(network),
         stage_name=partial(wording.stage_name, findings=findings),
     )
     return environment.get_template("report.html.jinja").render(

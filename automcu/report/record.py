@@ -7,7 +7,7 @@ from automcu.brief import Brief
 from automcu.cost.records import Estimate
 from automcu.mcu.profile import Device
 from automcu.networks.cells.architecture import Skeleton
-from automcu.networks.network import Network
+from automcu.networks.family import AnyNetwork
 from automcu.records import Record
 from automcu.toolchains.build import Build
 
@@ -23,7 +23,7 @@ class SkeletonFinding(Record):
 class SpaceFinding(Record):
     """The funnel from the space to the trained networks; see `Plan` for what the counts mean.
 
-    `families` holds, for "cnn" and "vit", how many networks were judged and how many fit.
+    `families` holds, by family, how many networks were judged and how many fit.
     """
 
     space: int
@@ -41,7 +41,7 @@ class CandidateFinding(Record):
     """One trained network. Accuracies are fractions on the validation split; cost is modelled."""
 
     rank: int
-    architecture: Network
+    architecture: AnyNetwork
     cell_index: int | None
     prior: float | None
     macs: int

@@ -7,18 +7,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from automcu.networks.family import family_of
 from automcu.report.record import CandidateFinding, Findings
 from automcu.report.wording import (
     board_name,
     error_bar,
     executed_by,
-    frame_name,
     kilobytes,
     latency_word,
     limits_word,
     millijoule,
     milliseconds,
-    network_name,
     percent,
     what_ran,
     where_it_ran,
@@ -85,8 +84,7 @@ def _candidates(findings: Findings) -> Table:
 def _candidate_cells(candidate: CandidateFinding) -> tuple[str, ...]:
     return (
         "►" if candidate.chosen else "",
-        network_name(candidate.architecture),
-        frame_name(candidate.architecture),
+        *family_of(candidate.architecture).describe(candidate.architecture),
         "–" if candidate.prior is None else f"{candidate.prior:.1f}",
         f"{100 * candidate.float_accuracy:.2f}",
         f"{100 * candidate.int8_accuracy:.2f}",

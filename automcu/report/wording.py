@@ -3,22 +3,10 @@
 from typing import TYPE_CHECKING
 
 from automcu.brief import NO_LIMITS
-from automcu.networks.cells.architecture import Architecture, Skeleton
-from automcu.networks.cells.cell import Cell
-from automcu.networks.network import Network
-from automcu.networks.transformers.shape import TransformerShape
 
 if TYPE_CHECKING:
     from automcu.boards.records import Execution, Measurement
     from automcu.report.record import Findings
-
-_SHORT_OPERATIONS = {
-    "none": "–",
-    "skip_connect": "skip",
-    "nor_conv_1x1": "1×1",
-    "nor_conv_3x3": "3×3",
-    "avg_pool_3x3": "pool",
-}
 
 
 def kilobytes(size: int) -> str:
@@ -71,37 +59,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def network_name(network: Network) -> str:
-    """Write a cell's operations, or a vision transformer's width, depth, heads and MLP ratio."""
-    if isinstance(network, Architecture):
-        return cell_name(network.cell)
-    return (
-        f"ViT {network.dim} wide, {network.depth} deep, {network.heads} h, MLP×{network.mlp_ratio}"
-    )
-
-
-def frame_name(network: Network) -> str:
-    """Write what is around a cell, or how a vision transformer cuts its images."""
-    if isinstance(network, TransformerShape):
-        size = f"{network.resolution}×{network.resolution}×{network.in_channels}"
-        return f"P{network.patch} {size} ternary"
-    return skeleton_name(network.skeleton)
-
-
-def skeleton_name(skeleton: Skeleton) -> str:
-    """Write a skeleton in a few characters: width, cells per stage, input."""
-    return (
-        f"C{skeleton.stem_channels} N{skeleton.cells_per_stage} "
-        f"{skeleton.resolution}×{skeleton.resolution}×{skeleton.input_channels}"
-        + (" ternary" if skeleton.ternary else "")
-    )
-
-
-def cell_name(cell: str) -> str:
-    """Write a cell's six operations in edge order, dead edges as dashes."""
-    return " ".join(_SHORT_OPERATIONS[op] for op in Cell.parse(cell).without_dead_edges().edges)
 
 
 _WHERE: "dict[Execution, str]" = {

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from automcu.networks.cells.records import Survey
-from automcu.networks.records import Plan
+from automcu.networks.cells.survey_files import load_surveys
 from automcu.plain_text import printable
+from automcu.planner.plan import Plan
 from automcu.records import write_atomically
 from automcu.report.wording import EVERY_LIMIT_IS_KEPT, executed_by, limits_word
 from automcu.run.job import Job
@@ -12,7 +12,7 @@ from automcu.run.language_models import open_model, save_used
 from automcu.run.records import Run
 
 if TYPE_CHECKING:
-    from automcu.planner.agents import Council
+    from automcu.planner.agents.council import Council
 
 
 def open_council(job: Job, plan: Plan) -> "Council | None":
@@ -27,11 +27,12 @@ def open_council(job: Job, plan: Plan) -> "Council | None":
         return None
     opened.model.tell = job.progress.say
     # The client takes most of a second to import, which other runs need not wait for.
-    from automcu.planner.agents import Council, FeasibleSpace
+    from automcu.planner.agents.council import Council
+    from automcu.planner.agents.feasible_space import FeasibleSpace
 
     return Council(
         opened.model,
-        FeasibleSpace(_surveys(job, plan), job.milliseconds_allowed),
+        FeasibleSpace(load_surveys(job.folder.surveys, plan.surveyed), job.milliseconds_allowed),
         job.settings.seed,
         tell=lambda reason: _turn_lost(job, reason),
         turns=opened.turns,
@@ -44,7 +45,8 @@ def tell_in_words(job: Job, plan: Plan, run: Run) -> None:
     council = open_council(job, plan)
     if council is None:
         return
-    from automcu.planner.agents import ReporterView, plain_paragraph, report_in_words
+    from automcu.planner.agents.records import ReporterView
+    from automcu.planner.agents.reporter import plain_paragraph, report_in_words
 
     job.progress.begin("waiting for the language model's report")
     limits = limits_word(run.findings)
@@ -75,9 +77,3 @@ def tell_in_words(job: Job, plan: Plan, run: Run) -> None:
 def _turn_lost(job: Job, reason: str) -> None:
     job.folder.log("agents lost a turn", reason=reason)
     job.progress.say(f"The offline planner chooses this network: {reason}.")
-
-
-def _surveys(job: Job, plan: Plan) -> list[Survey]:
-    return [
-        Survey.load(job.folder.survey(number)) for number, _ in enumerate(plan.surveyed, start=1)
-    ]

@@ -14,8 +14,7 @@ from automcu.compiler.program import Program
 from automcu.datasets.record import Dataset, Split
 from automcu.datasets.resize import resized
 from automcu.export.evaluation import onnx_accuracy
-from automcu.networks.network import input_side
-from automcu.run.candidate_files import FLOAT_MODEL, INT8_MODEL
+from automcu.networks.family import FLOAT_MODEL, INT8_MODEL
 from automcu.run.job import Job
 from automcu.run.records import Deployment, TrainedCandidate
 from automcu.run.run_folder import load_if_valid
@@ -93,7 +92,7 @@ def _is_whole(project: Path, deployment: Deployment) -> bool:
 def _compile(job: Job, candidate: TrainedCandidate, dataset: Dataset) -> Deployment:
     verdict = candidate.review.verdict
     assert verdict is not None, "only reviewed candidates are trained"
-    data = resized(dataset, input_side(candidate.proposal.architecture))
+    data = resized(dataset, *candidate.proposal.architecture.input_shape[:2])
     home = job.folder.candidate(candidate.proposal.rank)
     program = compile_model_file(home / INT8_MODEL, job.device)
     drawn = sample(len(data.test.labels), BOARD_INPUTS)

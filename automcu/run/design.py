@@ -6,13 +6,12 @@ import automcu
 from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.datasets.record import Dataset
-from automcu.networks.records import Plan
 from automcu.planner.counts import Counts
+from automcu.planner.plan import Plan, how_much_fits
 from automcu.report.html import write_html
 from automcu.run.advising import tell_in_words
 from automcu.run.candidates import best_first, train_candidates
 from automcu.run.deployment import build, compile_candidate, measure
-from automcu.run.families import how_much_fits
 from automcu.run.findings import (
     broken_limits,
     gather_findings,
@@ -21,7 +20,7 @@ from automcu.run.findings import (
 )
 from automcu.run.job import Job, resume_job, start_job
 from automcu.run.language_models import agents_used
-from automcu.run.planning import make_plan
+from automcu.run.planning import make_plan, task_of
 from automcu.run.progress import Progress, Silent
 from automcu.run.records import Run, Settings, TrainedCandidate
 
@@ -59,9 +58,10 @@ def design(
         job = start_job(path, brief, settings, progress)
     dataset = _read_data(job)
     progress.begin("what fits")
-    plan = make_plan(job, dataset)
+    task = task_of(job, dataset)
+    plan = make_plan(job, task)
     progress.say(how_much_fits(plan))
-    candidates = train_candidates(job, plan, dataset)
+    candidates = train_candidates(job, plan, task, dataset)
     run = _deploy_best(job, plan, candidates, dataset)
     tell_in_words(job, plan, run)
     used = agents_used(job.folder)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from automcu.datasets.record import Dataset
-from automcu.networks.cells.evolution import FIRST_BY_PROMISE
+from automcu.networks.family import FIRST_PROPOSALS
 from automcu.run.job import Job
 from automcu.run.ray_executor import ray_executor
 from automcu.run.records import ExecutorName, Settings, TrainedCandidate
@@ -35,7 +35,7 @@ EXECUTORS: Mapping[ExecutorName, Executor] = {
 }
 
 
-def round_size(settings: Settings, family: str, trained: int) -> int:
+def round_size(settings: Settings, families: int, trained: int) -> int:
     """Return how many networks are chosen before they are trained.
 
     The offline planner chooses its first few of one family without looking at results: to train
@@ -43,11 +43,11 @@ def round_size(settings: Settings, family: str, trained: int) -> int:
 
     Args:
         settings: of the run.
-        family: of networks, as in `Brief`.
+        families: how many families have a plan.
         trained: how many were trained so far.
     """
     side_by_side = settings.executor != "local" or settings.parallel > 1
-    needs_no_results = settings.planner == "offline" and family != "auto" and trained == 0
+    needs_no_results = settings.planner == "offline" and families == 1 and trained == 0
     if needs_no_results and side_by_side:
-        return max(FIRST_BY_PROMISE, settings.parallel)
+        return max(FIRST_PROPOSALS, settings.parallel)
     return settings.parallel

@@ -7,8 +7,8 @@ from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.datasets.record import Dataset
 from automcu.mcu.profile import Device
-from automcu.networks.records import Plan, Proposal
 from automcu.planner.counts import Counts
+from automcu.planner.plan import Plan
 from automcu.report.record import (
     AccuracyFinding,
     AgentFinding,
@@ -20,7 +20,6 @@ from automcu.report.record import (
 )
 from automcu.report.reliability import data_warnings, measurement_warnings
 from automcu.report.wording import where_it_ran
-from automcu.run.families import families_of
 from automcu.run.records import AgentsUsed, Deployment, TrainedCandidate
 from automcu.toolchains.build import Build
 
@@ -134,7 +133,7 @@ def _space(plan: Plan, trained: int) -> SpaceFinding:
         ),
         ruled_out=len(plan.ruled_out),
         unexplored=len(plan.unexplored),
-        families=families_of(plan),
+        families={name: (one.space, one.feasible) for name, one in plan.families.items()},
         seconds=plan.seconds,
     )
 
@@ -144,7 +143,7 @@ def _candidate(candidate: TrainedCandidate, deployed: int) -> CandidateFinding:
     return CandidateFinding(
         rank=proposal.rank,
         architecture=proposal.architecture,
-        cell_index=proposal.cell_index if isinstance(proposal, Proposal) else None,
+        cell_index=proposal.cell_index,
         prior=proposal.prior,
         macs=candidate.macs,
         parameters=candidate.parameters,

@@ -8,6 +8,7 @@ from automcu.brief import Brief
 from automcu.errors import WrongInputError
 from automcu.mcu import find_device
 from automcu.mcu.profile import Device
+from automcu.networks.family import families_named
 from automcu.run.progress import Progress
 from automcu.run.records import Settings
 from automcu.run.run_folder import RunFolder
@@ -35,7 +36,9 @@ def start_job(path: Path, brief: Brief, settings: Settings | None, progress: Pro
     Raises:
         WrongInputError: the folder holds something, or the brief asks for what cannot be done.
     """
-    if brief.family != "cnn" and settings and settings.planner != "offline":
+    wanted = families_named(brief.family).values()
+    with_agents = settings is not None and settings.planner != "offline"
+    if with_agents and not all(family.has_agents for family in wanted):
         raise WrongInputError(
             "A language model chooses among cells only. Use --planner offline, or --family cnn."
         )

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from automcu.errors import WrongInputError
-from automcu.planner.agents import KEY_VARIABLES, AgentTurns, ModelSettings
+from automcu.planner.agents.records import KEY_VARIABLES, AgentTurns, ModelSettings
 from automcu.run.records import AgentsUsed, Settings
 from automcu.run.run_folder import RunFolder, load_if_valid
 
 if TYPE_CHECKING:
-    from automcu.planner.agents import LanguageModel
+    from automcu.planner.agents.language_model import LanguageModel
 
 _USED = "used.json"
 # A small model on one slow core reads its prompt in minutes.
@@ -54,7 +54,7 @@ def open_model(settings: Settings, folder: RunFolder) -> OpenedModel | None:
 
 def _open_local(model: ModelSettings | None, folder: RunFolder) -> OpenedModel:
     """Start the model's server; the file and the budget are the settings' where they say so."""
-    from automcu.planner.agents import start_local_server
+    from automcu.planner.agents.local_server import start_local_server
 
     server = start_local_server(Path(model.model) if model and model.model else None)
     options = (model or ModelSettings(model=server.model)).model_copy(
@@ -71,7 +71,7 @@ def _open_local(model: ModelSettings | None, folder: RunFolder) -> OpenedModel:
 
 def _open(model: ModelSettings, folder: RunFolder, server: object) -> OpenedModel:
     # The client takes most of a second to import, which other runs need not wait for.
-    from automcu.planner.agents import LanguageModel
+    from automcu.planner.agents.language_model import LanguageModel
 
     opened = LanguageModel(model, folder.agents)
     before = load_if_valid(AgentsUsed, folder.agents / _USED)

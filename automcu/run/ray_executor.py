@@ -26,7 +26,7 @@ from automcu.run.job import Job
 from automcu.run.progress import Silent
 from automcu.run.records import TrainedCandidate
 from automcu.run.training_task import TrainAll, TrainingTask, TrainOne
-from automcu.training.threads import FLOPS_WORTH_THREADS
+from automcu.training.evaluation import FLOPS_WORTH_THREADS
 
 # Nobody is told of the run, and a node without a GPU is no reason for a warning.
 _SILENCE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}

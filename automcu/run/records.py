@@ -8,17 +8,15 @@ from automcu.compiler import Project
 from automcu.cost.records import Estimate
 from automcu.mcu.profile import Device
 from automcu.networks.cells.nats_bench import AccuracyDataset
-from automcu.networks.records import Plan, Proposal
-from automcu.networks.transformers.plan import TransformerProposal
-from automcu.planner.agents import AgentTurns, ModelSettings, Usage
+from automcu.networks.family import Proposal
+from automcu.planner.agents.records import AgentTurns, ModelSettings, Usage
 from automcu.planner.counts import Counts
+from automcu.planner.plan import Plan
 from automcu.planner.review import Review
 from automcu.records import Record
 from automcu.report.record import Findings
 from automcu.toolchains.build import Build
-from automcu.training.recipe import Recipe
-from automcu.training.result import TrainingResult
-from automcu.training.ternary import TernaryRecipe
+from automcu.training.records import Recipe, TernaryTraining, TrainingResult
 
 PlannerName = Literal["offline", "llm", "local"]
 ExecutorName = Literal["local", "ray"]
@@ -49,14 +47,6 @@ class Settings(Record):
     weights: Literal["8", "ternary"] = "8"
 
 
-class TernaryTraining(Record):
-    """How a ternary network learned from its float teacher, in both phases."""
-
-    recipe: TernaryRecipe
-    imitation: TrainingResult
-    recovery: TrainingResult
-
-
 class TrainedCandidate(Record):
     """A proposal after training and quantisation; accuracies are fractions on validation data.
 
@@ -64,7 +54,7 @@ class TrainedCandidate(Record):
     the teacher of the network that is deployed.
     """
 
-    proposal: Proposal | TransformerProposal
+    proposal: Proposal
     review: Review
     recipe: Recipe
     training: TrainingResult

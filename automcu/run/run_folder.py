@@ -128,9 +128,10 @@ class RunFolder:
         """The run in words, where it had a Reporter."""
         return self.path / "summary.txt"
 
-    def survey(self, number: int) -> Path:
-        """Return the path of the `Survey` of the plan's nth skeleton."""
-        return self.path / "surveys" / f"{number}.json"
+    @property
+    def surveys(self) -> Path:
+        """The folder of what families keep beside the plan."""
+        return self.path / "surveys"
 
     def candidate(self, rank: int) -> Path:
         """Return the folder of a candidate: checkpoint, ONNX files and its record."""

@@ -2,25 +2,29 @@
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from automcu.brief import Brief
-from automcu.errors import WrongInputError
-from automcu.networks.cells.architecture import Skeleton
-from automcu.networks.cells.next_proposal import next_proposal
-from automcu.networks.cells.prior import RankedCells, rank_cells
-from automcu.networks.cells.records import Survey
-from automcu.networks.records import Observation, Plan, Proposal
-from automcu.networks.transformers.plan import TransformerProposal
+from automcu.networks.family import (
+    Family,
+    FamilyPlan,
+    Network,
+    Observation,
+    Proposal,
+    Task,
+    families,
+    family_of,
+)
+from automcu.planner.plan import Plan, next_of_families
 from automcu.planner.study import Study
-from automcu.run.families import AnyProposal
 from automcu.run.job import Job
 from automcu.run.run_folder import load_if_valid
 
 if TYPE_CHECKING:
-    from automcu.planner.agents import Council
+    from automcu.planner.agents.council import Council
 
 
 def open_study(job: Job) -> Study:
@@ -45,85 +49,97 @@ def _not_asked(brief: Brief) -> set[str]:
     return wording if brief.max_energy_mj else wording | {"max_energy_mj"}
 
 
-def next_in_run(
-    job: Job, plan: Plan, study: Study, rank: int, council: "Council | None" = None
-) -> Proposal | None:
-    """Return the run's proposal of this number: the saved one, or one that is chosen now.
+@dataclass(frozen=True)
+class Chooser:
+    """Who chooses a run's networks: its families, and agents where it has some."""
 
-    The first one is the offline planner's, whoever chooses the others: a model that chooses badly
-    then costs time, but the run has the network that it would have begun with anyway.
-    """
-    known = study.claim_of(rank)
-    if known:
-        return known.proposal
+    job: Job
+    plan: Plan
+    task: Task
+    study: Study
+    council: "Council | None" = None
 
-    def choose(seen: Sequence[Observation]) -> Proposal | None:
-        if council and study.claimed():
-            trained = len(study.finished())
-            job.progress.begin(f"waiting for the language model's network {rank}")
-            chosen, enough = council.choose(
-                seen,
-                rank,
-                job.settings.budget - rank + 1,
-                may_stop=trained >= plan.fewest_trained,
-            )
-            if enough:
-                job.folder.log("critic says it is enough", trained=trained)
-            if chosen or enough:
-                return chosen
-        return next_proposal(
-            plan,
-            lambda skeleton: _ranked(job, plan, skeleton),
+    def choose(
+        self, rank: int, tried: Sequence[Network], trained: Sequence[tuple[Network, float]]
+    ) -> Proposal | None:
+        """Return the run's proposal of this number; None where nothing is left.
+
+        `tried` is what the run has chosen so far, `trained` what came of it, with the accuracy.
+        """
+        return next_of_families(self.plan, tried, trained, partial(self._next, rank, tried))
+
+    def _next(
+        self, rank: int, tried: Sequence[Network], name: str, plan: FamilyPlan
+    ) -> Proposal | None:
+        family = families()[name]
+        if family.parameters:
+            return self._claimed(rank, family, plan)
+        seen = [Observation(architecture=one, accuracy_percent=None) for one in tried]
+        proposal = family.propose(plan, self.task, seen, rank)
+        if proposal:
+            self._note(proposal)
+        return proposal
+
+    def report(self, proposal: Proposal, accuracy_percent: float | None) -> None:
+        """Write the result of a proposal into the study; None where it could not be trained.
+
+        What comes of families that studies know nothing of is in the run alone.
+        """
+        if not family_of(proposal.architecture).parameters:
+            return
+        claim = self.study.claim_of(proposal.rank)
+        if claim is None:
+            self.job.folder.log("claim lost", rank=proposal.rank)
+        elif accuracy_percent is None:
+            self.study.fail(claim.trial)
+        else:
+            self.study.finish(claim.trial, accuracy_percent)
+
+    def _claimed(self, rank: int, family: Family[Any], plan: FamilyPlan) -> Proposal | None:
+        """Return the saved proposal of this number, or one that is chosen now.
+
+        The first one is the offline planner's, whoever chooses the others: a model that chooses
+        badly then costs time, but the run has the network that it would have begun with anyway.
+        """
+        known = self.study.claim_of(rank)
+        if known:
+            return known.proposal
+
+        def choose(seen: Sequence[Observation]) -> Proposal | None:
+            if self.council and self.study.claimed():
+                chosen, enough = self._advised(seen, rank)
+                if chosen or enough:
+                    return chosen
+            return family.propose(plan, self.task, seen, rank)
+
+        # What was claimed and not finished has its own number, by which it is found above.
+        claim = self.study.claim(choose, besides=True)
+        if claim is None:
+            return None
+        claim.proposal.save(self.job.folder.proposal(rank))
+        identity = family.identity(claim.proposal.architecture)
+        self.job.folder.log("proposed", rank=rank, **identity, trial=claim.trial)
+        return claim.proposal
+
+    def _advised(self, seen: Sequence[Observation], rank: int) -> tuple[Proposal | None, bool]:
+        """Return what the agents choose, and whether they think that it is enough."""
+        assert self.council is not None, "only runs with agents ask them"
+        trained = len(self.study.finished())
+        self.job.progress.begin(f"waiting for the language model's network {rank}")
+        chosen, enough = self.council.choose(
             seen,
-            rank=rank,
+            rank,
+            self.job.settings.budget - rank + 1,
+            may_stop=trained >= self.plan.fewest_trained,
         )
+        if enough:
+            self.job.folder.log("critic says it is enough", trained=trained)
+        return chosen, enough
 
-    # What was claimed and not finished has its own number, by which it is found above.
-    claim = study.claim(choose, besides=True)
-    if claim is None:
-        return None
-    claim.proposal.save(job.folder.proposal(rank))
-    job.folder.log("proposed", rank=rank, cell=claim.proposal.cell_index, trial=claim.trial)
-    return claim.proposal
-
-
-def tell(job: Job, study: Study, proposal: AnyProposal, accuracy_percent: float | None) -> None:
-    """Tell the study what came of a proposal; None where it could not be trained.
-
-    A study holds cells: what comes of transformers is in the run alone.
-    """
-    if isinstance(proposal, TransformerProposal):
-        return
-    claim = study.claim_of(proposal.rank)
-    if claim is None:
-        job.folder.log("claim lost", rank=proposal.rank)
-    elif accuracy_percent is None:
-        study.fail(claim.trial)
-    else:
-        study.finish(claim.trial, accuracy_percent)
-
-
-def _ranked(job: Job, plan: Plan, skeleton: Skeleton) -> RankedCells:
-    """Rank the cells of the plan's survey of a skeleton.
-
-    Raises:
-        WrongInputError: its file is missing or damaged.
-    """
-    for number, one in enumerate(plan.surveyed, start=1):
-        path = job.folder.survey(number)
-        if one.skeleton == skeleton and path.is_file():
-            found = _rank_file(path, path.stat().st_mtime_ns, job.milliseconds_allowed)
-            if found:
-                return found
-    raise WrongInputError(
-        f"{job.folder.path} has lost the survey of a skeleton that its study has trained. "
-        f"Delete {job.folder.plan.name} there and resume the run."
-    )
-
-
-@lru_cache(maxsize=4)
-def _rank_file(path: Path, written: int, latency_limit_ms: float | None) -> RankedCells | None:
-    """Read and rank a survey once as long as its file stays as it is: it has thousands of cells."""
-    del written
-    survey = load_if_valid(Survey, path)
-    return rank_cells(survey, latency_limit_ms) if survey else None
+    def _note(self, proposal: Proposal) -> None:
+        """Write down a proposal that no study holds, once."""
+        path = self.job.folder.proposal(proposal.rank)
+        if load_if_valid(Proposal, path) != proposal:
+            proposal.save(path)
+            identity = family_of(proposal.architecture).identity(proposal.architecture)
+            self.job.folder.log("proposed", rank=proposal.rank, **identity)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from automcu.datasets.record import Dataset
+from automcu.networks.family import Proposal
 from automcu.planner.review import Review
-from automcu.run.families import AnyProposal
 from automcu.run.job import Job
 from automcu.run.records import TrainedCandidate
 
@@ -16,11 +16,11 @@ class TrainingTask:
     """A network to train: the `number`th of the run that passed its review, from 1."""
 
     number: int
-    proposal: AnyProposal
+    proposal: Proposal
     reviewed: Review
 
 
-TrainOne = Callable[[Job, Path, AnyProposal, Review, Dataset], TrainedCandidate]
+TrainOne = Callable[[Job, Path, Proposal, Review, Dataset], TrainedCandidate]
 """Trains in a folder that it makes, from a checkpoint where one lies there."""
 
 TrainAll = Callable[[Sequence[TrainingTask]], Iterator[TrainedCandidate]]

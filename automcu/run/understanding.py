@@ -39,7 +39,7 @@ def read_with_agent(
     if known and known.text == draft.text:
         return override(draft, known)
     # The client takes most of a second to import, which other runs need not wait for.
-    from automcu.planner.agents import read_with_model
+    from automcu.planner.agents.intake import read_with_model
 
     opened = open_model(settings, folder)
     if opened is None:

@@ -1,30 +1,12 @@
 """Random shifts, turns, zooms and mirroring of a batch, as one affine resampling."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How far images are moved at random, each uniformly from minus to plus these bounds.
-
-    Shifts are in pixels, rotations in degrees, zooms a fraction of the size (0.1: from 1/1.1 to
-    1.1 times). `flip` mirrors half of the images left to right.
-    """
-
-    shift_pixels: float = 0.0
-    rotation_degrees: float = 0.0
-    zoom: float = 0.0
-    flip: bool = False
-
-    @property
-    def changes_anything(self) -> bool:
-        """Whether any bound is not zero."""
-        return bool(self.shift_pixels or self.rotation_degrees or self.zoom or self.flip)
+from automcu.training.records import Augmentation
 
 
 def augmented(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:

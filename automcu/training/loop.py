@@ -4,44 +4,38 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from automcu.datasets.record import Dataset, Split
 from automcu.errors import WrongInputError
 from automcu.training.augmentation import augmented
-from automcu.training.averaging import AveragedNetwork
-from automcu.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
-from automcu.training.evaluation import loss_and_accuracy
-from automcu.training.objective import Objective, label_objective
-from automcu.training.recipe import Recipe
-from automcu.training.result import Ending, EpochResult, TrainingResult
-from automcu.training.schedule import learning_rate, planned_epochs
-from automcu.training.threads import suitable_threads
+from automcu.training.evaluation import loss_and_accuracy, suitable_threads
+from automcu.training.recipe import learning_rate, planned_epochs
+from automcu.training.records import Ending, EpochResult, Recipe, Training, TrainingResult
+from automcu.training.state import (
+    AveragedNetwork,
+    State,
+    checkpoint_of,
+    fingerprint,
+    load_checkpoint,
+    restore,
+    save_checkpoint,
+)
+
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(images [n, c, h, w], the network's logits [n, classes], labels [n]) to a scalar loss."""
 
 Progress = Callable[[int, int, float, float, float], None]
 """(epoch, epochs, training loss, validation accuracy, seconds left), after each epoch."""
 
 SGD_MOMENTUM = 0.9
-
-
-@dataclass
-class _Run:
-    """The state of a training between two epochs: what a checkpoint holds."""
-
-    network: nn.Module
-    averaged: AveragedNetwork
-    optimizer: torch.optim.Optimizer
-    generator: torch.Generator
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    best_epoch: int = 0
-    curve: list[EpochResult] = field(default_factory=list)
-    seconds: float = 0.0
-    ending: Ending | None = None
+_CHECKPOINT = "checkpoint.pt"
+_CURVE = "training.json"
 
 
 @dataclass(frozen=True)
@@ -80,13 +74,13 @@ def train(
         identity = fingerprint(network, dataset, recipe, seed)
         run = _start(network, recipe, seed, device)
         if checkpoint is not None and checkpoint.exists():
-            _restore(run, load_checkpoint(checkpoint, identity))
+            restore(run, load_checkpoint(checkpoint, identity))
         try:
             training, validation = _on(dataset.train, device), _on(dataset.validation, device)
             while run.ending is None:
                 _run_epoch(run, training, validation, recipe, objective, progress)
                 if checkpoint is not None:
-                    save_checkpoint(checkpoint, _state(run, identity))
+                    save_checkpoint(checkpoint, checkpoint_of(run, identity))
         finally:
             if run.best_weights:
                 network.load_state_dict(run.best_weights)
@@ -99,9 +93,9 @@ def train(
     return _result(run, device)
 
 
-def _start(network: nn.Module, recipe: Recipe, seed: int, device: torch.device) -> _Run:
+def _start(network: nn.Module, recipe: Recipe, seed: int, device: torch.device) -> State:
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return _Run(
+    return State(
         network=network,
         averaged=AveragedNetwork(network, recipe.ema_decay),
         optimizer=_optimizer(network, recipe),
@@ -130,7 +124,7 @@ def _on(split: Split, device: torch.device) -> _Images:
 
 
 def _run_epoch(
-    run: _Run,
+    run: State,
     training: _Images,
     validation: _Images,
     recipe: Recipe,
@@ -158,7 +152,7 @@ def _run_epoch(
 
 
 def _train_epoch(
-    run: _Run, training: _Images, recipe: Recipe, objective: Objective, started: float
+    run: State, training: _Images, recipe: Recipe, objective: Objective, started: float
 ) -> float:
     """Run one epoch's steps, fewer where the time budget ends; return the mean loss."""
     order = torch.randperm(len(training.labels), generator=run.generator)
@@ -184,7 +178,7 @@ def _batches(order: Tensor, size: int) -> list[Tensor]:
 
 
 def _step(
-    run: _Run,
+    run: State,
     training: _Images,
     indices: Tensor,
     recipe: Recipe,
@@ -205,7 +199,7 @@ def _step(
     return loss.item()
 
 
-def _record(run: _Run, point: EpochResult) -> None:
+def _record(run: State, point: EpochResult) -> None:
     """Add a point to the curve, and keep the weights where it is the best so far.
 
     The loss decides: accuracy on a few hundred images is too coarse to tell epochs apart.
@@ -216,7 +210,7 @@ def _record(run: _Run, point: EpochResult) -> None:
         run.best_weights = copy.deepcopy(run.averaged.network.state_dict())
 
 
-def _ending(run: _Run, recipe: Recipe) -> Ending | None:
+def _ending(run: State, recipe: Recipe) -> Ending | None:
     done = len(run.curve)
     if done >= recipe.epochs:
         return "finished"
@@ -225,38 +219,7 @@ def _ending(run: _Run, recipe: Recipe) -> Ending | None:
     return "time budget" if planned_epochs(recipe, done, run.seconds) <= done else None
 
 
-def _state(run: _Run, identity: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "fingerprint": identity,
-        "network": run.network.state_dict(),
-        "averaged": run.averaged.network.state_dict(),
-        "averaged_steps": run.averaged.steps,
-        "optimizer": run.optimizer.state_dict(),
-        "generator": run.generator.get_state(),
-        "random": torch.get_rng_state(),
-        "best_weights": run.best_weights,
-        "best_epoch": run.best_epoch,
-        "curve": [point.model_dump() for point in run.curve],
-        "seconds": run.seconds,
-        "ending": run.ending,
-    }
-
-
-def _restore(run: _Run, state: dict[str, Any]) -> None:
-    run.network.load_state_dict(state["network"])
-    run.averaged.network.load_state_dict(state["averaged"])
-    run.averaged.steps = state["averaged_steps"]
-    run.optimizer.load_state_dict(state["optimizer"])
-    run.generator.set_state(state["generator"])
-    torch.set_rng_state(state["random"])
-    run.best_weights = state["best_weights"]
-    run.best_epoch = state["best_epoch"]
-    run.curve = [EpochResult.model_validate(point) for point in state["curve"]]
-    run.seconds = state["seconds"]
-    run.ending = state["ending"]
-
-
-def _result(run: _Run, device: torch.device) -> TrainingResult:
+def _result(run: State, device: torch.device) -> TrainingResult:
     assert run.ending is not None
     return TrainingResult(
         curve=tuple(run.curve),
@@ -266,3 +229,40 @@ def _result(run: _Run, device: torch.device) -> TrainingResult:
         ending=run.ending,
         device=str(device),
     )
+
+
+def label_objective(label_smoothing: float) -> Objective:
+    """Return cross-entropy with the labels, smoothed."""
+
+    def objective(images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(logits, labels, label_smoothing=label_smoothing)
+
+    return objective
+
+
+def fit(network: nn.Module, training: Training, recipe: Recipe, what: str = "") -> TrainingResult:
+    """Train a float network as a family is asked to; its checkpoint and curve stay in the folder.
+
+    `what` stands before the notes on each epoch.
+    """
+    training.folder.mkdir(parents=True, exist_ok=True)
+    result = train(
+        network,
+        training.data,
+        recipe,
+        training.seed,
+        epoch_notes(training, what),
+        checkpoint=training.folder / _CHECKPOINT,
+    )
+    result.save(training.folder / _CURVE)
+    return result
+
+
+def epoch_notes(training: Training, what: str = "") -> Progress:
+    """Return what writes a note on each epoch to the training's progress."""
+
+    def after_epoch(epoch: int, epochs: int, _: float, correct: float, left: float) -> None:
+        note = f"{what}epoch {epoch}/{epochs}, validation {100 * correct:.1f} %"
+        training.progress(epoch / epochs, note, left)
+
+    return after_epoch

@@ -1,13 +1,10 @@
-"""How a network is trained: one record, so that a run can be repeated from its file."""
+"""Recipes that follow from the data: length, rates, augmentation, shares of a time budget."""
 
-from typing import Literal
-
-from pydantic import Field
+import math
 
 from automcu.datasets.record import Dataset
 from automcu.datasets.source import plain_name
-from automcu.records import Record
-from automcu.training.augmentation import Augmentation
+from automcu.training.records import Recipe, TernaryRecipe
 
 MIRRORED_DATA = ("cifar10", "cifar100", "fashionmnist")
 """Data in which left and right mean nothing. Unknown data may hold arrows or digits: no flips."""
@@ -25,48 +22,18 @@ LARGEST_EPOCH = 10_000
 MOST_IMAGES = 500_000
 """Small sets are seen 60 times over; large ones in epochs of 10,000 images, 50 of them."""
 
-
-class Recipe(Record):
-    """Everything that, with the seed, determines a training.
-
-    `learning_rate` is the peak, reached after `warmup` (a fraction of the training) and lowered to
-    zero along a cosine. `images_per_epoch` draws that many images anew each epoch, None all.
-    `shift_pixels`, `rotation_degrees`, `zoom` and `flip` are those of `Augmentation`. `time_budget`
-    (seconds) plans fewer epochs where the computer is too slow, so that the learning rate still
-    reaches zero. `patience` stops after so many epochs without a better validation result.
-    """
-
-    epochs: int = Field(default=PASSES, ge=1)
-    batch_size: int = Field(default=64, ge=1)
-    images_per_epoch: int | None = Field(default=None, ge=1)
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(default=1e-2, gt=0)
-    warmup: float = Field(default=0.1, ge=0, lt=1)
-    weight_decay: float = Field(default=0.02, ge=0)
-    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
-    ema_decay: float = Field(default=0.99, ge=0, lt=1)
-    shift_pixels: float = Field(default=0.0, ge=0)
-    rotation_degrees: float = Field(default=0.0, ge=0)
-    zoom: float = Field(default=0.0, ge=0)
-    flip: bool = False
-    time_budget: float | None = Field(default=None, gt=0)
-    patience: int | None = Field(default=None, ge=1)
-
-    @property
-    def augmentation(self) -> Augmentation:
-        """The random changes that training images undergo."""
-        return Augmentation(self.shift_pixels, self.rotation_degrees, self.zoom, self.flip)
-
+# Small networks that are trained for minutes learn from softened answers at rates near their
+# teacher's; the teacher's own rate is for weights that need not jump from one integer to the next.
+_RATE_OF_TEACHERS = 0.5
+_RECOVERY_RATE = 0.1
+_RECOVERY_SHARE = 0.2
+_TEMPERATURE = 2.0
+# Of the time for one network: what the teacher has not learned, no student can imitate.
+_TEACHERS_SHARE = 0.6
 
 TRANSFORMER_RATE = 2e-3
 """Five times below that of convolutional networks: attention without normalised weights diverges
 or stalls at theirs."""
-
-
-def transformer_recipe_for(dataset: Dataset, time_budget: float | None = None) -> Recipe:
-    """Return the default recipe for a vision transformer of a few hundred thousand parameters."""
-    recipe = recipe_for(dataset, time_budget)
-    return recipe.model_copy(update={"learning_rate": TRANSFORMER_RATE})
 
 
 def recipe_for(dataset: Dataset, time_budget: float | None = None) -> Recipe:
@@ -83,3 +50,70 @@ def recipe_for(dataset: Dataset, time_budget: float | None = None) -> Recipe:
         flip=plain_name(dataset.name) in MIRRORED_DATA,
         time_budget=time_budget,
     )
+
+
+def transformer_recipe_for(dataset: Dataset, time_budget: float | None = None) -> Recipe:
+    """Return the default recipe for a vision transformer of a few hundred thousand parameters."""
+    recipe = recipe_for(dataset, time_budget)
+    return recipe.model_copy(update={"learning_rate": TRANSFORMER_RATE})
+
+
+def ternary_recipe_for(recipe: Recipe) -> TernaryRecipe:
+    """Return the phases for a student whose teacher is trained by `recipe`.
+
+    Imitation has as many epochs as the teacher's training, recovery a fifth of them at a tenth of
+    the rate; a time budget is divided likewise.
+    """
+    budget = recipe.time_budget
+
+    def phase(share: float, epochs: int, rate: float) -> Recipe:
+        return recipe.model_copy(
+            update={
+                "epochs": epochs,
+                "learning_rate": rate,
+                "weight_decay": 0.0,
+                "time_budget": None if budget is None else share * budget,
+            }
+        )
+
+    rate = _RATE_OF_TEACHERS * recipe.learning_rate
+    recovering = max(1, round(_RECOVERY_SHARE * recipe.epochs))
+    return TernaryRecipe(
+        imitation=phase(1 - _RECOVERY_SHARE, recipe.epochs, rate),
+        recovery=phase(_RECOVERY_SHARE, recovering, _RECOVERY_RATE * rate),
+        temperature=_TEMPERATURE,
+    )
+
+
+def teachers_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe with the teacher's share of its time."""
+    if recipe.time_budget is None:
+        return recipe
+    return recipe.model_copy(update={"time_budget": _TEACHERS_SHARE * recipe.time_budget})
+
+
+def students_recipe(recipe: Recipe) -> TernaryRecipe:
+    """Return the phases of a student that has the rest of the recipe's time."""
+    if recipe.time_budget is None:
+        return ternary_recipe_for(recipe)
+    left = (1 - _TEACHERS_SHARE) * recipe.time_budget
+    return ternary_recipe_for(recipe.model_copy(update={"time_budget": left}))
+
+
+def learning_rate(recipe: Recipe, fraction: float) -> float:
+    """Return the rate at `fraction` (0 to 1) of the training: linear warm-up, then a cosine.
+
+    Source: Loshchilov and Hutter, SGDR, ICLR 2017, equation 5, without restarts.
+    """
+    if fraction < recipe.warmup:
+        return recipe.learning_rate * fraction / recipe.warmup
+    position = (fraction - recipe.warmup) / (1 - recipe.warmup)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(position, 1.0)))
+
+
+def planned_epochs(recipe: Recipe, done: int, seconds: float) -> int:
+    """Return how many epochs the training shall have, given `done` epochs in `seconds`."""
+    if recipe.time_budget is None or done == 0:
+        return recipe.epochs
+    remaining = (recipe.time_budget - seconds) / (seconds / done)
+    return min(recipe.epochs, done + max(0, math.floor(remaining)))

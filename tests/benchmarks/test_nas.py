@@ -18,9 +18,10 @@ from automcu.networks.cells.records import FeasibleCell, Survey
 from automcu.networks.cells.synflow import expected_synflow
 from automcu.run.job import start_job
 from automcu.run.planning import make_plan
+from automcu.run.planning import task_of as wanted_of
 from automcu.run.progress import Silent
 from automcu.run.records import Settings
-from automcu.run.studying import next_in_run, open_study, tell
+from automcu.run.studying import Chooser, open_study
 from benchmarks.nas import DATASETS, LIMITS, Problem, _row, main, run, searches_of, task_of
 from benchmarks.nas_agents import agents_search
 from benchmarks.nas_searches import (
@@ -103,22 +104,22 @@ def test_a_run_of_design_chooses_the_cells_that_the_benchmark_measures(
     brief = Brief(text="", device="stm32f407g-disc1", dataset="digits", max_latency_ms=1.0)
     settings = Settings(budget=6, seed=3)
     job = start_job(tmp_path / "run", brief, settings, Silent())
-    plan = make_plan(job, load_dataset("digits"))
-    study, chosen = open_study(job), []
+    wanted = wanted_of(job, load_dataset("digits"))
+    chooser, chosen = Chooser(job, make_plan(job, wanted), wanted, open_study(job)), []
     for rank in range(1, settings.budget + 1):
-        proposal = next_in_run(job, plan, study, rank)
+        proposal = chooser.choose(rank, (), ())
         assert proposal
-        tell(job, study, proposal, float(ACCURACIES[proposal.cell_index]))
+        chooser.report(proposal, float(ACCURACIES[proposal.cell_index]))
         chosen.append(proposal)
 
-    survey = Survey.load(job.folder.survey(1))
+    survey = Survey.load(job.folder.surveys / "1.json")
     assert {cell.prior is not None for cell in survey.feasible_cells} == {has_table}
     task = Task(survey, survey, survey, latency_limit_ms=brief.max_latency_ms)
     search = planner_with_table if has_table else planner_without_table
     problem = Problem("CIFAR-100", None, task, ACCURACIES, ACCURACIES)
     assert run(search, problem, 6, settings.seed) == [one.cell_index for one in chosen]
-    merits = rank_cells(survey, brief.max_latency_ms).merits
-    assert [one.merit for one in chosen[4:]] == [merits[one.cell_index] for one in chosen[4:]]
+    scores = rank_cells(survey, brief.max_latency_ms).scores
+    assert [one.score for one in chosen[4:]] == [scores[one.cell_index] for one in chosen[4:]]
 
 
 def test_the_table_of_a_data_set_is_never_the_prior_of_its_own_rows() -> None:

@@ -66,7 +66,7 @@ def test_a_missing_file_is_an_error_with_its_path(tmp_path: Path) -> None:
         {"min_accuracy": "very good"},
         {"min_accuracy": 0},
         {"min_accuracy": 101},
-        {"family": "rnn"},
+        {"family": 5},
         {"data": ""},
         {"data": 7},
     ],

@@ -19,7 +19,7 @@ from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device
 from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
-from automcu.networks.network import estimate
+from automcu.networks.estimate import estimate
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"

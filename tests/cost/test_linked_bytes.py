@@ -6,7 +6,7 @@ import pytest
 
 from automcu.compiler import compile_graph, import_onnx, write_project
 from automcu.mcu import find_device
-from automcu.networks.network import estimate
+from automcu.networks.estimate import estimate
 from automcu.toolchains import build_project, write_firmware
 from tests.quantised_networks import QuantisedNetwork
 

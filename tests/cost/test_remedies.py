@@ -14,7 +14,7 @@ from automcu.mcu import Device, find_device, shipped_devices
 from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.cells.remedies import architecture_remedies
-from automcu.networks.network import estimate
+from automcu.networks.estimate import estimate
 
 CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"
 BIG = Architecture(cell=CELL, skeleton=Skeleton(stem_channels=8, cells_per_stage=2, resolution=16))

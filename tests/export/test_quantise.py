@@ -17,7 +17,7 @@ from automcu.export.float_islands import float_islands
 from automcu.export.float_onnx import export_onnx
 from automcu.export.quantise import quantise_onnx
 from automcu.training.loop import train
-from automcu.training.recipe import Recipe
+from automcu.training.records import Recipe
 
 Build = Callable[..., nn.Module]
 

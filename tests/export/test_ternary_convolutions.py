@@ -16,8 +16,8 @@ from automcu.mcu import find_device
 from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.torch import build_network
-from automcu.networks.network import estimate
-from automcu.training.ternary_layers import with_ternary_values
+from automcu.networks.estimate import estimate
+from automcu.training.ternary import with_ternary_values
 
 SKELETON = Skeleton(stem_channels=6, cells_per_stage=1, resolution=12, input_channels=1)
 CELL = "|nor_conv_1x1~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"

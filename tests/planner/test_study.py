@@ -8,7 +8,7 @@ import pytest
 from automcu.errors import ToolError, WrongInputError
 from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell
-from automcu.networks.records import Observation, Proposal
+from automcu.networks.family import Observation, Proposal
 from automcu.planner.study import Study, list_studies
 from tests.planner.postgresql import needs_postgresql, postgresql_url
 
@@ -23,7 +23,7 @@ def proposal_of(index: int, rank: int = 1) -> Proposal:
         architecture=Architecture(cell=str(Cell.from_index(index)), skeleton=SKELETON),
         cell_index=index,
         prior=None,
-        merit=0.0,
+        score=0.0,
         latency_ms=1.0,
         flash_bytes=1,
         ram_bytes=1,
@@ -32,7 +32,9 @@ def proposal_of(index: int, rank: int = 1) -> Proposal:
 
 def in_order(count: int = 100) -> Callable[[Sequence[Observation]], Proposal | None]:
     def choose(seen: Sequence[Observation]) -> Proposal | None:
-        left = [index for index in range(count) if index not in {one.cell_index for one in seen}]
+        left = [
+            index for index in range(count) if index not in {one.architecture.index for one in seen}
+        ]
         return proposal_of(left[0]) if left else None
 
     return choose
@@ -50,8 +52,8 @@ def test_what_was_told_is_seen_by_all_who_share_the_study(url: str) -> None:
     assert (first.proposal.cell_index, second.proposal.cell_index) == (0, 1)
     one.finish(first.trial, 91.5)
     assert other.observations() == (
-        Observation(skeleton=SKELETON, cell_index=0, accuracy_percent=91.5),
-        Observation(skeleton=SKELETON, cell_index=1, accuracy_percent=None),
+        Observation(architecture=proposal_of(0).architecture, accuracy_percent=91.5),
+        Observation(architecture=proposal_of(1).architecture, accuracy_percent=None),
     )
 
 
@@ -91,7 +93,7 @@ def test_the_same_network_chosen_at_the_same_moment_is_trained_once(url: str) ->
 _WORKER = """
 import sys
 from tests.planner.test_study import in_order
-from automcu.planner import Study
+from automcu.planner.study import Study
 study = Study(sys.argv[1], "shared", sys.argv[2])
 for _ in range(15):
     claim = study.claim(in_order())
@@ -112,7 +114,7 @@ def test_two_processes_share_one_study_and_train_nothing_twice(shared_url: str) 
     workers = [subprocess.Popen([*command, name]) for name in ("a", "b")]
     assert [worker.wait(timeout=240) for worker in workers] == [0, 0]
     seen = Study(url, "shared", "a").observations()
-    trained = [one.cell_index for one in seen if one.accuracy_percent is not None]
+    trained = [one.architecture.index for one in seen if one.accuracy_percent is not None]
     assert len(trained) == len(set(trained)) == 30
     (summary,) = list_studies(url)
     assert (summary.name, summary.trained, summary.running) == ("shared", 30, 0)

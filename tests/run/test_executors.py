@@ -17,7 +17,7 @@ import pytest
 from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError
-from automcu.networks.records import Plan
+from automcu.planner.plan import Plan
 from automcu.run.candidates import train_candidates
 from automcu.run.executors import round_size
 from automcu.run.job import Job, resume_job, start_job
@@ -120,16 +120,18 @@ def test_without_ray_the_error_says_how_to_get_it(
 def test_an_error_of_a_training_is_told_without_rays_words(planned: Path, tmp_path: Path) -> None:
     job = job_of(planned, tmp_path / "run", Settings(budget=1, executor="ray"))
     dataset = load_dataset(job.brief.dataset)
+    from automcu.networks.estimate import judge
     from automcu.planner.review import Review
-    from automcu.run.planning import judge
+    from automcu.run.planning import task_of
     from automcu.run.ray_executor import ray_executor
-    from automcu.run.studying import next_in_run, open_study
+    from automcu.run.studying import Chooser, open_study
     from automcu.run.training_task import TrainingTask
 
     plan = Plan.load(job.folder.plan)
-    proposal = next_in_run(job, plan, open_study(job), 1)
+    chooser = Chooser(job, plan, task_of(job, dataset), open_study(job))
+    proposal = chooser.choose(1, (), ())
     assert proposal
-    verdict = judge(job, proposal.architecture)
+    verdict = judge(proposal.architecture, job.device, job.brief.limits)
     task = TrainingTask(1, proposal, Review(passed=(), reason=None, verdict=verdict))
     with ray_executor(job, dataset, refuse) as train_all, pytest.raises(ToolError) as caught:
         list(train_all([task]))

@@ -11,12 +11,11 @@ from automcu.brief import Brief
 from automcu.cli.run_answer import run_document
 from automcu.errors import DoesNotFitError, WrongInputError
 from automcu.networks.cells.architecture import Architecture
-from automcu.networks.network import estimate
-from automcu.networks.records import Proposal
-from automcu.networks.transformers.plan import TransformerProposal
+from automcu.networks.estimate import estimate
+from automcu.networks.family import Network
 from automcu.networks.transformers.shape import TransformerShape
+from automcu.planner.plan import how_much_fits
 from automcu.run.design import design
-from automcu.run.families import families_of, how_much_fits
 from automcu.run.progress import Silent
 from automcu.run.records import Run, Settings, TrainedCandidate
 
@@ -41,17 +40,20 @@ def run(folder: Path) -> Run:
     return Run.load(folder / "run.json")
 
 
-def _of(run: Run, kind: type[Proposal] | type[TransformerProposal]) -> TrainedCandidate:
-    return next(one for one in run.candidates if isinstance(one.proposal, kind))
+def _of(run: Run, kind: type[Network]) -> TrainedCandidate:
+    return next(one for one in run.candidates if isinstance(one.proposal.architecture, kind))
 
 
 def test_both_families_are_counted_and_each_has_a_turn(run: Run) -> None:
-    families = families_of(run.plan)
-    assert run.plan.space == sum(space for space, _ in families.values())
-    assert run.plan.feasible == sum(fit for _, fit in families.values())
-    assert 0 < families["vit"][1] < families["vit"][0]
+    families = run.plan.families
+    assert run.plan.space == sum(plan.space for plan in families.values())
+    assert run.plan.feasible == sum(plan.feasible for plan in families.values())
+    assert 0 < families["vit"].feasible < families["vit"].space
     assert "cells" in how_much_fits(run.plan) and "transformers" in how_much_fits(run.plan)
-    assert {type(one.proposal) for one in run.candidates} == {Proposal, TransformerProposal}
+    assert {type(one.proposal.architecture) for one in run.candidates} == {
+        Architecture,
+        TransformerShape,
+    }
 
 
 def test_the_board_answers_as_the_reference_within_the_limit(run: Run) -> None:
@@ -81,7 +83,7 @@ def test_both_learn_from_a_float_teacher(run: Run) -> None:
 
 
 def test_a_ternary_cell_has_ternary_weights_where_its_cost_says_so(run: Run, folder: Path) -> None:
-    cell = _of(run, Proposal)
+    cell = _of(run, Architecture)
     assert isinstance(cell.proposal.architecture, Architecture)
     assert cell.proposal.architecture.skeleton.ternary
     model = onnx.load(folder / "candidates" / str(cell.proposal.rank) / "int8.onnx")

@@ -8,19 +8,21 @@ import pytest
 
 from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
-from automcu.networks.records import Plan, Proposal
+from automcu.networks.family import Proposal
+from automcu.planner.plan import Plan
 from automcu.planner.study import list_studies
 from automcu.run.job import Job, resume_job, start_job
-from automcu.run.planning import make_plan
+from automcu.run.planning import make_plan, task_of
 from automcu.run.progress import Silent
 from automcu.run.records import Settings
-from automcu.run.studying import next_in_run, open_study, study_name, tell
+from automcu.run.studying import Chooser, open_study, study_name
 
 
 @pytest.fixture(scope="module")
 def planned(brief: Brief, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("planned") / "run"
-    make_plan(start_job(path, brief, Settings(budget=7), Silent()), load_dataset("digits"))
+    job = start_job(path, brief, Settings(budget=7), Silent())
+    make_plan(job, task_of(job, load_dataset("digits")))
     return path
 
 
@@ -30,12 +32,13 @@ def job(planned: Path, tmp_path: Path) -> Job:
 
 
 def _train(job: Job, ranks: range) -> list[Proposal]:
-    plan, study = Plan.load(job.folder.plan), open_study(job)
+    task = task_of(job, load_dataset("digits"))
+    chooser = Chooser(job, Plan.load(job.folder.plan), task, open_study(job))
     found = []
     for rank in ranks:
-        proposal = next_in_run(job, plan, study, rank)
+        proposal = chooser.choose(rank, (), ())
         assert proposal
-        tell(job, study, proposal, 90.0 + proposal.cell_index % 5)
+        chooser.report(proposal, 90.0 + proposal.cell_index % 5)
         found.append(proposal)
     return found
 

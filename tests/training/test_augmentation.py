@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from automcu.training.augmentation import Augmentation, augmented
+from automcu.training.augmentation import augmented
+from automcu.training.records import Augmentation
 
 
 def _generator(seed: int = 0) -> torch.Generator:

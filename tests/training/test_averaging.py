@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from automcu.training.averaging import WARMUP_STEPS, AveragedNetwork
+from automcu.training.state import WARMUP_STEPS, AveragedNetwork
 
 
 def test_averages_follow_weights_and_statistics_at_a_distance() -> None:

@@ -6,10 +6,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from automcu.datasets.record import Dataset
-from automcu.training.distillation import HardAndSoftTargets, SoftTargets, distillation_objective
 from automcu.training.evaluation import accuracy
 from automcu.training.loop import train
-from automcu.training.recipe import Recipe
+from automcu.training.records import Recipe
+from automcu.training.ternary import HardAndSoftTargets, SoftTargets, distillation_objective
 
 LABELS = torch.tensor([0, 1])
 LOGITS = torch.tensor([[2.0, -1.0, 0.0], [0.5, 0.1, -3.0]])

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from automcu.datasets.record import Dataset
 from automcu.errors import WrongInputError
 from automcu.training.evaluation import accuracy
-from automcu.training.loop import train
-from automcu.training.objective import label_objective
-from automcu.training.recipe import Recipe
-from automcu.training.result import TrainingResult
+from automcu.training.loop import label_objective, train
+from automcu.training.records import Recipe, TrainingResult
 
 Build = Callable[..., nn.Module]
 

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from automcu.datasets.load import load_dataset
 from automcu.datasets.record import Dataset, Split
-from automcu.training.recipe import Recipe, recipe_for
+from automcu.training.recipe import recipe_for
+from automcu.training.records import Recipe
 
 
 def test_digits_are_shifted_by_less_than_a_pixel_and_never_mirrored() -> None:

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automcu.training.recipe import Recipe
-from automcu.training.schedule import learning_rate, planned_epochs
+from automcu.training.recipe import learning_rate, planned_epochs
+from automcu.training.records import Recipe
 
 RECIPE = Recipe(epochs=10, learning_rate=0.5, warmup=0.2)
 

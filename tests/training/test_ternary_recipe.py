@@ -9,8 +9,9 @@ import torch
 from automcu.datasets.record import Dataset, Split
 from automcu.networks.transformers.shape import TransformerShape
 from automcu.networks.transformers.torch import build_vision_transformer
-from automcu.training.recipe import Recipe
-from automcu.training.ternary import TernaryRecipe, ternary_recipe_for, train_ternary
+from automcu.training.recipe import ternary_recipe_for
+from automcu.training.records import Recipe, TernaryRecipe
+from automcu.training.ternary import train_ternary
 
 SHAPE = TransformerShape(resolution=8, patch=4, dim=8, depth=1, heads=2, classes=2)
 

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from automcu.training.threads import forward_flops, suitable_threads
+from automcu.training.evaluation import forward_flops, suitable_threads
 
 
 def test_flops_are_two_for_each_multiplication_of_a_convolution() -> None:

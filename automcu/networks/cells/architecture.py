@@ -2,6 +2,8 @@
 
 from pydantic import PositiveInt
 
+from automcu.networks.cells.cell import Cell
+from automcu.networks.family import Network
 from automcu.records import Record
 
 
@@ -21,8 +23,23 @@ class Skeleton(Record):
     ternary: bool = False
 
 
-class Architecture(Record):
+class Architecture(Network):
     """One network of the space: the cell in the benchmark's own notation, and its skeleton."""
 
     cell: str
     skeleton: Skeleton
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an input."""
+        return self.skeleton.resolution, self.skeleton.resolution, self.skeleton.input_channels
+
+    @property
+    def class_count(self) -> int:
+        """How many classes it tells apart."""
+        return self.skeleton.classes
+
+    @property
+    def index(self) -> int:
+        """The cell's number in the benchmark's list."""
+        return Cell.parse(self.cell).index

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from automcu.networks.cells.pool import CellPool, Column
 from automcu.networks.cells.predictor import predict
+from automcu.networks.family import FIRST_PROPOSALS
 
-FIRST_BY_PROMISE = 4
 _PARENTS = 5
 _GRANDCHILDREN_PER_PARENT = 12
 _PROMISING = 40
@@ -52,7 +52,7 @@ def next_cell(
     promise = np.where(open_to_choice, pool.promise + jitter, -np.inf)
     if not open_to_choice.any():
         return None
-    if len(chosen) < FIRST_BY_PROMISE or not known:
+    if len(chosen) < FIRST_PROPOSALS or not known:
         return int(pool.indices[np.argmax(promise)])
     accuracies = {index: trained[index] for index in known}
     return _best_child(pool, accuracies, promise, generator, jitter)

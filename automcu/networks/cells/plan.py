@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from automcu.cost.records import Limit
+from automcu.cost.verdict import miss
 from automcu.errors import DoesNotFitError
 from automcu.networks.cells.accuracies import AccuracyTable
 from automcu.networks.cells.architecture import Skeleton
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.prior import ZERO_COST, RankedCells, rank_cells
-from automcu.networks.cells.records import Survey
+from automcu.networks.cells.records import CellPlan, SkeletonSurvey, Survey
 from automcu.networks.cells.scout import Probe, scout
 from automcu.networks.cells.selection import Candidate, choose_diverse
-from automcu.networks.records import Plan, Proposal, SkeletonSurvey, propose
+from automcu.networks.family import Proposal
 
 SURVEYS = 3
 # Spare proposals beside the budget, should a check or a training fail.
@@ -38,7 +38,7 @@ def search(
     latency_limit_ms: float | None,
     budget: int,
     seed: int,
-) -> tuple[Plan, Mapping[Skeleton, Survey]]:
+) -> tuple[CellPlan, Mapping[Skeleton, Survey]]:
     """Scout the grid, survey the promising skeletons and plan.
 
     Args:
@@ -66,9 +66,7 @@ def search(
     proposals = plan(ranked, budget=budget, seed=seed)
     judged = sum(found.cells for found in surveys.values())
     cells_per_skeleton = judged // len(surveys)
-    return Plan(
-        seed=seed,
-        budget=budget,
+    return CellPlan(
         prior=table.source if len(table) else ZERO_COST,
         surveyed=tuple(_summary(found) for found in surveys.values()),
         ruled_out=scouting.ruled_out,
@@ -88,9 +86,11 @@ def plan(skeletons: Sequence[RankedCells], *, budget: int, seed: int) -> tuple[P
         best = _shortlist(ranked)
         shifts = generator.normal(0.0, _SEED_JITTER, len(best))
         shortlist += [_shifted(*pair) for pair in zip(best, shifts, strict=True)]
+    by_skeleton = {ranked.skeleton: ranked for ranked in skeletons}
     chosen = choose_diverse(shortlist, budget + SPARES)
     return tuple(
-        propose(one.skeleton, one.cell, rank, one.merit) for rank, one in enumerate(chosen, start=1)
+        by_skeleton[one.skeleton].proposal(one.cell.index, rank, one.score)
+        for rank, one in enumerate(chosen, start=1)
     )
 
 
@@ -102,15 +102,15 @@ def _shortlist(ranked: RankedCells) -> list[Candidate]:
     """Return the best cells of a skeleton; those close to the latency limit only if there are none
     with some reserve."""
     safe_ms = (1.0 - _LATENCY_RESERVE) * (ranked.latency_limit_ms or math.inf)
-    safe = [cell for cell in ranked.by_merit if cell.latency_ms <= safe_ms]
+    safe = [cell for cell in ranked.by_score if cell.latency_ms <= safe_ms]
     return [
-        Candidate(ranked.skeleton, cell, ranked.merits[cell.index])
-        for cell in (safe or ranked.by_merit)[:_SHORTLIST]
+        Candidate(ranked.skeleton, cell, ranked.scores[cell.index])
+        for cell in (safe or ranked.by_score)[:_SHORTLIST]
     ]
 
 
 def _shifted(candidate: Candidate, shift: float) -> Candidate:
-    return replace(candidate, merit=candidate.merit + float(shift))
+    return replace(candidate, score=candidate.score + float(shift))
 
 
 def _summary(survey: Survey) -> SkeletonSurvey:
@@ -129,23 +129,4 @@ def _smallest_miss(survey: Survey) -> str:
     return (
         f"No network fits {survey.device}: the smallest one misses {misses}. "
         "Raise that limit or choose a larger board."
-    )
-
-
-def miss(limit: Limit) -> str:
-    """Say by how much a network misses a limit."""
-    over = limit.needed - limit.available
-    if limit.limit == "latency":
-        return (
-            f"the latency limit by {over:.3g} ms (it takes {limit.needed:.3g} ms, "
-            f"allowed are {limit.available:.3g})"
-        )
-    if limit.limit == "energy":
-        return (
-            f"the energy limit by {over:.3g} mJ (it takes {limit.needed:.3g} mJ, modelled; "
-            f"allowed are {limit.available:.3g})"
-        )
-    return (
-        f"the {limit.limit} limit by {over:,.0f} bytes (it needs {limit.needed:,.0f}, "
-        f"allowed are {limit.available:,.0f})"
     )

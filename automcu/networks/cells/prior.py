@@ -1,6 +1,6 @@
 """How much each cell promises before anything is trained: the one prior of all who choose.
 
-A cell whose accuracy a table knows has the merit of that accuracy. Any other is rated by two
+A cell whose accuracy a table knows has the score of that accuracy. Any other is rated by two
 things that need neither data nor a network: synaptic flow, which likes deep paths, and the cell's
 work, which likes large convolutions. Only their orders count; the mean of the logarithms of a
 cell's two ranks rates high what is near the top in both, as AZ-NAS does (Lee and Ham, CVPR 2024).
@@ -15,12 +15,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.benchmark_order import CELL_COUNT
 from automcu.networks.cells.pool import CellPool, Column, cell_work, spread_ranks
 from automcu.networks.cells.records import FeasibleCell, Survey
 from automcu.networks.cells.synflow import expected_synflow
-from automcu.networks.score import gain_over_median, merit
+from automcu.networks.family import Proposal, propose
+from automcu.networks.score import gain_over_median, score
 
 ZERO_COST = "expected synaptic flow and work (no accuracy table)"
 
@@ -39,21 +40,28 @@ class RankedCells:
 
     skeleton: Skeleton
     cells: Mapping[int, FeasibleCell]
-    merits: Mapping[int, float]
+    scores: Mapping[int, float]
     latency_limit_ms: float | None
 
     @cached_property
-    def by_merit(self) -> tuple[FeasibleCell, ...]:
+    def by_score(self) -> tuple[FeasibleCell, ...]:
         """The cells, the most promising first."""
         return tuple(
-            sorted(self.cells.values(), key=lambda cell: (-self.merits[cell.index], cell.index))
+            sorted(self.cells.values(), key=lambda cell: (-self.scores[cell.index], cell.index))
         )
+
+    def proposal(self, index: int, rank: int, score: float | None = None) -> Proposal:
+        """Return a cell as the proposal with this number; `score` replaces the cell's own."""
+        cell = self.cells[index]
+        architecture = Architecture(cell=cell.architecture, skeleton=self.skeleton)
+        wanted = self.scores[index] if score is None else score
+        return propose(rank, architecture, cell, wanted, index)
 
     @cached_property
     def pool(self) -> CellPool:
         """The same cells in the arrays that searching needs."""
         rating = np.full(CELL_COUNT, -np.inf)
-        rating[list(self.merits)] = list(self.merits.values())
+        rating[list(self.scores)] = list(self.scores.values())
         return CellPool.rated(list(self.cells), rating)
 
 
@@ -68,7 +76,7 @@ def rank_cells(
     which a table may hold for a cell that does not fit here, or the best of the survey.
     """
     cells = survey.feasible_cells
-    merits = np.array([merit(cell, latency_limit_ms) for cell in cells])
+    scores = np.array([score(cell, latency_limit_ms) for cell in cells])
     unknown = np.array([cell.prior is None for cell in cells], dtype=bool)
     if unknown.any():
         indices = [cell.index for cell in cells]
@@ -79,11 +87,11 @@ def rank_cells(
         if best is not None:
             most = max(gain_over_median(best) / 2, _LEAST_GAIN)
             gain = np.where(gain > 0, gain * min(1.0, most / gain.max()), gain)
-        merits[unknown] += gain[unknown]
+        scores[unknown] += gain[unknown]
     return RankedCells(
         skeleton=survey.skeleton,
         cells={cell.index: cell for cell in cells},
-        merits={cell.index: float(value) for cell, value in zip(cells, merits, strict=True)},
+        scores={cell.index: float(value) for cell, value in zip(cells, scores, strict=True)},
         latency_limit_ms=latency_limit_ms,
     )
 

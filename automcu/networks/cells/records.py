@@ -2,6 +2,7 @@
 
 from automcu.cost.records import Verdict
 from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.family import FamilyPlan
 from automcu.records import Record
 
 
@@ -39,3 +40,27 @@ class Survey(SurveyOverview):
     """The same with all cells that fit: `feasible_cells`, ordered by prior, best first."""
 
     feasible_cells: tuple[FeasibleCell, ...]
+
+
+class SkeletonSurvey(Record):
+    """How much of one skeleton fits: the counts of a survey without its thousands of cells."""
+
+    skeleton: Skeleton
+    cells: int
+    feasible: int
+    disconnected: int
+    excluded: dict[str, int]
+    seconds: float
+
+
+class CellPlan(FamilyPlan):
+    """What was judged of the cells, and the best of them.
+
+    `space` counts cells x skeletons, `feasible` those that fit: all of `surveyed`, and all of
+    `ruled_out`, of whose skeletons not even the lightest network fits. `unexplored` skeletons fit
+    too, but promise less than the surveyed ones.
+    """
+
+    surveyed: tuple[SkeletonSurvey, ...] = ()
+    ruled_out: tuple[Skeleton, ...] = ()
+    unexplored: tuple[Skeleton, ...] = ()

@@ -6,11 +6,11 @@ from automcu.brief import NO_LIMITS, Limits
 from automcu.compiler import compile_graph
 from automcu.cost.estimation import estimate_program
 from automcu.cost.records import Remedy
-from automcu.cost.remedies import bits_remedies, board_remedies, judge_by, remedy
+from automcu.cost.remedies import bits_remedies, judge_by, remedy
 from automcu.mcu.profile import Device
 from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
-from automcu.networks.network import estimate
+from automcu.networks.estimate import estimate, other_boards
 
 # Widths, resolutions and depths as in the planner's grid, the largest first.
 _WIDTHS = (48, 32, 24, 16, 12, 8, 6, 4)
@@ -44,13 +44,7 @@ def architecture_remedies(
         device,
         limits,
     )
-    others = board_remedies(
-        lambda board: estimate(architecture, board),
-        device,
-        boards,
-        limits,
-    )
-    return (*found, *bits, *others)
+    return (*found, *bits, *other_boards(architecture, device, boards, limits))
 
 
 def _smaller_skeletons(skeleton: Skeleton) -> Iterator[Iterator[tuple[str, Skeleton]]]:

@@ -17,15 +17,15 @@ _LIKENESS_ACROSS_SKELETONS = 0.5
 
 @dataclass(frozen=True)
 class Candidate:
-    """A feasible network and its merit."""
+    """A feasible network and its score."""
 
     skeleton: Skeleton
     cell: FeasibleCell
-    merit: float
+    score: float
 
 
 def choose_diverse(candidates: Sequence[Candidate], count: int) -> tuple[Candidate, ...]:
-    """Choose by merit less likeness to those chosen before (maximal marginal relevance).
+    """Choose by score less likeness to those chosen before (maximal marginal relevance).
 
     Carbonell and Goldstein, "The use of MMR", SIGIR 1998. Ties go to the earlier candidate.
     """
@@ -39,7 +39,7 @@ def choose_diverse(candidates: Sequence[Candidate], count: int) -> tuple[Candida
     likeness = [0.0] * len(left)
     while left and len(chosen) < count:
         best = max(
-            range(len(left)), key=lambda at: left[at].merit - _PRICE_OF_LIKENESS * likeness[at]
+            range(len(left)), key=lambda at: left[at].score - _PRICE_OF_LIKENESS * likeness[at]
         )
         picked = left[best]
         chosen.append(picked)

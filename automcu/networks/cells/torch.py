@@ -15,11 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from automcu.errors import WrongInputError
+from automcu.export.float_onnx import export_onnx
+from automcu.export.quantise import calibration_inputs, quantise_onnx
+from automcu.export.ternary_convolutions import write_ternary_weights
 from automcu.networks.cells.architecture import Architecture
 from automcu.networks.cells.cell import EDGES, INPUT_NODE, OUTPUT_NODE, Cell, Operation
-from automcu.networks.cells.counting import stages
-from automcu.training.ternary_layers import TernaryConv2d
+from automcu.networks.cells.counting import count_live_macs, count_live_parameters, stages
+from automcu.networks.family import FLOAT_MODEL, INT8_MODEL
+from automcu.training.evaluation import accuracy
+from automcu.training.loop import fit
+from automcu.training.recipe import recipe_for, teachers_recipe
+from automcu.training.records import Trained, Training
+from automcu.training.ternary import TernaryConv2d, fit_ternary, with_ternary_values
 
+_TERNARY_MODEL = "ternary.onnx"
 _CONVOLUTION_KERNELS: dict[Operation, int] = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
 
 
@@ -203,3 +212,36 @@ def _sum(terms: list[Tensor]) -> Tensor:
     for term in terms[1:]:
         total = total + term
     return total
+
+
+def train_cell(architecture: Architecture, training: Training) -> Trained:
+    """Train a network and quantise it; a ternary one learns from a float one of the same cell."""
+    recipe = recipe_for(training.data, training.seconds)
+    is_ternary = architecture.skeleton.ternary
+    first = teachers_recipe(recipe) if is_ternary else recipe
+    torch.manual_seed(training.seed)
+    network = build_network(_without_ternary(architecture))
+    curve = fit(network, training, first, "float, " if is_ternary else "")
+    shape, home = training.data.input_shape, training.folder
+    export_onnx(network, shape, home / FLOAT_MODEL)
+    ternary, unquantised = None, home / FLOAT_MODEL
+    if is_ternary:
+        deployed, unquantised = build_network(architecture), home / _TERNARY_MODEL
+        ternary = fit_ternary(deployed, network, training, recipe)
+        export_onnx(with_ternary_values(deployed), shape, unquantised)
+    quantise_onnx(unquantised, calibration_inputs(training.data), home / INT8_MODEL)
+    if is_ternary:
+        write_ternary_weights(home / INT8_MODEL)
+    return Trained(
+        recipe=first,
+        training=curve,
+        ternary=ternary,
+        float_accuracy=accuracy(network, training.data.validation),
+        macs=count_live_macs(architecture),
+        parameters=count_live_parameters(architecture),
+    )
+
+
+def _without_ternary(architecture: Architecture) -> Architecture:
+    skeleton = architecture.skeleton.model_copy(update={"ternary": False})
+    return architecture.model_copy(update={"skeleton": skeleton})

@@ -20,7 +20,7 @@ from automcu.errors import WrongInputError
 from automcu.export.quantise import INPUT_SCALE, INPUT_ZERO_POINT
 from automcu.networks.transformers.torch import Block, VisionTransformer
 from automcu.records import write_atomically
-from automcu.training.ternary_layers import integers_and_scales
+from automcu.training.ternary import integers_and_scales
 
 _OPSET = 25  # the first with INT2
 _IR_VERSION = 13

@@ -1,15 +1,16 @@
 """Which of the vision transformers that fit are worth training.
 
 No table knows their accuracy. They are ranked by what they do with the time there is, the same
-merit as that of a cell without a prior, and shapes with other patches come before more of the same.
+score as that of a cell without a prior, and shapes with other patches come before more of the same.
 """
 
 import numpy as np
 
-from automcu.networks.score import ASSUMED_LATENCY_MS, merit
+from automcu.cost.verdict import miss
+from automcu.networks.family import FamilyPlan, propose
+from automcu.networks.score import ASSUMED_LATENCY_MS, score
 from automcu.networks.transformers.shape import TransformerShape
 from automcu.networks.transformers.survey import FeasibleTransformer, TransformerSurvey
-from automcu.records import Record
 
 CAPACITY = "capacity (modelled work; no table of transformers)"
 # As in the cells' plan: spare proposals, and the share of the latency limit that is kept free; more
@@ -22,61 +23,41 @@ _SEED_JITTER = 0.01
 _PRICE_OF_LIKENESS = 0.3
 
 
-class TransformerProposal(Record):
-    """A vision transformer worth training; latency and memory are modelled."""
-
-    rank: int
-    architecture: TransformerShape
-    prior: None = None
-    merit: float
-    latency_ms: float
-    flash_bytes: int
-    ram_bytes: int
-
-
-class TransformerPlan(Record):
-    """What fits of the transformers' space, and the best of it; `prior` says how it was ranked."""
-
-    prior: str = CAPACITY
-    shapes: int
-    feasible: int
-    excluded: dict[str, int]
-    proposals: tuple[TransformerProposal, ...]
-    seconds: float
-
-
 def plan_transformers(
     survey: TransformerSurvey, *, latency_limit_ms: float | None, budget: int, seed: int
-) -> TransformerPlan:
+) -> FamilyPlan:
     """Choose the transformers to train, best first; the same for the same seed.
 
     A plan of none says that none fits.
     """
-    return TransformerPlan(
-        shapes=survey.shapes,
+    chosen = _chosen(survey, latency_limit_ms, budget + _SPARES, seed)
+    return FamilyPlan(
+        prior=CAPACITY,
+        space=survey.shapes,
         feasible=len(survey.feasible),
         excluded=survey.excluded,
         proposals=tuple(
-            TransformerProposal(
-                rank=rank,
-                architecture=found.shape,
-                merit=value,
-                latency_ms=found.latency_ms,
-                flash_bytes=found.flash_bytes,
-                ram_bytes=found.ram_bytes,
-            )
-            for rank, (found, value) in enumerate(
-                _chosen(survey, latency_limit_ms, budget + _SPARES, seed), start=1
-            )
+            propose(rank, found.shape, found, value)
+            for rank, (found, value) in enumerate(chosen, start=1)
         ),
         seconds=survey.seconds,
+        miss="" if chosen else _smallest_miss(survey),
+    )
+
+
+def _smallest_miss(survey: TransformerSurvey) -> str:
+    """Say which limits even the quickest transformer breaks, and by how much."""
+    misses = [miss(limit) for limit in survey.smallest.limits] if survey.smallest else []
+    return (
+        f"No vision transformer fits {survey.device}: the quickest one misses "
+        f"{' and '.join(misses)}. Raise that limit, choose a larger board, or try --family cnn."
     )
 
 
 def _chosen(
     survey: TransformerSurvey, limit_ms: float | None, count: int, seed: int
 ) -> list[tuple[FeasibleTransformer, float]]:
-    """Greedily by merit, less a price where the same patches are chosen already."""
+    """Greedily by score, less a price where the same patches are chosen already."""
     generator = np.random.default_rng(seed)
     fitted = survey.smallest and survey.smallest.estimate.latency_percent is not None
     reserve = _LATENCY_RESERVE if fitted else _RESERVE_WITHOUT_FIGURES
@@ -84,7 +65,7 @@ def _chosen(
     within = [one for one in survey.feasible if one.latency_ms <= safe_ms]
     # Beyond the time that is assumed to be there, more work is worth nothing: the quickest first.
     left = [
-        (one, merit(one, limit_ms) + float(generator.normal(0.0, _SEED_JITTER)))
+        (one, score(one, limit_ms) + float(generator.normal(0.0, _SEED_JITTER)))
         for one in within or sorted(survey.feasible, key=lambda one: one.latency_ms)[:count]
     ]
     chosen: list[tuple[FeasibleTransformer, float]] = []

@@ -3,14 +3,14 @@
 from pydantic import Field, ValidationError, model_validator
 
 from automcu.errors import WrongInputError
-from automcu.records import Record
+from automcu.networks.family import Network
 
 PREFIX = "vit:"
 _NAMED = ("patch", "dim", "depth", "heads", "mlp_ratio")
 _EXAMPLE = "vit:patch=4,dim=64,depth=4,heads=4,mlp_ratio=2"
 
 
-class TransformerShape(Record):
+class TransformerShape(Network):
     """Images of `resolution` x `resolution` pixels cut into patches of `patch` x `patch`.
 
     `dim` channels a token, split into `heads`; `depth` blocks whose hidden layer has `mlp_ratio`
@@ -34,6 +34,16 @@ class TransformerShape(Record):
         if self.dim % self.heads:
             raise ValueError(f"{self.dim} channels do not divide into {self.heads} heads")
         return self
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an input."""
+        return self.resolution, self.resolution, self.in_channels
+
+    @property
+    def class_count(self) -> int:
+        """How many classes it tells apart."""
+        return self.classes
 
     @property
     def tokens(self) -> int:

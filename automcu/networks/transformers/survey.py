@@ -10,11 +10,11 @@ from automcu.cost.records import Estimate, Verdict
 from automcu.cost.verdict import check
 from automcu.errors import UnsupportedModelError
 from automcu.mcu.profile import Device
-from automcu.networks.network import estimate
+from automcu.networks.estimate import estimate
 from automcu.networks.transformers.shape import TransformerShape
 from automcu.records import Record
 
-Told = Callable[[int, int, int], None]
+Progress = Callable[[int, int, int], None]
 """(judged, all, how many of them fit)."""
 
 
@@ -49,7 +49,7 @@ def survey_transformers(
     device: Device,
     shapes: Sequence[TransformerShape],
     limits: Limits = NO_LIMITS,
-    told: Told | None = None,
+    progress: Progress | None = None,
 ) -> TransformerSurvey:
     """Judge `shapes`, of which those that differ in depth only stand together, by ascending depth.
 
@@ -74,8 +74,8 @@ def survey_transformers(
                 break
             feasible.append(_feasible(shape, verdict.estimate))
         judged += len(series)
-        if told is not None:
-            told(judged, len(shapes), len(feasible))
+        if progress is not None:
+            progress(judged, len(shapes), len(feasible))
     return TransformerSurvey(
         device=device.id,
         shapes=len(shapes),

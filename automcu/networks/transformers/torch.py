@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from automcu.networks.transformers.shape import TransformerShape
-from automcu.training.ternary_layers import TernaryConv2d, TernaryLayerNorm, TernaryLinear
+from automcu.training.ternary import TernaryConv2d, TernaryLayerNorm, TernaryLinear
 
 Observe = Callable[[str, Tensor], Tensor]
 """Sees every result that becomes an int8 tensor, by name, and returns what takes its place."""

@@ -7,7 +7,7 @@ turn then comes from the offline planner, so a run without a working server is a
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from automcu.networks.records import Observation, Proposal
+from automcu.networks.family import Observation, Proposal
 from automcu.planner.agents.feasible_space import FeasibleSpace
 from automcu.planner.agents.language_model import LanguageModel
 from automcu.planner.agents.records import (

@@ -1,13 +1,14 @@
 """The networks that fit, as agents can ask about them and choose from them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from automcu.networks.cells.architecture import Architecture
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.prior import rank_cells
 from automcu.networks.cells.records import FeasibleCell, Survey
-from automcu.networks.records import Observation, Proposal, propose
+from automcu.networks.family import Observation, Proposal
 from automcu.planner.agents.records import (
     CellEdges,
     Choice,
@@ -49,12 +50,12 @@ class FeasibleSpace:
         numbers = {survey.skeleton: at for at, survey in enumerate(self._surveys, start=1)}
         trained = [
             TrainedSummary(
-                skeleton=numbers[one.skeleton],
-                cell=_edges(one.cell_index),
-                accuracy_percent=round(one.accuracy_percent, 2),
+                skeleton=numbers[cell.skeleton],
+                cell=_edges(cell.index),
+                accuracy_percent=round(percent, 2),
             )
-            for one in observations
-            if one.accuracy_percent is not None and one.skeleton in numbers
+            for cell, percent in _cells(observations)
+            if percent is not None and cell.skeleton in numbers
         ]
         trained.sort(key=lambda one: -one.accuracy_percent)
         return HistorySummary(trained=len(trained), best=tuple(trained[:_TRAINED_SHOWN]))
@@ -87,28 +88,28 @@ class FeasibleSpace:
         """
         at = choice.skeleton - 1 if choice.skeleton <= len(self._surveys) else 0
         skeleton = self._surveys[at].skeleton
-        taken = {_network(one.cell_index) for one in seen if one.skeleton == skeleton}
+        taken = {_network(cell.index) for cell, _ in _cells(seen) if cell.skeleton == skeleton}
         cells = self._ranked[at].cells.values()
         left = [cell for cell in cells if _network(cell.index) not in taken]
         if not left:
             return None
-        merits = self._ranked[at].merits
+        scores = self._ranked[at].scores
         nearest = min(
             left,
             key=lambda cell: (
                 _edits(choice.cell, _edges(cell.index)),
-                -merits[cell.index],
+                -scores[cell.index],
                 cell.index,
             ),
         )
-        return propose(skeleton, nearest, rank, merits[nearest.index])
+        return self._ranked[at].proposal(nearest.index, rank)
 
     def is_exactly(self, proposal: Proposal, choice: Choice) -> bool:
         """Say whether a proposal is what was asked for, or only the nearest to it."""
-        at = min(choice.skeleton, len(self._surveys)) - 1
-        same_skeleton = proposal.architecture.skeleton == self._surveys[at].skeleton
-        known = choice.skeleton <= len(self._surveys)
-        return known and same_skeleton and _edges(proposal.cell_index) == choice.cell
+        if choice.skeleton > len(self._surveys):
+            return False
+        skeleton = self._surveys[choice.skeleton - 1].skeleton
+        return proposal.architecture == Architecture(cell=str(Cell(choice.cell)), skeleton=skeleton)
 
     def _passing(self, question: Question) -> list[tuple[int, FeasibleCell]]:
         limit = question.max_latency_ms
@@ -122,11 +123,11 @@ class FeasibleSpace:
 
     def _front(self, found: list[tuple[int, FeasibleCell]]) -> list[tuple[int, FeasibleCell]]:
         front: list[tuple[int, FeasibleCell]] = []
-        merits = [ranked.merits for ranked in self._ranked]
-        by_merit = sorted(
-            found, key=lambda pair: (-merits[pair[0] - 1][pair[1].index], pair[1].index)
+        scores = [ranked.scores for ranked in self._ranked]
+        by_score = sorted(
+            found, key=lambda pair: (-scores[pair[0] - 1][pair[1].index], pair[1].index)
         )
-        for pair in by_merit:
+        for pair in by_score:
             if all(pair[1].latency_ms < other.latency_ms for _, other in front):
                 front.append(pair)
         return front
@@ -147,6 +148,13 @@ def _skeleton_summary(number: int, survey: Survey) -> SkeletonSummary:
 
 def _found(number: int, cell: FeasibleCell) -> FoundCell:
     return FoundCell(skeleton=number, cell=_edges(cell.index), latency_ms=round(cell.latency_ms, 3))
+
+
+def _cells(seen: Iterable[Observation]) -> Iterator[tuple[Architecture, float | None]]:
+    """What was chosen, and its accuracy in percent."""
+    for one in seen:
+        if isinstance(one.architecture, Architecture):
+            yield one.architecture, one.accuracy_percent
 
 
 def _edges(index: int) -> CellEdges:

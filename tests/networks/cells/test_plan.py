@@ -16,9 +16,9 @@ from automcu.networks.cells.isomorphism import canonical_form
 from automcu.networks.cells.plan import plan, search
 from automcu.networks.cells.prior import ZERO_COST, rank_cells
 from automcu.networks.cells.records import FeasibleCell, Survey
-from automcu.networks.records import Plan
-from automcu.networks.score import merit
+from automcu.networks.score import score
 from automcu.planner.counts import Counts
+from automcu.planner.plan import Plan
 
 GRID = skeleton_grid((8, 8, 1), classes=10)
 LIMIT_MS = 20.0
@@ -178,7 +178,7 @@ def test_without_a_table_flow_and_work_rank() -> None:
     assert found.prior == ZERO_COST
     best = found.proposals[0]
     ranked = rank_cells(surveys[best.architecture.skeleton], LIMIT_MS)
-    assert best.cell_index in [cell.index for cell in ranked.by_merit[:10]]
+    assert best.cell_index in [cell.index for cell in ranked.by_score[:10]]
 
 
 def _cell(latency_ms: float, prior: float | None) -> FeasibleCell:
@@ -190,12 +190,12 @@ def _cell(latency_ms: float, prior: float | None) -> FeasibleCell:
 @given(
     st.floats(0.01, 1000), st.floats(0.01, 1000), st.floats(10, 99), st.none() | st.floats(1, 500)
 )
-def test_merit_never_falls_with_capacity_or_prior(
+def test_the_score_never_falls_with_capacity_or_prior(
     one: float, other: float, prior: float, limit: float | None
 ) -> None:
     low, high = sorted((one, other))
-    assert merit(_cell(low, prior), limit) <= merit(_cell(high, prior), limit)
-    assert merit(_cell(one, prior), limit) <= merit(_cell(one, prior + 0.5), limit)
+    assert score(_cell(low, prior), limit) <= score(_cell(high, prior), limit)
+    assert score(_cell(one, prior), limit) <= score(_cell(one, prior + 0.5), limit)
 
 
 @settings(max_examples=10, deadline=None)

@@ -9,7 +9,7 @@ from automcu.networks.cells.pool import cell_work
 from automcu.networks.cells.prior import rank_cells, zero_cost_rating
 from automcu.networks.cells.records import FeasibleCell, Survey
 from automcu.networks.cells.synflow import expected_synflow
-from automcu.networks.score import merit
+from automcu.networks.score import score
 
 SYNFLOW = expected_synflow(Skeleton())
 CONNECTED = np.flatnonzero(np.isfinite(SYNFLOW))
@@ -65,15 +65,15 @@ def _survey(priors: dict[int, float | None]) -> Survey:
 def test_a_known_accuracy_is_all_that_counts() -> None:
     survey = _survey({int(index): 60.0 + at for at, index in enumerate(CONNECTED[:30])})
     ranked = rank_cells(survey, 100.0)
-    assert ranked.merits == {cell.index: merit(cell, 100.0) for cell in survey.feasible_cells}
-    assert ranked.by_merit == survey.feasible_cells[::-1]
+    assert ranked.scores == {cell.index: score(cell, 100.0) for cell in survey.feasible_cells}
+    assert ranked.by_score == survey.feasible_cells[::-1]
 
 
 def test_without_accuracies_cells_of_equal_cost_stand_in_the_order_of_flow_and_work() -> None:
     ranked = rank_cells(_survey({int(index): None for index in CONNECTED[::40]}), 100.0)
     rating = zero_cost_rating(SYNFLOW, CONNECTED[::40].tolist())
     # Cells that differ in dead edges alone are equal in both.
-    in_order = [rating[cell.index] for cell in ranked.by_merit]
+    in_order = [rating[cell.index] for cell in ranked.by_score]
     assert in_order == sorted(in_order, reverse=True)
 
 
@@ -82,6 +82,6 @@ def test_a_cell_that_the_table_lacks_stands_among_the_others_by_its_wiring() -> 
     weak, middle, strong = CONNECTED[np.argsort(SYNFLOW[CONNECTED])[[100, 8000, -1]]].tolist()
     known = {int(index): 88.0 for index in CONNECTED[:400]}
     ranked = rank_cells(_survey({**known, weak: None, middle: None, strong: None}), 100.0)
-    median = ranked.merits[int(CONNECTED[0])]
-    assert ranked.merits[strong] > ranked.merits[middle] > ranked.merits[weak]
-    assert ranked.merits[strong] > median > ranked.merits[weak]
+    median = ranked.scores[int(CONNECTED[0])]
+    assert ranked.scores[strong] > ranked.scores[middle] > ranked.scores[weak]
+    assert ranked.scores[strong] > median > ranked.scores[weak]

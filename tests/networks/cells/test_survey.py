@@ -19,7 +19,7 @@ from automcu.networks.cells.structure import (
     fewest_tensors,
 )
 from automcu.networks.cells.survey import space_costs, survey
-from automcu.networks.network import estimate
+from automcu.networks.estimate import estimate
 
 SKELETON = Skeleton(stem_channels=8, cells_per_stage=1, resolution=16)
 SKELETONS = (

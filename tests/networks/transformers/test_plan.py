@@ -23,7 +23,7 @@ def test_what_uses_the_time_comes_first_and_other_patches_before_more_of_the_sam
     survey = _survey(_found(4, 15.0), _found(4, 14.8, 2), _found(8, 12.0), _found(4, 1.0, 3))
     plan = plan_transformers(survey, latency_limit_ms=20.0, budget=2, seed=0)
     assert [one.latency_ms for one in plan.proposals[:2]] == [15.0, 12.0]
-    assert plan.feasible == 4 and plan.shapes == 9
+    assert plan.feasible == 4 and plan.space == 9
     assert "capacity" in plan.prior
 
 

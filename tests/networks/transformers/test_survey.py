@@ -3,7 +3,7 @@
 from automcu.brief import Limits
 from automcu.cost.verdict import check
 from automcu.mcu import find_device
-from automcu.networks.network import estimate
+from automcu.networks.estimate import estimate
 from automcu.networks.transformers.space import transformer_shapes
 from automcu.networks.transformers.survey import survey_transformers
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from automcu.networks.transformers.shape import TransformerShape
 from automcu.networks.transformers.torch import build_vision_transformer
-from automcu.training.ternary_layers import (
+from automcu.training.ternary import (
     TernaryConv2d,
     TernaryLayerNorm,
     TernaryLinear,

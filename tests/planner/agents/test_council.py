@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.records import FeasibleCell, Survey
-from automcu.networks.records import Observation
-from automcu.planner.agents import Council, FeasibleSpace, LanguageModel, ModelSettings
-from automcu.planner.agents.records import Choice, Question
+from automcu.networks.family import Observation
+from automcu.planner.agents.council import Council
+from automcu.planner.agents.feasible_space import FeasibleSpace
+from automcu.planner.agents.language_model import LanguageModel
+from automcu.planner.agents.records import Choice, ModelSettings, Question
 
 SKELETONS = [Skeleton(stem_channels=width, cells_per_stage=1, resolution=8) for width in (4, 8)]
 CELLS = [index for index in range(0, 15625, 30) if Cell.from_index(index).is_connected]
@@ -46,9 +48,13 @@ def proposing(index: int, skeleton: int = 1) -> str:
     return json.dumps({"proposals": [{"skeleton": skeleton, "cell": cell}]})
 
 
+def network_of(index: int, skeleton: int = 0) -> Architecture:
+    return Architecture(cell=str(Cell.from_index(index)), skeleton=SKELETONS[skeleton])
+
+
 def seen_of(count: int) -> list[Observation]:
     return [
-        Observation(skeleton=SKELETONS[at % 2], cell_index=CELLS[at], accuracy_percent=80.0 + at)
+        Observation(architecture=network_of(CELLS[at], at % 2), accuracy_percent=80.0 + at)
         for at in range(count)
     ]
 
@@ -98,7 +104,7 @@ def test_nothing_is_proposed_twice_and_unknown_skeletons_are_the_first(
     choice = Choice.model_validate({"skeleton": 77, "cell": edges})
     first = space.proposal(choice, [], 1)
     assert first and first.architecture.skeleton == SKELETONS[0]
-    seen = Observation(skeleton=SKELETONS[0], cell_index=first.cell_index, accuracy_percent=None)
+    seen = Observation(architecture=first.architecture, accuracy_percent=None)
     second = space.proposal(choice, [seen], 2)
     assert second and second.cell_index != first.cell_index
 

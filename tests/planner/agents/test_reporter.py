@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from automcu.planner.agents import LanguageModel, ModelSettings, ReporterView, report_in_words
+from automcu.planner.agents.language_model import LanguageModel
+from automcu.planner.agents.records import ModelSettings, ReporterView
 from automcu.planner.agents.reporter import (
     claim_of_measuring,
     figures_of_its_own,
     plain_paragraph,
+    report_in_words,
 )
 
 VIEW = ReporterView(
