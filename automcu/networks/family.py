@@ -117,16 +117,12 @@ class FamilyPlan(Record):
     miss: str = Field(default="", exclude=True)
 
 
-class FeasibleNetwork(Protocol):
-    """What surveys say of a network that fits; the prior in percent, None where nobody knows."""
-
-    @property
-    def prior(self) -> float | None:
-        """Its known accuracy."""
+class Needs(Protocol):
+    """What estimates and surveys say of a network; modelled."""
 
     @property
     def latency_ms(self) -> float:
-        """Its modelled latency."""
+        """One inference."""
 
     @property
     def flash_bytes(self) -> int:
@@ -270,18 +266,24 @@ class Family(ABC, Generic[AnyFamilyNetwork]):
 
 
 def propose(
-    rank: int, network: Network, fits: FeasibleNetwork, score: float, cell_index: int | None = None
+    rank: int,
+    network: Network,
+    needs: Needs,
+    score: float,
+    *,
+    prior: float | None = None,
+    cell_index: int | None = None,
 ) -> Proposal:
     """Return a network that fits as the proposal of this number."""
     return Proposal(
         rank=rank,
         architecture=network,
         cell_index=cell_index,
-        prior=fits.prior,
+        prior=prior,
         score=score,
-        latency_ms=fits.latency_ms,
-        flash_bytes=fits.flash_bytes,
-        ram_bytes=fits.ram_bytes,
+        latency_ms=needs.latency_ms,
+        flash_bytes=needs.flash_bytes,
+        ram_bytes=needs.ram_bytes,
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from automcu.networks.family import FeasibleNetwork
+from automcu.networks.family import Needs
 
 # Where the brief sets no latency limit, capacity counts up to this: an answer in a tenth of a
 # second feels immediate (Nielsen, Usability Engineering, 1993, section 5.5).
@@ -15,17 +15,17 @@ _LOG_ERROR_PER_DOUBLING = -math.log(0.85)
 _UNKNOWN_PRIOR_PERCENT = 88.0
 
 
-def score(network: FeasibleNetwork, latency_limit_ms: float | None) -> float:
+def score(needs: Needs, latency_limit_ms: float | None, prior: float | None = None) -> float:
     """Return minus the logarithm of the error that the network promises; higher is better.
 
-    The cell's known error is scaled by the network's work, as a share of what the limit allows.
-    Without a prior only capacity ranks, a proxy that needs no training and that few others beat
-    (Ning et al., "Evaluating Efficient Performance Estimators of Neural Architectures", NeurIPS
-    2021).
+    The error of a known accuracy, `prior` in percent, is scaled by the network's work, as a share
+    of what the limit allows. Without a prior only capacity ranks, a proxy that needs no training
+    and that few others beat (Ning et al., "Evaluating Efficient Performance Estimators of Neural
+    Architectures", NeurIPS 2021).
     """
     limit = latency_limit_ms or ASSUMED_LATENCY_MS
-    percent = _UNKNOWN_PRIOR_PERCENT if network.prior is None else network.prior
-    work = min(network.latency_ms / limit, 1.0)
+    percent = _UNKNOWN_PRIOR_PERCENT if prior is None else prior
+    work = min(needs.latency_ms / limit, 1.0)
     return -_log_error(percent) + _LOG_ERROR_PER_DOUBLING * math.log2(max(work, 1e-6))
 
 

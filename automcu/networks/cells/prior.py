@@ -55,7 +55,7 @@ class RankedCells:
         cell = self.cells[index]
         architecture = Architecture(cell=cell.architecture, skeleton=self.skeleton)
         wanted = self.scores[index] if score is None else score
-        return propose(rank, architecture, cell, wanted, index)
+        return propose(rank, architecture, cell, wanted, prior=cell.prior, cell_index=index)
 
     @cached_property
     def pool(self) -> CellPool:
@@ -76,7 +76,7 @@ def rank_cells(
     which a table may hold for a cell that does not fit here, or the best of the survey.
     """
     cells = survey.feasible_cells
-    scores = np.array([score(cell, latency_limit_ms) for cell in cells])
+    scores = np.array([score(cell, latency_limit_ms, cell.prior) for cell in cells])
     unknown = np.array([cell.prior is None for cell in cells], dtype=bool)
     if unknown.any():
         indices = [cell.index for cell in cells]

@@ -22,7 +22,6 @@ class FeasibleTransformer(Record):
     """A vision transformer that fits, with its modelled cost; no table knows its accuracy."""
 
     shape: TransformerShape
-    prior: None = None
     latency_ms: float
     flash_bytes: int
     ram_bytes: int

@@ -194,8 +194,8 @@ def test_the_score_never_falls_with_capacity_or_prior(
     one: float, other: float, prior: float, limit: float | None
 ) -> None:
     low, high = sorted((one, other))
-    assert score(_cell(low, prior), limit) <= score(_cell(high, prior), limit)
-    assert score(_cell(one, prior), limit) <= score(_cell(one, prior + 0.5), limit)
+    assert score(_cell(low, prior), limit, prior) <= score(_cell(high, prior), limit, prior)
+    assert score(_cell(one, prior), limit, prior) <= score(_cell(one, prior), limit, prior + 0.5)
 
 
 @settings(max_examples=10, deadline=None)

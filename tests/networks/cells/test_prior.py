@@ -65,7 +65,9 @@ def _survey(priors: dict[int, float | None]) -> Survey:
 def test_a_known_accuracy_is_all_that_counts() -> None:
     survey = _survey({int(index): 60.0 + at for at, index in enumerate(CONNECTED[:30])})
     ranked = rank_cells(survey, 100.0)
-    assert ranked.scores == {cell.index: score(cell, 100.0) for cell in survey.feasible_cells}
+    assert ranked.scores == {
+        cell.index: score(cell, 100.0, cell.prior) for cell in survey.feasible_cells
+    }
     assert ranked.by_score == survey.feasible_cells[::-1]
 
 
