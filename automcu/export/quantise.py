@@ -1,11 +1,13 @@
 """Post-training quantisation with onnxruntime: float ONNX in, QDQ ONNX out."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -15,9 +17,10 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from automcu.compiler.fixed_point import INT8_MIN, needs_wide_sum
 from automcu.datasets.record import Dataset
 from automcu.errors import UnsupportedModelError, WrongInputError
-from automcu.export.float_islands import float_islands
+from automcu.export.float_islands import DEQUANTISE, QUANTISE, float_islands
 from automcu.export.float_onnx import INPUT
 from automcu.export.quiet import quiet_onnxruntime
 from automcu.records import scratch_folder, write_atomically
@@ -32,6 +35,11 @@ _CALIBRATION_INPUTS = 512
 SMALLEST_RANGE = 1e-4
 """A ReLU that is never active has range 0. onnxruntime would give it zero point 0, and, as it has
 removed the operator and relies on saturation at the zero point, let negative values pass."""
+
+COARSEST_OPERAND = 31.0
+"""Of a sum, in steps of its result: below what takes a wide sum (`needs_wide_sum`)."""
+
+_Scales = dict[str, list[dict[str, Any]]]
 
 
 def calibration_inputs(data: Dataset) -> NDArray[np.float32]:
@@ -90,22 +98,29 @@ def quantised_model(
         quant_pre_process(
             str(float_path), str(prepared), skip_optimization=True, skip_symbolic_shape=True
         )
-        quantize_static(
-            prepared,
-            quantised,
-            _Batches(name, inputs, batch),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            extra_options={
-                "ForceQuantizeNoInputCheck": True,
-                "MinimumRealRange": SMALLEST_RANGE,
-                "TensorQuantOverrides": _pixel_scale(name) if pixels else {},
-            },
-        )
-        model = onnx.load(quantised)
+        scales = _fixed_scale(name, INPUT_SCALE, INPUT_ZERO_POINT) if pixels else {}
+        sums = sum(node.op_type == "Add" for node in onnx.load(prepared).graph.node)
+        for _ in range(sums + 1):  # a coarser sum may be an operand that is too coarse for the next
+            quantize_static(
+                prepared,
+                quantised,
+                _Batches(name, inputs, batch),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+                extra_options={
+                    "ForceQuantizeNoInputCheck": True,
+                    "MinimumRealRange": SMALLEST_RANGE,
+                    "TensorQuantOverrides": dict(scales),
+                },
+            )
+            model = onnx.load(quantised)
+            coarser = _coarser_sums(model)
+            if not coarser:
+                break
+            scales |= coarser
     islands = float_islands(model)
     if islands:
         raise UnsupportedModelError(
@@ -115,13 +130,41 @@ def quantised_model(
     return model
 
 
-def _pixel_scale(name: str) -> dict[str, list[dict[str, Any]]]:
+def _coarser_sums(model: onnx.ModelProto) -> _Scales:
+    """Scales for sums of which an operand is far coarser than the result, none where all are right.
+
+    Steps that are finer than `COARSEST_OPERAND` says hold only the operand's rounding, and take
+    arithmetic that convolutions, which compute most sums on their way, do not have.
+    """
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    quantised = {node.input[0]: node for node in model.graph.node if node.op_type == QUANTISE}
+    dequantised = {
+        node.output[0]: constants[node.input[1]]
+        for node in model.graph.node
+        if node.op_type == DEQUANTISE
+    }
+    found: _Scales = {}
+    for node in model.graph.node:
+        if node.op_type != "Add" or node.output[0] not in quantised:
+            continue
+        _, scale_name, zero_point_name = quantised[node.output[0]].input
+        scale, zero_point = float(constants[scale_name]), int(constants[zero_point_name])
+        largest = max(float(np.max(dequantised.get(name, 0.0))) for name in node.input)
+        wanted = largest / COARSEST_OPERAND
+        if needs_wide_sum(largest / scale):
+            # The least value keeps an integer; a ReLU that was left out, the one that stands for 0.
+            moved = INT8_MIN + math.ceil((zero_point - INT8_MIN) * scale / wanted)
+            found |= _fixed_scale(node.output[0], wanted, moved)
+    return found
+
+
+def _fixed_scale(name: str, scale: float, zero_point: int) -> _Scales:
     return {
         name: [
             {
                 "quant_type": QuantType.QInt8,
-                "scale": np.array(INPUT_SCALE, dtype=np.float32),
-                "zero_point": np.array(INPUT_ZERO_POINT, dtype=np.int8),
+                "scale": np.array(scale, dtype=np.float32),
+                "zero_point": np.array(zero_point, dtype=np.int8),
             }
         ]
     }

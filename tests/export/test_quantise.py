@@ -9,6 +9,8 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from torch import nn
 
+from automcu.compiler import import_onnx
+from automcu.compiler.ops import Add
 from automcu.datasets.load import load_dataset
 from automcu.datasets.record import Dataset
 from automcu.errors import UnsupportedModelError, WrongInputError
@@ -171,6 +173,43 @@ def test_negative_values_do_not_pass_a_relu_behind_a_pooling(
     plain, quantised = _quantised(network, digits, tmp_path)
     expected, found = (onnx_logits(path, digits.test.inputs) for path in (plain, quantised))
     assert np.abs(expected - found).max() < 0.05 * np.abs(expected).max()
+
+
+class _Cancelling(nn.Module):
+    """A sum that is far smaller than its operands, and another of it and what is smaller still."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__()
+        self.shift = shift
+        self.first = nn.Conv2d(1, 4, 3, padding=1)
+        self.opposite = nn.Conv2d(4, 4, 1, bias=False)
+        self.pool = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+        self.last = nn.Linear(4 * 64, 10)
+        nn.init.constant_(self.first.bias, 9.0)  # type: ignore[arg-type]
+        self.opposite.weight.data = -0.9999 * torch.eye(4)[:, :, None, None]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.first(images)
+        total = torch.relu(features + (self.opposite(features) + self.shift))
+        logits: torch.Tensor = self.last((total + self.pool(total)).flatten(1))
+        return logits
+
+
+@pytest.mark.parametrize("shift", [0.0, -0.001, 0.01])
+def test_no_step_of_a_sum_is_far_finer_than_its_operands(
+    shift: float, digits: Dataset, tmp_path: Path
+) -> None:
+    quantised = _quantised(_Cancelling(shift).eval(), digits, tmp_path)[1]
+    graph = import_onnx(quantised)
+    sums = 0
+    for operator in graph.operators:
+        if isinstance(operator.attributes, Add):
+            scales = [graph.tensors[name].quantisation for name in operator.inputs]
+            result = graph.tensors[operator.output].quantisation
+            assert result is not None and all(scales)
+            assert max(scale.scale for scale in scales if scale) < 32 * result.scale
+            sums += 1
+    assert sums >= 2
 
 
 def test_a_trained_network_loses_less_than_half_a_point(
