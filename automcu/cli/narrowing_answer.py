@@ -19,7 +19,10 @@ def with_narrowing(answer: Answer, narrowing: "Narrowing | None") -> Answer:
     document = {**answer.document, "weights": narrowing.model_dump()}
     if not narrowing.widths and narrowing.accuracy is None:
         return replace(answer, document=document)
-    return replace(answer, document=document, shown=Group(answer.shown, _line(narrowing)))
+    from automcu.report.terminal import warning_lines
+
+    lines = _line(narrowing), *warning_lines(narrowing.warnings)
+    return replace(answer, document=document, shown=Group(answer.shown, *lines))
 
 
 def _line(narrowing: "Narrowing") -> str:

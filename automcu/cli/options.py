@@ -36,7 +36,8 @@ AccuracyData = Annotated[
     typer.Option(
         "--data",
         metavar="DATA",
-        help="Data that tells what narrow weights cost: a data set, or .npz of int8 x and y.",
+        help="Labelled data that tells what narrow weights cost: whatever --calibrate takes, or "
+        ".npz of int8 x and y.",
     ),
 ]
 AccuracyTablePath = Annotated[

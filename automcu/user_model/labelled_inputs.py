@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from automcu.boards.project import class_counts
 from automcu.compiler import Graph, optimise, run_reference
 from automcu.compiler.project import describe_tensor
 from automcu.errors import WrongInputError
+from automcu.report.reliability import accuracy_warnings
 from automcu.user_model.inputs import (
     as_network_takes,
     is_scale_of_pixels,
@@ -25,10 +27,19 @@ class LabelledInputs:
     test: NDArray[np.int8]
     labels: NDArray[np.int64]
 
-    def accuracy(self, graph: Graph) -> float:
-        """Share of the test inputs that the integer reference gets right."""
-        answers = run_reference(optimise(graph), self.test).argmax(axis=1)
-        return float((answers == self.labels).mean())
+    def outputs(self, graph: Graph) -> NDArray[np.int8]:
+        """What the integer reference gives for the test inputs, [n, values]."""
+        return run_reference(optimise(graph), self.test)
+
+    def accuracy(self, outputs: NDArray[np.int8]) -> float:
+        """Share of the test inputs of which the largest output is the label."""
+        return float((outputs.argmax(axis=1) == self.labels).mean())
+
+    def warnings(self, outputs: NDArray[np.int8]) -> tuple[str, ...]:
+        """A sentence for each reason why that accuracy is no result."""
+        counts = class_counts(outputs, self.labels)
+        correct = int((outputs.argmax(axis=1) == self.labels).sum())
+        return accuracy_warnings(correct, counts["label_counts"], counts["answer_counts"], ())
 
 
 def load_labelled_inputs(name_or_path: str, graph: Graph) -> LabelledInputs:

@@ -15,13 +15,14 @@ class Narrowing(Record):
     """Bits of the layers with fewer than 8, and accuracies on `test_inputs` labelled inputs.
 
     Ternary layers have 1.6 bits. Both accuracies are those of the integer reference; None where
-    no data was given.
+    no data was given. `warnings` say why the accuracy is no result.
     """
 
     widths: dict[str, int | float]
     test_inputs: int = 0
     accuracy_8_bits: float | None = None
     accuracy: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def narrow_model_file(
@@ -45,11 +46,13 @@ def narrow_model_file(
         return narrow, Narrowing(widths=weight_widths(narrow))
     inputs = load_labelled_inputs(data, graph)
     narrow = apply_weights(graph, weights, device, max_flash_bytes, inputs.calibration)
-    before = inputs.accuracy(graph)
     widths = weight_widths(narrow)
+    before = inputs.outputs(graph)
+    outputs = inputs.outputs(narrow) if widths else before
     return narrow, Narrowing(
         widths=widths,
         test_inputs=len(inputs.test),
-        accuracy_8_bits=before,
-        accuracy=inputs.accuracy(narrow) if widths else before,
+        accuracy_8_bits=inputs.accuracy(before),
+        accuracy=inputs.accuracy(outputs),
+        warnings=inputs.warnings(outputs),
     )

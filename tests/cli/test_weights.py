@@ -5,10 +5,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from rich.console import Group
 from typer.testing import CliRunner, Result
 
 from automcu.cli import app
+from automcu.cli.answer import Answer
+from automcu.cli.narrowing_answer import with_narrowing
+from automcu.user_model.narrowing import Narrowing
 
 DATA = Path(os.environ.get("AUTOMCU_DATA", "../shared/data")) / "mlperf_tiny"
 MODEL = DATA / "kws_ref_model.tflite"
@@ -65,3 +70,22 @@ def test_a_cell_has_no_weights_to_narrow() -> None:
     result = run("check", "1234", *BOARD, "--weights", "4")
     assert result.exit_code == 2
     assert "a model file" in result.stderr
+
+
+def test_an_accuracy_that_is_no_result_is_told_in_a_warning() -> None:
+    told = Narrowing(
+        widths={}, test_inputs=10, accuracy=0.5, accuracy_8_bits=0.5, warnings=("Only 10 inputs.",)
+    )
+    answer = with_narrowing(Answer({}, "It fits."), told)
+    assert answer.document["weights"]["warnings"] == ("Only 10 inputs.",)
+    assert isinstance(answer.shown, Group)
+    assert "Warning: Only 10 inputs." in [str(line) for line in answer.shown.renderables]
+
+
+@needs_data
+def test_few_labelled_inputs_are_warned_of(tmp_path: Path) -> None:
+    with np.load(DATA / "kws01_mfcc_int8.npz") as arrays:
+        few = {name: arrays[name][:30] for name in ("x", "y")}
+    np.savez(tmp_path / "few.npz", **few)
+    told = document("check", str(MODEL), *BOARD, "--data", str(tmp_path / "few.npz"))
+    assert any("inputs were tested" in sentence for sentence in told["weights"]["warnings"])

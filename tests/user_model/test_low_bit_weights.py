@@ -105,7 +105,9 @@ def test_inputs_of_the_model_itself_are_taken_as_they_are(
     together = np.concatenate([loaded.calibration, loaded.test])
     assert {x.tobytes() for x in together} == {x.tobytes() for x in inputs}
     right = compile_graph(graph, find_device("f407")).run(loaded.test).argmax(axis=1)
-    assert loaded.accuracy(graph) == (right == loaded.labels).mean()
+    outputs = loaded.outputs(graph)
+    assert loaded.accuracy(outputs) == (right == loaded.labels).mean()
+    assert any("Only 10 inputs were tested" in sentence for sentence in loaded.warnings(outputs))
 
 
 @pytest.mark.parametrize(
