@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
+from automcu.cli.console import say
 from automcu.cli.options import Board
 
 if TYPE_CHECKING:
@@ -81,19 +82,19 @@ def _bench(
     device = find_device(information.device)
     test_set, notes = load_test_set(data, information.input, inputs) if data else (None, ())
     doubt = load_firmware(project).doubt
+    if doubt:  # before anything is flashed, so that it can be stopped
+        say(doubt, error=True)
     with TerminalProgress() as progress:
         progress.begin(f"running on {board} {device.id}")
         found = bench_project(project, device, board, inputs, progress.count, runs, test_set)
     remember(table, _name(project), found)
     problem = _problem(found)
     warnings = measurement_warnings(found, information.class_names)
-    if doubt:
-        warnings = (*warnings, doubt)
     document = {
         **found.model_dump(mode="json"),
         "table": str(table),
         "notes": notes,
-        "warnings": warnings,
+        "warnings": (*warnings, *([doubt] if doubt else [])),
     }
     return Answer(
         document,

@@ -21,8 +21,8 @@ def with_narrowing(answer: Answer, narrowing: "Narrowing | None") -> Answer:
         return replace(answer, document=document)
     from automcu.report.terminal import warning_lines
 
-    lines = _line(narrowing), *warning_lines(narrowing.warnings)
-    return replace(answer, document=document, shown=Group(answer.shown, *lines))
+    shown = Group(answer.shown, _line(narrowing), *warning_lines(narrowing.warnings))
+    return replace(answer, document=document, shown=shown)
 
 
 def _line(narrowing: "Narrowing") -> str:
