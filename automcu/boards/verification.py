@@ -18,9 +18,9 @@ from automcu.boards.link import Link
 from automcu.boards.port import Port
 from automcu.boards.project import GOLDEN, Golden, load_golden
 from automcu.boards.virtual.machine import (
-    Ending,
+    Exit,
+    ExitKind,
     Machine,
-    Outcome,
     load_sections,
     stack_top,
     symbol_address,
@@ -93,11 +93,11 @@ class _Network:
         watchdog = threading.Timer(_TIMEOUT_S, self._machine.stop)
         watchdog.start()
         try:
-            outcome = self._machine.call(self._run_layer, self._stack_top, (number,))
+            end = self._machine.call(self._run_layer, self._stack_top, (number,))
         finally:
             watchdog.cancel()
         # Returning looks like entering the boot loader: see Machine.call.
-        if outcome.ending is not Ending.BOOT_LOADER:
+        if end.kind is not ExitKind.BOOT_LOADER:
             return None
         return self._memory.read(self._arena + offset, size)
 
@@ -163,10 +163,10 @@ def _answers(elf: Path, device: Device, golden: Golden, core: str) -> NDArray[np
             ) from error
 
 
-def _how_it_failed(outcome: Outcome | None) -> str:
-    if outcome is None:
+def _how_it_failed(end: Exit | None) -> str:
+    if end is None:
         return "it is silent, or what it sends are no answers"
-    return ": ".join(filter(None, (outcome.ending.value, outcome.description)))
+    return ": ".join(filter(None, (end.kind.value, end.description)))
 
 
 def _check_model(link: Link, golden: Golden) -> None:
@@ -198,22 +198,22 @@ def _within_seconds(link: Link, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
 
 
 @contextlib.contextmanager
-def _running(image: bytes, device: Device) -> Iterator[tuple[Link, Callable[[], Outcome | None]]]:
+def _running(image: bytes, device: Device) -> Iterator[tuple[Link, Callable[[], Exit | None]]]:
     """Start a flash image as reset does; yield a link to it, and how it ended if it has."""
     memory, cable = BoardMemory(device), LocalCable()
     flash = code_flash(device).address
     memory.write(flash, image)
     machine = Machine(device, memory, cable)
-    outcomes: list[Outcome] = []
+    exits: list[Exit] = []
 
     def live() -> None:
         try:
-            outcomes.append(machine.run(flash))
+            exits.append(machine.run(flash))
         finally:
             cable.hang_up()
 
-    def ended() -> Outcome | None:
-        return outcomes[0] if outcomes and outcomes[0].ending is not Ending.STOPPED else None
+    def ended() -> Exit | None:
+        return exits[0] if exits and exits[0].kind is not ExitKind.STOPPED else None
 
     core = threading.Thread(target=live, daemon=True)
     core.start()

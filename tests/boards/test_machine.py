@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from automcu.boards.timing.native import FORCE_VARIABLE
-from automcu.boards.virtual.machine import Ending, Machine, Outcome
+from automcu.boards.virtual.machine import Exit, ExitKind, Machine
 from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.virtual.serial_line import RecordingLine
 from automcu.mcu import Device
@@ -27,17 +27,17 @@ NO_WAITS = {"wait_states": 0, "line_bytes": 16, "instruction_lines": 0, "data_li
 FAMILIES = ("stm32f4", "stm32f7", "stm32l4", "stm32h7", "stm32u5")
 
 
-def run(image: bytes, device: Device) -> tuple[Outcome, list[int]]:
+def run(image: bytes, device: Device) -> tuple[Exit, list[int]]:
     """Run an image to its end; return that, and the first 16 words of RAM."""
     memory = BoardMemory(device)
     assert memory.write(FLASH, image)
-    outcome = Machine(device, memory, RecordingLine()).run(FLASH)
-    return outcome, list(struct.unpack("<16I", memory.read(RAM, 64) or b""))
+    end = Machine(device, memory, RecordingLine()).run(FLASH)
+    return end, list(struct.unpack("<16I", memory.read(RAM, 64) or b""))
 
 
 def results(build: Builder, device: Device, source: str) -> list[int]:
-    outcome, words = run(build.image(PROLOGUE + source + "\n bkpt #0\n .ltorg"), device)
-    assert outcome.ending is Ending.BREAKPOINT, outcome
+    end, words = run(build.image(PROLOGUE + source + "\n bkpt #0\n .ltorg"), device)
+    assert end.kind is ExitKind.BREAKPOINT, end
     return words
 
 
@@ -362,22 +362,22 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_end_the_program_and_say_where(build: Builder, device: Device, fault: str) -> None:
     source, expected = FAULTS[fault]
-    outcome, _ = run(build.image(f"{source}\n .ltorg"), device)
-    assert outcome.ending is Ending.FAULT
-    assert expected in outcome.description
-    assert "at 0x" in outcome.description
+    end, _ = run(build.image(f"{source}\n .ltorg"), device)
+    assert end.kind is ExitKind.FAULT
+    assert expected in end.description
+    assert "at 0x" in end.description
 
 
 def test_erased_flash_faults_at_once(device: Device) -> None:
-    outcome, _ = run(b"\xff" * 16, device)
-    assert outcome.ending is Ending.FAULT
+    end, _ = run(b"\xff" * 16, device)
+    assert end.kind is ExitKind.FAULT
 
 
 def test_a_reset_request_and_a_jump_to_rom_are_recognised(build: Builder, device: Device) -> None:
     reset = "ldr r0, =0xE000ED0C; ldr r1, =0x05FA0004; str r1, [r0]; b .; .ltorg"
-    assert run(build.image(reset), device)[0].ending is Ending.RESET
+    assert run(build.image(reset), device)[0].kind is ExitKind.RESET
     jump = "ldr r0, =0x1FFF0000; ldm r0, {r1, r2}; msr msp, r1; bx r2; .ltorg"
-    assert run(build.image(jump), device)[0].ending is Ending.BOOT_LOADER
+    assert run(build.image(jump), device)[0].kind is ExitKind.BOOT_LOADER
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -20,7 +20,7 @@ from automcu.boards.flashing.stm32_bootloader import (
     SYNCHRONISE,
     WRITE_MEMORY,
 )
-from automcu.boards.virtual.machine import Ending, Machine
+from automcu.boards.virtual.machine import ExitKind, Machine
 from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.virtual.serial_line import DisconnectedError, PinResetError, SerialLine
 from automcu.boards.virtual.wire import BOOT_LOADER_SETTINGS, LineSettings
@@ -198,12 +198,12 @@ def _run_program(device: Device, memory: BoardMemory, line: SerialLine, vector_t
     while True:
         machine = Machine(device, memory, line)
         with line.unattended(machine.stop):
-            outcome = machine.run(vector_table)
+            end = machine.run(vector_table)
         line.obey_reset()
         line.flush()
-        if outcome.ending in (Ending.FAULT, Ending.BREAKPOINT):
-            print(f"{device.id}: the program faulted: {outcome.description}", file=sys.stderr)
+        if end.kind in (ExitKind.FAULT, ExitKind.BREAKPOINT):
+            print(f"{device.id}: the program faulted: {end.description}", file=sys.stderr)
             sys.stderr.flush()
             line.hang_up()
-        if outcome.ending is not Ending.RESET:
+        if end.kind is not ExitKind.RESET:
             return

@@ -54,8 +54,8 @@ _SLEEP_S = 0.05
 _ARGUMENT_REGISTERS = (UC_ARM_REG_R0, UC_ARM_REG_R1, UC_ARM_REG_R2, UC_ARM_REG_R3)
 
 
-class Ending(Enum):
-    """How a program's life ended."""
+class ExitKind(Enum):
+    """How a run of a program ended."""
 
     BOOT_LOADER = "it jumped into the boot loader"
     RESET = "it reset the system"
@@ -64,10 +64,10 @@ class Ending(Enum):
     STOPPED = "it was stopped"
 
 
-class Outcome(Record):
-    """How a program's life ended, and for a fault, where and why."""
+class Exit(Record):
+    """How a run of a program ended, and for a fault, where and why."""
 
-    ending: Ending
+    kind: ExitKind
     description: str = ""
 
 
@@ -86,13 +86,13 @@ class Machine:
         self._stopped = False
         self._map_registers()
 
-    def run(self, vector_table: int) -> Outcome:
+    def run(self, vector_table: int) -> Exit:
         """Start the program at `vector_table` as reset does, and stay with it to its end."""
         vectors = self._memory.read(vector_table, 8) or bytes(8)
         self._engine.reg_write(UC_ARM_REG_SP, int.from_bytes(vectors[:4], "little"))
         return self._execute(int.from_bytes(vectors[4:], "little"))
 
-    def call(self, function: int, stack_top: int, arguments: tuple[int, ...] = ()) -> Outcome:
+    def call(self, function: int, stack_top: int, arguments: tuple[int, ...] = ()) -> Exit:
         """Call one function, with up to four integer arguments, and stay with it to its end.
 
         Its return address is in ROM, so that returning looks like entering the boot loader.
@@ -116,25 +116,25 @@ class Machine:
         return int(self._engine.reg_read(UC_ARM_REG_R0))
 
     def stop(self) -> None:
-        """End the program's life from another thread."""
+        """End the run from another thread."""
         self._stopped = True
         self._engine.emu_stop()
 
-    def _execute(self, address: int) -> Outcome:
+    def _execute(self, address: int) -> Exit:
         engine = self._engine
         self._counter.stopped_at(address & ~_THUMB)
         while not self._stopped:
             try:
                 engine.emu_start(address | _THUMB, _NOWHERE)
             except SystemResetError:
-                return Outcome(ending=Ending.RESET)
+                return Exit(kind=ExitKind.RESET)
             except UcError as error:
-                return self._ended_by(error)
+                return self._exit_by(error)
             address = engine.reg_read(UC_ARM_REG_PC)
             self._counter.stopped_at(address)
             if self._memory.read(address - 2, 2) in _SLEEPS:
                 self._sleep()
-        return Outcome(ending=Ending.STOPPED)
+        return Exit(kind=ExitKind.STOPPED)
 
     def _sleep(self) -> None:
         """Wait for what could wake a polling program: there are no interrupts."""
@@ -142,18 +142,18 @@ class Machine:
         if not self._line.has_input:
             self._line.wait(_SLEEP_S)
 
-    def _ended_by(self, error: UcError) -> Outcome:
+    def _exit_by(self, error: UcError) -> Exit:
         address = self._engine.reg_read(UC_ARM_REG_PC)
         self._counter.stopped_at(address)
         if self._memory.in_rom(address):
-            return Outcome(ending=Ending.BOOT_LOADER)
+            return Exit(kind=ExitKind.BOOT_LOADER)
         if (self._memory.read(address, 2) or b"\0\0")[1] == _BREAKPOINT:
-            return Outcome(ending=Ending.BREAKPOINT, description=f"BKPT at {address:#010x}")
+            return Exit(kind=ExitKind.BREAKPOINT, description=f"BKPT at {address:#010x}")
         description = f"{error} at {address:#010x}"
         if self._bad_address is not None:
             description += f", on an access to {self._bad_address:#010x}"
         caller = self._engine.reg_read(UC_ARM_REG_LR)
-        return Outcome(ending=Ending.FAULT, description=f"{description} (LR {caller:#010x})")
+        return Exit(kind=ExitKind.FAULT, description=f"{description} (LR {caller:#010x})")
 
     def _map_registers(self) -> None:
         engine = self._engine
@@ -184,7 +184,7 @@ def _map(engine: Uc, base: int, size: int, registers: Peripherals | SystemRegist
 
 
 _ELF_MAGIC = b"\x7fELF"
-_ORDERLY = (Ending.BOOT_LOADER, Ending.RESET, Ending.BREAKPOINT)
+_ORDERLY = (ExitKind.BOOT_LOADER, ExitKind.RESET, ExitKind.BREAKPOINT)
 
 
 class CycleCount(Record):
@@ -234,14 +234,14 @@ def count_cycles(
     watchdog.start()
     try:
         if entry is None:
-            outcome = machine.run(code_flash(device).address)
+            end = machine.run(code_flash(device).address)
         else:
-            outcome = machine.call(symbol_address(elf, entry), stack_top(device), arguments)
+            end = machine.call(symbol_address(elf, entry), stack_top(device), arguments)
     finally:
         watchdog.cancel()
-    if outcome.ending not in _ORDERLY:
+    if end.kind not in _ORDERLY:
         raise BoardError(
-            f"The program did not end by itself: {outcome.ending.value} {outcome.description}. "
+            f"The program did not end by itself: {end.kind.value} {end.description}. "
             "Mend the program, or give it more time."
         )
     return _cycle_count(machine.counts(), machine.result(), bytes(line.sent))
