@@ -21,8 +21,9 @@ from automcu.boards.bench import bench_project
 from automcu.calibration import LayerChain
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, compile_graph, import_model, write_project
-from automcu.compiler.ops import Add, Convolution, Stripes
-from automcu.compiler.ops.windows import Window
+from automcu.compiler.ops import Add, Convolution
+from automcu.compiler.tiling.operator import RowTiling
+from automcu.compiler.window import Window
 from automcu.errors import AutomcuError
 from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler
@@ -81,7 +82,7 @@ def measure(name: str, graph: Graph, share: float) -> dict[str, object]:
         measured = bench_project(project, device, "virtual")
     if measured.mismatches:
         raise AssertionError(f"{name} with {limit} bytes differs from the reference")
-    chains = [op for op in program.graph.operators if isinstance(op.attributes, Stripes)]
+    chains = [op for op in program.graph.operators if isinstance(op.attributes, RowTiling)]
     return {
         "network": name,
         "limit_bytes": limit,

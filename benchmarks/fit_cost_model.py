@@ -44,7 +44,7 @@ from automcu.calibration.single_layers import (
     networks_side_by_side,
 )
 from automcu.compiler import Program, compile_graph
-from automcu.compiler.cycles import is_fitted, layer_cycles
+from automcu.compiler.choose import is_fitted, layer_cycles
 from automcu.compiler.graph import Graph
 from automcu.compiler.kernel import Kernel
 from automcu.cost.code_size import (

@@ -13,11 +13,11 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor
+from automcu.compiler.graph import Attributes
 from automcu.compiler.ops import (
     Add,
     AddConstant,
     Attention,
-    Attributes,
     AveragePool,
     Concatenate,
     Convolution,
@@ -30,9 +30,8 @@ from automcu.compiler.ops import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.tensor import NO_CLAMP, Clamp
+from automcu.compiler.window import Window
 
 LOW_BITS = (6, 4, 3, 2)  # of weights that are packed
 CLAMPS: tuple[Clamp, ...] = (NO_CLAMP, (0.0, inf), (0.0, 6.0), (-1.0, 1.0), (100.0, inf))
@@ -178,7 +177,7 @@ class GrowingGraph:
         self, attributes: Attributes, *inputs: Tensor, result: Quantisation | None = None
     ) -> Tensor:
         """Append the operator; its result is quantised at random unless it is said how."""
-        shape = output_shape(attributes, *(tensor.shape for tensor in inputs))
+        shape = attributes.output_shape(*(tensor.shape for tensor in inputs))
         chosen = result or quantisation(self.choices)
         added = self._append(attributes, inputs, Tensor("", shape, chosen))
         self.known.append(added)
@@ -192,7 +191,7 @@ class GrowingGraph:
             added = self.add(attributes, *inputs)
             after = self.choices.one_of((None, added.quantisation))
             return self.add(Rescale(self.clamp()), added, result=after)
-        shape = output_shape(attributes, *(tensor.shape for tensor in inputs))
+        shape = attributes.output_shape(*(tensor.shape for tensor in inputs))
         added = self._append(attributes, inputs, Tensor("", shape, None))
         self.unquantised.append(added)
         return self.add(Rescale(self.clamp()), added)

@@ -22,8 +22,7 @@ from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.ops import Convolution
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.window import Window
 from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler
 
@@ -51,7 +50,7 @@ def layer_graph(shape: tuple[int, int, int], attributes: Convolution) -> Graph:
     scale = Quantisation(1.0, 0)
     tensors = {
         "input": Tensor("input", shape, scale),
-        "output": Tensor("output", output_shape(attributes, shape), scale),
+        "output": Tensor("output", attributes.output_shape(shape), scale),
     }
     operator = Operator("layer", ("input",), "output", attributes)
     return Graph(tensors, (operator,), "input", "output")

@@ -30,7 +30,7 @@ import pandas as pd
 from automcu.boards.xtensa import can_emulate
 from automcu.compiler import Graph, compile_graph
 from automcu.compiler.compile import portable_program
-from automcu.compiler.ops import Stripes
+from automcu.compiler.tiling.operator import RowTiling
 from automcu.errors import AutomcuError
 from automcu.mcu import Device, find_device
 from automcu.toolchains import find_compiler
@@ -140,7 +140,7 @@ def measure(kind: str, way: Way, seeds: range) -> Row:
             print(f"\r{progress}", end="", file=sys.stderr)
     print(file=sys.stderr)
     graphs = [network(kind, way, seed).program.graph for seed in seeds]
-    by_rows = [g for g in graphs if any(isinstance(o.attributes, Stripes) for o in g.operators)]
+    by_rows = [g for g in graphs if any(isinstance(o.attributes, RowTiling) for o in g.operators)]
     return {
         "kind": kind,
         "kernels": way.kernels,

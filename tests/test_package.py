@@ -62,11 +62,15 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-def test_the_wheel_brings_profiles_and_firmware(wheel: Path) -> None:
+def test_the_wheel_brings_profiles_firmware_and_kernels(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for source in ("hw_profiles/*.toml", "firmware/kernels/*", "firmware/runtime/*"):
+    for source in ("hw_profiles/*.toml", "firmware/templates/*", "firmware/runtime/*"):
         for path in ROOT.glob(source):
             assert f"automcu/_shipped/{path.relative_to(ROOT).as_posix()}" in names
+    for kind in ("*.j2", "*.h"):
+        for path in (ROOT / "automcu/compiler").rglob(kind):
+            assert path.relative_to(ROOT).as_posix() in names
+    assert "automcu/compiler/ops/add.c.j2" in names
     assert "automcu/report/report.html.jinja" in names
     assert "automcu/py.typed" in names
 

@@ -24,9 +24,8 @@ from automcu.boards.virtual.memory import BoardMemory, new_engine
 from automcu.boards.xtensa import run_project
 from automcu.calibration.observe import read_code
 from automcu.compiler import Program
-from automcu.compiler.naming import DEFAULT_NAME
 from automcu.compiler.project import MODEL, describe
-from automcu.compiler.render import model_hash, render_model
+from automcu.compiler.render import DEFAULT_NAME, model_hash, render_model
 from automcu.errors import BoardError
 from automcu.mcu.core import core_named
 from automcu.mcu.profile import Device

@@ -1,8 +1,6 @@
 """A network under construction, layer behind layer, without weights."""
 
-from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.ops import Attributes
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.graph import Attributes, Graph, Operator, Quantisation, Tensor
 from automcu.compiler.tensor import Shape
 
 ANY_SCALE = Quantisation(1.0, 0)
@@ -29,7 +27,7 @@ class LayerChain:
         """Add a layer on the newest tensor, and on `others` where it takes more inputs."""
         name = f"layer_{len(self.operators)}"
         inputs = (self.last, *others)
-        shape = output_shape(attributes, *(self.tensors[source].shape for source in inputs))
+        shape = attributes.output_shape(*(self.tensors[source].shape for source in inputs))
         self.tensors[name] = Tensor(name, shape, ANY_SCALE)
         self.operators.append(Operator(name, inputs, name, attributes))
         self.last = name

@@ -11,13 +11,12 @@ from math import inf
 import numpy as np
 
 from automcu.calibration.layer_chain import LayerChain
-from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.graph import Attributes, Graph, Operator
 from automcu.compiler.low_bit_weights import WIDTHS
 from automcu.compiler.ops import (
     Add,
     AddConstant,
     Attention,
-    Attributes,
     AveragePool,
     Concatenate,
     Convolution,
@@ -30,8 +29,8 @@ from automcu.compiler.ops import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.ops.clamp import NO_CLAMP
-from automcu.compiler.ops.windows import Window
+from automcu.compiler.tensor import NO_CLAMP
+from automcu.compiler.window import Window
 
 _CHANNELS = (2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 _DEPTHWISE_CHANNELS = (4, 8, 12, 16, 24)

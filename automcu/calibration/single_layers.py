@@ -15,15 +15,14 @@ from automcu.calibration.layer_chain import ANY_SCALE
 from automcu.calibration.random_weights import with_random_weights
 from automcu.calibration.variety import varied_choice
 from automcu.compiler import Program
-from automcu.compiler.arena import Arena
-from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.arena import Arena, occupied_bytes
+from automcu.compiler.graph import Attributes, Graph, Operator
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.low_bit_weights import WIDTHS
 from automcu.compiler.ops import (
     Add,
     AddConstant,
     Attention,
-    Attributes,
     AveragePool,
     Concatenate,
     Convolution,
@@ -36,11 +35,8 @@ from automcu.compiler.ops import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.schedule import occupied_bytes
-from automcu.compiler.shapes import output_shape
-from automcu.compiler.tensor import Quantisation, Shape, Tensor
+from automcu.compiler.tensor import NO_CLAMP, Clamp, Quantisation, Shape, Tensor
+from automcu.compiler.window import Window
 from automcu.mcu.profile import Core, Device
 
 LAYERS = 80
@@ -216,7 +212,7 @@ class _Sampler:
         """One layer on inputs of these shapes."""
         name = f"layer_{len(self.operators)}"
         inputs = tuple(f"{name}_{letter}" for letter, _ in zip("ab", shapes, strict=False))
-        results = {name: output_shape(attributes, *shapes)}
+        results = {name: attributes.output_shape(*shapes)}
         for tensor, shape in (*zip(inputs, shapes, strict=True), *results.items()):
             self.tensors[tensor] = Tensor(tensor, shape, ANY_SCALE)
         self.operators.append(Operator(name, inputs, name, attributes))
@@ -267,7 +263,7 @@ class _Sampler:
 
     def sum(self, attributes: Convolution, shape: Shape) -> None:
         """A convolution whose result is added to another tensor, in one kernel."""
-        result = output_shape(attributes, shape)
+        result = attributes.output_shape(shape)
         summed = replace(attributes, clamp=NO_CLAMP, sum_scale=1.0, sum_clamp=self.clamp())
         self.layer(summed, shape, result)
 

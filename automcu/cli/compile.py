@@ -50,8 +50,8 @@ def compile(
     """Compile a model of your own to C for a board."""
 
     def command() -> Answer:
-        from automcu.compiler.naming import checked_name
-        from automcu.compiler.output_folder import check_output_folder
+        from automcu.compiler.project import check_output_folder
+        from automcu.compiler.render import checked_name
 
         checked_name(name)  # before anything is computed
         check_output_folder(out)
@@ -80,7 +80,7 @@ def _compile(
     from automcu.cli.narrowing_answer import with_narrowing
     from automcu.cli.no_figures_answer import answer_without_figures
     from automcu.cli.verdict_answer import verdict_answer
-    from automcu.compiler.output_folder import begin_output, end_output
+    from automcu.compiler.project import begin_output, end_output
     from automcu.cost.estimation import estimate_program
     from automcu.cost.verdict import check
     from automcu.cost.within_ram import by_rows, compile_within

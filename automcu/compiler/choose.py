@@ -1,99 +1,24 @@
-"""Choosing the kernel that carries out an operator."""
+"""Choosing the kernel that carries out an operator, by modelled cycles.
 
-from collections.abc import Callable, Mapping
+Cycles of a kernel are linear in its work, with a profile's figures as coefficients.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
-from automcu.compiler.cycles import cheapest
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.isa.armv7e_m.attention import armv7e_m_attention
-from automcu.compiler.isa.armv7e_m.convolution import armv7e_m_convolutions
-from automcu.compiler.isa.armv7e_m.depthwise import armv7e_m_depthwise
-from automcu.compiler.isa.armv7e_m.elementwise import (
-    armv7e_m_add,
-    armv7e_m_average_pool,
-    armv7e_m_rescale,
-)
-from automcu.compiler.isa.armv7e_m.ternary import armv7e_m_ternary
-from automcu.compiler.isa.xtensa_lx7.attention import attention_words
-from automcu.compiler.isa.xtensa_lx7.ternary import ternary_lanes
-from automcu.compiler.kernel import Kernel
-from automcu.compiler.ops import (
-    Add,
-    AddConstant,
-    Attention,
-    Attributes,
-    AveragePool,
-    Concatenate,
-    Convolution,
-    LayerNorm,
-    Lookup,
-    MaxPool,
-    Multiply,
-    Pad,
-    Rearrange,
-    Rescale,
-    Softmax,
-    Stripes,
-)
-from automcu.compiler.ops.portable_convolution import portable_convolution
-from automcu.compiler.ops.portable_copies import (
-    portable_concatenate,
-    portable_pad,
-    portable_rearrange,
-)
-from automcu.compiler.ops.portable_elementwise import (
-    portable_add,
-    portable_lookup,
-    portable_multiply,
-    portable_rescale,
-)
-from automcu.compiler.ops.portable_pool import (
-    portable_average_pool,
-    portable_max_pool,
-)
-from automcu.compiler.ops.portable_softmax import portable_softmax
-from automcu.compiler.ops.portable_ternary import portable_ternary
-from automcu.compiler.ops.portable_transformer import (
-    portable_add_constant,
-    portable_attention,
-    portable_layer_norm,
-)
-from automcu.compiler.tiling.kernel import stripes_kernel
-from automcu.mcu.profile import Core, Device
-
-Factory = Callable[[Operator, Graph], Kernel]
-
-SpecialFactory = Callable[[Operator, Graph, Core], tuple[Kernel, ...]]
+from automcu.compiler.isa import INSTRUCTION_SETS
+from automcu.compiler.kernel import Candidate, Kernel
+from automcu.mcu.profile import Device
 
 Choose = Callable[[Operator, Graph, Device], Kernel]
 
-ARMV7E_M: dict[type[Attributes], tuple[SpecialFactory, ...]] = {
-    Convolution: (armv7e_m_convolutions, armv7e_m_depthwise),
-    Add: (armv7e_m_add,),
-    Attention: (armv7e_m_attention,),
-    AveragePool: (armv7e_m_average_pool,),
-    Rescale: (armv7e_m_rescale,),
-}
-PORTABLE: dict[type[Attributes], Factory] = {
-    Convolution: portable_convolution,
-    Add: portable_add,
-    AddConstant: portable_add_constant,
-    Attention: portable_attention,
-    AveragePool: portable_average_pool,
-    MaxPool: portable_max_pool,
-    Rescale: portable_rescale,
-    Concatenate: portable_concatenate,
-    LayerNorm: portable_layer_norm,
-    Lookup: portable_lookup,
-    Multiply: portable_multiply,
-    Pad: portable_pad,
-    Rearrange: portable_rearrange,
-    Softmax: portable_softmax,
-}
-
-
-_LX7 = "xtensa-lx7"
 _COMPILERS = ("gcc", "zig")  # whose figures decide, the first of them that the profile has
+_CALL = "call"
+_RELOADS = "reloads"
+_PORTABLE_CAUTION = 2
 
 
 def choose_kernel(operator: Operator, graph: Graph, device: Device) -> Kernel:
@@ -101,42 +26,89 @@ def choose_kernel(operator: Operator, graph: Graph, device: Device) -> Kernel:
 
     Cycles are modelled with the profile's figures, the same whatever compiler is installed here.
     """
-    if isinstance(operator.attributes, Stripes):
-        return stripes_kernel(operator, graph, partial(choose_kernel, device=device))
+    return operator.attributes.chosen_kernel(operator, graph, partial(_cheapest_on, device))
+
+
+def _cheapest_on(device: Device, operator: Operator, graph: Graph) -> Kernel:
     return cheapest(candidates(operator, graph, device), figures_of_choice(device))
 
 
 def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel, ...]:
     """The kernels that can carry out an operator, the one that usually wins first."""
-    special: tuple[Kernel, ...] = ()
-    attributes = operator.attributes
-    if isinstance(attributes, Convolution) and attributes.ternary:
-        if "dsp" in device.isa:
-            special = armv7e_m_ternary(operator, graph)
-        elif device.core == _LX7:
-            special = (ternary_lanes(operator, graph),)
-    elif "dsp" in device.isa:
-        special = tuple(
-            kernel
-            for factory in ARMV7E_M.get(type(operator.attributes), ())
-            for kernel in factory(operator, graph, device.core)
-        )
-    elif device.core == _LX7 and isinstance(attributes, Attention):
-        special = attention_words(operator, graph)
-    return (*special, portable_kernel(operator, graph))
-
-
-def portable_kernel(operator: Operator, graph: Graph) -> Kernel:
-    """The kernel in C99 that any core can run."""
-    attributes = operator.attributes
-    if isinstance(attributes, Stripes):
-        return stripes_kernel(operator, graph, portable_kernel)
-    if isinstance(attributes, Convolution) and attributes.ternary:
-        return portable_ternary(operator, graph)
-    return PORTABLE[type(attributes)](operator, graph)
+    sources, result = operator.sources(graph), graph.tensors[operator.output]
+    special = (
+        kernel
+        for instruction_set in INSTRUCTION_SETS
+        if instruction_set.runs_on(device)
+        for kernel in instruction_set.kernels(operator.attributes, sources, result, device.core)
+    )
+    return (*special, operator.kernel(graph))
 
 
 def figures_of_choice(device: Device) -> Mapping[str, float]:
     """The coefficients that choices go by; empty where the profile has none."""
     known = {latency.compiler: latency.coefficients for latency in device.latency}
     return next((known[compiler] for compiler in _COMPILERS if compiler in known), {})
+
+
+def cheapest(kernels: Sequence[Kernel], coefficients: Mapping[str, float]) -> Kernel:
+    """The kernel with the fewest modelled cycles, the first of equals; it tells whom it beat.
+
+    Only those whose every unit of work was fitted take part: a guess could win or lose by being
+    one. Where fewer than two are left there is nothing to compare, and the first is taken. A
+    portable kernel must be twice as fast as special ones: it only comes near them on layers of a
+    few pixels, where the model is least sure.
+    """
+    fitted = [kernel for kernel in kernels if is_fitted(kernel, coefficients)]
+    if len(fitted) < 2:
+        return kernels[0]
+    cycles = [layer_cycles(kernel, coefficients) for kernel in fitted]
+    order = sorted(range(len(fitted)), key=lambda i: cycles[i] * _caution(fitted[i]))
+    return replace(
+        fitted[order[0]],
+        candidates=tuple(Candidate(fitted[i].variant, cycles[i]) for i in order),
+    )
+
+
+def _caution(kernel: Kernel) -> int:
+    return _PORTABLE_CAUTION if kernel.isa == "portable" else 1
+
+
+def work_of(kernel: Kernel, callers: int = 1) -> dict[str, int]:
+    """Units of work by coefficient name, its parts' included; every call counts as one unit.
+
+    `callers` are the layers that share the function: the parameters of an only one are constants
+    to the compiler, those of several are loaded again for every output.
+    """
+    own = {**kernel.work, _CALL: 1}
+    if callers > 1 and kernel.isa == "portable":
+        own[_RELOADS] = sum(n for unit, n in kernel.work.items() if unit.startswith("outputs"))
+    work = Counter({kernel.unit_name(unit): amount for unit, amount in own.items() if amount})
+    for part, calls in kernel.parts:
+        for name, amount in work_of(part).items():
+            work[name] += calls * amount
+    return dict(work)
+
+
+def layer_cycles(kernel: Kernel, coefficients: Mapping[str, float], callers: int = 1) -> int:
+    """Modelled cycles of one layer, whose function so many layers call.
+
+    A unit of work that was never fitted costs what the dearest unit of its name does, or else of
+    its key, so that a rare kernel is priced with caution rather than refused.
+    """
+    work = work_of(kernel, callers)
+    return round(sum(_coefficient(name, coefficients) * n for name, n in work.items()))
+
+
+def is_fitted(kernel: Kernel, coefficients: Mapping[str, float], callers: int = 1) -> bool:
+    """Whether every unit of the kernel's work has a figure of its own."""
+    return work_of(kernel, callers).keys() <= coefficients.keys()
+
+
+def _coefficient(name: str, coefficients: Mapping[str, float]) -> float:
+    if name in coefficients:
+        return coefficients[name]
+    key, _, unit = name.rpartition("/")
+    same_unit = [value for other, value in coefficients.items() if other.endswith(f"/{unit}")]
+    same_key = [value for other, value in coefficients.items() if other.startswith(f"{key}/")]
+    return max(same_unit or same_key or coefficients.values())

@@ -1,17 +1,60 @@
-"""From a graph to a program for a device."""
+"""From a graph to a program for a device: operators in order, a kernel for each, a memory plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from automcu.compiler.arena import plan_arena
-from automcu.compiler.choose import Choose, choose_kernel, portable_kernel
-from automcu.compiler.graph import Graph, Operator
+import numpy as np
+from numpy.typing import NDArray
+
+from automcu.compiler.arena import Arena, plan_arena, schedule
+from automcu.compiler.choose import Choose, choose_kernel
+from automcu.compiler.graph import Graph, Operator, run_reference
 from automcu.compiler.kernel import Kernel
-from automcu.compiler.ops import Stripes
 from automcu.compiler.passes import optimise
-from automcu.compiler.program import Program
-from automcu.compiler.schedule import schedule
 from automcu.compiler.tiling.search import fit_arena
 from automcu.mcu.profile import Core, Device
+
+
+@dataclass(frozen=True)
+class Program:
+    """`graph.operators` are in execution order; `kernels` are by operator name.
+
+    Without a `core` the code is for any machine, a PC among them.
+    """
+
+    graph: Graph
+    kernels: Mapping[str, Kernel]
+    arena: Arena
+    core: Core | None
+
+    @property
+    def functions(self) -> tuple[Kernel, ...]:
+        """One kernel for each C function, those that others call before them.
+
+        Layers of equal shape share one.
+        """
+        kernels = [self.kernels[operator.name] for operator in self.graph.operators]
+        return tuple(
+            {part.function: part for kernel in kernels for part in kernel.with_parts}.values()
+        )
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(operator.macs(self.graph) for operator in self.graph.operators)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Flash that the constant arrays take."""
+        return sum(self.kernels[op.name].weight_bytes for op in self.graph.operators)
+
+    def title(self, operator: Operator) -> str:
+        """What a person calls the operator."""
+        return operator.title(self.graph)
+
+    def run(self, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
+        """The integer reference: outputs int8 [n, features] for inputs int8 [n, h, w, c]."""
+        return run_reference(self.graph, inputs)
 
 
 def compile_graph(
@@ -26,13 +69,11 @@ def compile_graph(
     would be above the limit, layers at full resolution run some rows at a time. `choose` takes
     one of the kernels that can carry out an operator.
     """
-
-    known: dict[tuple[str, int], Kernel] = {}
+    # Attempts differ in their chains only, which may come back too.
+    known: dict[tuple[str, str], Kernel] = {}
 
     def choose_once(operator: Operator, graph: Graph) -> Kernel:
-        """Attempts differ in their chains only, which may come back too."""
-        attributes = operator.attributes
-        key = operator.name, attributes.rows if isinstance(attributes, Stripes) else 0
+        key = operator.name, operator.title(graph)
         if key not in known:
             known[key] = choose(operator, graph, device)
         return known[key]
@@ -49,7 +90,7 @@ def compile_graph(
 def portable_program(program: Program) -> Program:
     """The same layers in the same order, by kernels in plain C99: for unit tests on a PC."""
     graph = program.graph
-    kernels = {operator.name: portable_kernel(operator, graph) for operator in graph.operators}
+    kernels = {operator.name: operator.kernel(graph) for operator in graph.operators}
     return Program(graph, kernels, plan_arena(graph, graph.operators, kernels), None)
 
 

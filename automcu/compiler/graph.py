@@ -2,28 +2,156 @@
 
 Tensors are channels-last without a batch dimension: (height, width, channels). A vector of n
 features is (1, 1, n), so that a fully connected layer is a 1x1 convolution of one pixel.
+
+What an operator computes is known to its attributes alone: a new operator is a subclass of
+`Attributes`, wherever that is defined.
 """
 
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.ops import Attributes
-from automcu.compiler.tensor import Quantisation, Shape, Tensor
+from automcu.compiler.kernel import Kernel
+from automcu.compiler.tensor import Clamp, Quantisation, Shape, Tensor, Values
+from automcu.compiler.window import Window
+from automcu.errors import UnsupportedModelError
 
-__all__ = ["FileLayout", "Graph", "Operator", "Quantisation", "Shape", "Tensor"]
+__all__ = ["Attributes", "FileLayout", "Graph", "Operator", "Quantisation", "Shape", "Tensor"]
+
+
+class Attributes(ABC):
+    """What an operator computes: its attributes and weights, and all that follows from them.
+
+    Subclasses are frozen dataclasses. Weights are None in a graph that is only costed.
+    """
+
+    is_elementwise: ClassVar[bool] = False
+    """Whether each value of the result is a function of the inputs' values at its place alone."""
+
+    @abstractmethod
+    def title(self, source: Shape) -> str:
+        """What a person calls the operator, given the shape of its first input."""
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """Shape of the result for inputs of these shapes: that of the first, where not overridden.
+
+        Raises:
+            ValueError: the shapes do not go together.
+        """
+        return sources[0]
+
+    def macs(self, source: Shape, result: Shape) -> int:
+        """Multiply-accumulates of one inference, for the first input's shape and the result's."""
+        return 0
+
+    @abstractmethod
+    def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> Any:
+        """The integers that kernels and reference compute with, from the real scales.
+
+        Raises:
+            UnsupportedModelError: an accumulator could overflow, or scales cannot be represented.
+        """
+
+    @abstractmethod
+    def reference(self, inputs: tuple[Values, ...], integers: Any) -> Values:
+        """The result for int8 inputs [n, height, width, channels], as every kernel computes it."""
+
+    @abstractmethod
+    def kernel(self, inputs: tuple[Tensor, ...], output: Tensor) -> Kernel:
+        """The kernel in C99 that any core can run."""
+
+    def chosen_kernel(
+        self, operator: "Operator", graph: "Graph", choose: "Callable[[Operator, Graph], Kernel]"
+    ) -> Kernel:
+        """The kernel that `choose` takes; an operator made of others has it take theirs."""
+        return choose(operator, graph)
+
+    def with_clamp(self, clamp: Clamp) -> "Attributes | None":
+        """The operator with a clamp behind it; None where it takes none."""
+        return None
+
+    def without_idle_clamp(self, result: Quantisation) -> "Attributes":
+        """The operator without a clamp that int8 makes by itself in a result of this scale."""
+        return self
+
+    def with_border(
+        self, before: Shape, after: Shape, value: int, source: Quantisation
+    ) -> "Attributes | None":
+        """The operator that pads its input itself; None where it cannot pad so.
+
+        The padding is so many rows, columns and channels of `value`, of a tensor like `source`.
+        """
+        return None
+
+    def with_sum(self, direct: Quantisation, clamp: Clamp) -> "Attributes | None":
+        """The operator that adds a second input to its result; None where it cannot.
+
+        `direct` is the quantisation that its own result had, `clamp` that of the sum.
+        """
+        return None
+
+    @property
+    def row_window(self) -> Window | None:
+        """The window of rows under a row of the result; None where rows cannot be computed alone.
+
+        Operators without a window that work pixel by pixel have a pointwise one.
+        """
+        return None
+
+    def with_row_window(self, window: Window) -> "Attributes":
+        """The operator with this window in place of its own, which differs in its padding."""
+        return self
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator; `attributes` says what it computes and holds its weights."""
+    """One operator of a graph; `attributes` say what it computes and hold its weights."""
 
     name: str
     inputs: tuple[str, ...]
     output: str
     attributes: Attributes
+
+    def sources(self, graph: "Graph") -> tuple[Tensor, ...]:
+        """The tensors that it reads."""
+        return tuple(graph.tensors[name] for name in self.inputs)
+
+    def title(self, graph: "Graph") -> str:
+        """What a person calls the operator: `conv 3x3`, `fully connected`, `add`, ..."""
+        return self.attributes.title(graph.tensors[self.inputs[0]].shape)
+
+    def macs(self, graph: "Graph") -> int:
+        """Multiply-accumulates of one inference."""
+        source, result = graph.tensors[self.inputs[0]], graph.tensors[self.output]
+        return self.attributes.macs(source.shape, result.shape)
+
+    def lower(self, graph: "Graph") -> Any:
+        """The integers that kernels and reference compute with.
+
+        Raises:
+            UnsupportedModelError: an accumulator could overflow, or scales cannot be represented.
+        """
+        try:
+            sources = tuple(_quantisation(tensor) for tensor in self.sources(graph))
+            return self.attributes.lower(sources, _quantisation(graph.tensors[self.output]))
+        except UnsupportedModelError as error:
+            raise UnsupportedModelError(f"layer {self.name}: {error}") from error
+
+    def kernel(self, graph: "Graph") -> Kernel:
+        """The kernel in C99 that any core can run."""
+        return self.attributes.kernel(self.sources(graph), graph.tensors[self.output])
+
+
+def _quantisation(tensor: Tensor) -> Quantisation:
+    if tensor.quantisation is None:
+        raise UnsupportedModelError(
+            f"tensor {tensor.name} is not quantised. Quantise the whole model to int8 (QDQ)."
+        )
+    return tensor.quantisation
 
 
 @dataclass(frozen=True)
@@ -76,3 +204,30 @@ class Graph:
             operators=kept,
             tensors={name: tensor for name, tensor in self.tensors.items() if name in names},
         )
+
+
+def run_operator(operator: Operator, integers: Any, inputs: tuple[Values, ...]) -> Values:
+    """One operator on int8 inputs [n, height, width, channels], by the integer reference."""
+    return operator.attributes.reference(inputs, integers)
+
+
+def run_all_tensors(graph: Graph, inputs: Values) -> dict[str, Values]:
+    """Every tensor of the graph for inputs int8 [n, height, width, channels].
+
+    It is what every kernel on every target must produce, byte for byte. Inputs of another shape
+    are taken in the order of their bytes, as the C takes them.
+    """
+    values = {graph.input: inputs.reshape(len(inputs), *graph.tensors[graph.input].shape)}
+    for operator in graph.operators:
+        sources = tuple(values[name] for name in operator.inputs)
+        values[operator.output] = run_operator(operator, operator.lower(graph), sources)
+    return values
+
+
+def run_reference(graph: Graph, inputs: Values, batch: int = 64) -> Values:
+    """Outputs int8 [n, features] for inputs int8 [n, height, width, channels]."""
+    outputs = [
+        run_all_tensors(graph, inputs[first : first + batch])[graph.output]
+        for first in range(0, len(inputs), batch)
+    ]
+    return np.concatenate(outputs).reshape(len(inputs), -1)

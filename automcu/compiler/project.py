@@ -1,19 +1,28 @@
-"""The project folder: the model's C, what is known of it, and golden inputs and outputs."""
+"""The project folder: the model's C, what is known of it, and golden inputs and outputs.
 
+A folder that holds somebody's own files, or generated ones that were edited, is not written over.
+"""
+
+import hashlib
 import io
+import json
 import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.compile import portable_program
-from automcu.compiler.graph import FileLayout, Tensor
-from automcu.compiler.naming import DEFAULT_NAME, checked_name
-from automcu.compiler.program import Program
-from automcu.compiler.reference import run_all_tensors
-from automcu.compiler.render import model_hash, render_cmake, render_model
-from automcu.compiler.shapes import operator_macs
+from automcu.compiler.compile import Program, portable_program
+from automcu.compiler.graph import FileLayout, Tensor, run_all_tensors
+from automcu.compiler.isa import INSTRUCTION_SETS
+from automcu.compiler.render import (
+    DEFAULT_NAME,
+    checked_name,
+    model_hash,
+    render_cmake,
+    render_model,
+)
+from automcu.errors import WrongInputError
 from automcu.records import Record, write_atomically
 
 _TRACED_INPUTS = 16  # as many as a build is verified with
@@ -106,7 +115,8 @@ def write_project(
 
 def _portable_files(program: Program, name: str, class_names: tuple[str, ...]) -> dict[str, str]:
     """The network in plain C99; nothing where it is that already."""
-    if not any(kernel.variant.startswith("armv7e-m") for kernel in program.functions):
+    special = {one.name for one in INSTRUCTION_SETS if not one.runs_on_pc}
+    if not any(kernel.isa in special for kernel in program.functions):
         return {}
     return render_model(portable_program(program), name, class_names)
 
@@ -181,7 +191,7 @@ def describe(
                 op=program.title(operator),
                 variant=program.kernels[operator.name].variant,
                 function=program.kernels[operator.name].function,
-                macs=operator_macs(operator, graph),
+                macs=operator.macs(graph),
                 weight_bytes=program.kernels[operator.name].weight_bytes,
                 output_shape=graph.tensors[operator.output].shape,
                 output_offset=arena.tensor_offsets[operator.output],
@@ -226,3 +236,93 @@ def describe_tensor(tensor: Tensor, layout: FileLayout | None = None) -> TensorI
 def _write_if_changed(path: Path, content: bytes) -> None:
     if not path.exists() or path.read_bytes() != content:
         write_atomically(path, content)
+
+
+# Whose files an output folder holds.
+
+_MARK = ".automcu.json"
+_FOLDERS = ("model", "portable")
+_LAYERS = "_layers.h"
+_SUFFIXES = (".c", ".h", _LAYERS, "_weights.c", "_weights.h")  # after the network's name
+# What an earlier attempt may have left before there was a mark: `compile --calibrate`'s own file.
+_LEFT_BY_ATTEMPTS = {"model.int8.onnx"}
+
+
+class _Mark(Record):
+    """SHA-256 of the generated files by their paths in the folder; empty while they are written."""
+
+    files: dict[str, str]
+
+
+def check_output_folder(folder: Path) -> None:
+    """See that a project may be written into `folder`: it is new, empty, or an unedited project.
+
+    Raises:
+        WrongInputError: it is a file, holds something else, or a generated file was edited.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise WrongInputError(f"{folder} is a file. Name a folder with --out.")
+    if not folder.is_dir():
+        return
+    mark = folder / _MARK
+    if mark.is_file():
+        _check_unedited(folder, _Mark.load(mark))
+        return
+    foreign = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name not in _LEFT_BY_ATTEMPTS and not entry.name.startswith(".model.int8.onnx.")
+    )
+    if foreign and not _is_project(folder):
+        raise WrongInputError(
+            f"{folder} holds files that are not automcu's, such as {foreign[0]}. "
+            "Choose a new or empty folder with --out."
+        )
+
+
+def begin_output(folder: Path) -> None:
+    """Mark the folder as automcu's before the first file is written.
+
+    What is half written is no project: project.json comes back as the last file.
+    """
+    _Mark(files={}).save(folder / _MARK)
+    (folder / "project.json").unlink(missing_ok=True)
+
+
+def end_output(folder: Path) -> None:
+    """Remember the generated files as they were written, so that edits are noticed."""
+    sums = {path.relative_to(folder).as_posix(): _sum(path) for path in _generated(folder)}
+    _Mark(files=sums).save(folder / _MARK)
+
+
+def _generated(folder: Path) -> list[Path]:
+    """The C that was generated and is there; what a user put beside it is not ours."""
+    headers = [
+        header for name in _FOLDERS for header in sorted((folder / name).glob(f"*{_LAYERS}"))
+    ]
+    named = [header.with_name(header.name.removesuffix(_LAYERS)) for header in headers]
+    paths = [name.with_name(f"{name.name}{suffix}") for name in named for suffix in _SUFFIXES]
+    return [path for path in (folder / "CMakeLists.txt", *paths) if path.is_file()]
+
+
+def _check_unedited(folder: Path, mark: _Mark) -> None:
+    for name, expected in mark.files.items():
+        path = folder / name
+        if path.is_file() and _sum(path) != expected:
+            raise WrongInputError(
+                f"{path} was edited since it was compiled, and would be lost. Keep a copy and "
+                "delete it, or choose another folder with --out."
+            )
+
+
+def _is_project(folder: Path) -> bool:
+    """Whether the folder is a project that was written without a mark."""
+    try:
+        described = json.loads((folder / "project.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(described, dict) and "model_hash" in described
+
+
+def _sum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

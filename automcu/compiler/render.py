@@ -1,28 +1,50 @@
-"""From a program with weights to the C files of the model."""
+"""From a program with weights to the C files of the model, under the network's name.
+
+The name is what its symbols, macros, sections and files begin with.
+"""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
+from automcu.compiler.compile import Program
 from automcu.compiler.graph import Operator
-from automcu.compiler.isa.armv7e_m.attention_assembly import attention_functions
-from automcu.compiler.isa.armv7e_m.ternary_assembly import shared_functions
-from automcu.compiler.isa.xtensa_lx7.ternary import lane_functions
-from automcu.compiler.kernel import ArrayShape, Kernel, LayerConstants
-from automcu.compiler.lowering import lower
-from automcu.compiler.naming import DEFAULT_NAME, named
-from automcu.compiler.program import Program
-from automcu.compiler.weight_packing import layouts_of
+from automcu.compiler.isa import INSTRUCTION_SETS
+from automcu.compiler.kernel import (
+    CHANNEL_CONSTANTS,
+    SHARED_RECORDS,
+    ArrayShape,
+    Kernel,
+    LayerConstants,
+    SharedCode,
+)
+from automcu.errors import WrongInputError
 from automcu.plain_text import c_comment
 from automcu.resources import resource_folder
 
 _VALUES_PER_LINE = 24
 _HASH_BYTES = 8
-_ELEMENT_TYPES = {"channel_constants": "int32_t"}  # arrays of records are written as their numbers
+_FOLDER = Path(__file__).parent
+_ARITHMETIC = _FOLDER / "arithmetic.h"
+DEFAULT_NAME = "model"  # the templates are written for it
+_LONGEST = 32
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_PREFIX = re.compile(r"\bmodel(?=_|\.[ch]\b)")
+_MACRO_PREFIX = re.compile(r"\bMODEL(?=_)")
+# What the files beside NAME.h and NAME.c are called: those of `gesture` are gesture_weights.h, ...
+_FILE_SUFFIXES = ("_layers", "_weights")
+# Headers of C and POSIX that a file of the same name would hide from its includer.
+_STANDARD_HEADERS = """
+    aio assert complex ctype dirent dlfcn endian errno fcntl fenv float inttypes iso646 libgen
+    limits locale malloc math memory pthread sched setjmp signal stdalign stdarg stdatomic stdbool
+    stddef stdint stdio stdlib string strings tgmath threads time uchar unistd wchar wctype
+"""
 
 
 @dataclass(frozen=True)
@@ -60,38 +82,28 @@ def render_model(
         _layer(index, operator, program, name)
         for index, operator in enumerate(program.graph.operators)
     )
-    kernels = program.functions
-    special = any(kernel.variant.startswith("armv7e-m") for kernel in kernels)
     context = {
         "name": name,
+        "guard": _guard(program, environment),
         "layers": layers,
-        "kernels": tuple(_kernel_sources(program, environment)),
-        "parameter_types": sorted({kernel.parameters_type or "" for kernel in kernels}),
-        "residual": any(kernel.settings.get("residual") for kernel in kernels),
-        "weight_offsets": any(kernel.settings.get("offsets") for kernel in kernels),
-        "stripes": any(kernel.parts for kernel in kernels),
-        "xtensa": program.core == "xtensa-lx7",
+        "shared_records": [record.declaration() for record in SHARED_RECORDS],
+        "records": _records(program),
+        "code": (*_shared_code(program, environment), *_kernel_code(program, environment)),
+        "moves_memory": any(kernel.parts for kernel in program.functions),
         "arena_bytes": program.arena.size,
         "input": program.graph.tensors[program.graph.input],
         "output": program.graph.tensors[program.graph.output],
         "input_offset": program.arena.tensor_offsets[program.graph.input],
         "output_offset": program.arena.tensor_offsets[program.graph.output],
         "class_names": tuple(map(_string_literal, class_names)),
-        "arithmetic": _kernel_file("arithmetic.h", name),
-        "parameters": _kernel_file("parameters.h", name),
-        "unpack": _unpack_source(program, environment),
-        "ternary": _ternary_source(program, environment),
-        "ternary_lanes": _lanes_source(program, environment),
-        "attention": _attention_source(program, environment),
-        "armv7e_m": _kernel_file("armv7e_m.h", name) if special else "",
-        "armv7e_m_block": _kernel_file("armv7e_m_block.h", name) if special else "",
     }
+    templates = resource_folder("firmware") / "templates"
     files = {
-        named(file, name): environment.get_template(f"templates/{file}.j2").render(context)
+        named(file, name): _render(templates / f"{file}.j2", environment, context)
         for file in ("model.c", "model_weights.c", "model_weights.h", "model_layers.h")
     }
-    header = environment.get_template("templates/model.h.j2").render(
-        context, hash_bytes=_digest(files)
+    header = _render(
+        templates / "model.h.j2", environment, {**context, "hash_bytes": _digest(files)}
     )
     return files | {f"{name}.h": header}
 
@@ -108,9 +120,9 @@ def _digest(files: dict[str, str]) -> bytes:
 
 
 def _environment(name: str) -> jinja2.Environment:
-    folder = resource_folder("firmware")
+    """Templates by their paths; those without a folder before them lie in the compiler's."""
     return jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda path: named((folder / path).read_text(), name)),
+        loader=jinja2.FunctionLoader(lambda path: named((_FOLDER / path).read_text(), name)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -119,49 +131,57 @@ def _environment(name: str) -> jinja2.Environment:
     )
 
 
-def _kernel_file(file: str, name: str) -> str:
-    return named((resource_folder("firmware") / "kernels" / file).read_text(), name)
+def _render(template: Path, environment: jinja2.Environment, context: Mapping[str, object]) -> str:
+    return environment.get_template(str(template)).render(context)
 
 
-def _unpack_source(program: Program, environment: jinja2.Environment) -> str:
-    """One function for each width of narrow weights, which all kernels share."""
-    layouts = layouts_of(program.functions)
-    return (
-        environment.get_template("kernels/unpack.h.j2").render(layouts=layouts) if layouts else ""
-    )
+def _guard(program: Program, environment: jinja2.Environment) -> str:
+    """What refuses other machines than those that the code is for; nothing for any machine."""
+    used = {kernel.isa for kernel in program.functions}
+    for one in INSTRUCTION_SETS:
+        if one.name == program.core or (one.name in used and not one.runs_on_pc):
+            return _render(one.guard, environment, {})
+    return ""
 
 
-def _ternary_source(program: Program, environment: jinja2.Environment) -> str:
-    """The functions in assembly that all ternary kernels share."""
-    functions = shared_functions(program.functions)
-    template = environment.get_template("kernels/armv7e_m_ternary.h.j2")
-    return template.render(functions=functions) if functions else ""
+def _records(program: Program) -> list[str]:
+    """The types of the parameters of all layers, but for those that kernels declare themselves."""
+    functions = program.functions
+    settings = [kernel.settings for kernel in functions]
+    records = {
+        kernel.parameters.name: kernel.parameters
+        for kernel in functions
+        if kernel.parameters and not kernel.parts and kernel.parameters not in SHARED_RECORDS
+    }
+    ordered = sorted(records.values(), key=lambda record: (record.order, record.name))
+    return [record.declaration(settings) for record in ordered]
 
 
-def _lanes_source(program: Program, environment: jinja2.Environment) -> str:
-    """The functions that all ternary kernels in lanes share."""
-    functions = lane_functions(program.functions)
-    template = environment.get_template("kernels/ternary_lanes.h.j2")
-    return template.render(functions) if functions else ""
+def _shared_code(program: Program, environment: jinja2.Environment) -> Iterator[str]:
+    """Arithmetic, the headers of the instruction sets, and functions that kernels share."""
+    yield _render(_ARITHMETIC, environment, {}).strip()
+    used = {kernel.isa for kernel in program.functions}
+    for one in INSTRUCTION_SETS:
+        if one.name in used:
+            for header in one.headers:
+                yield _render(header, environment, {}).strip()
+    shared: dict[Path, SharedCode] = {
+        code.template: code for kernel in program.functions for code in kernel.shared_code
+    }
+    for code in sorted(shared.values(), key=lambda code: (code.order, code.template.name)):
+        yield _render(code.template, environment, code.context(program.functions)).strip()
 
 
-def _attention_source(program: Program, environment: jinja2.Environment) -> str:
-    """The functions in assembly that kernels of attention share."""
-    functions = attention_functions(program.functions)
-    template = environment.get_template("kernels/armv7e_m_attention.h.j2")
-    return template.render(functions=functions) if functions else ""
-
-
-def _kernel_sources(program: Program, environment: jinja2.Environment) -> Iterator[str]:
+def _kernel_code(program: Program, environment: jinja2.Environment) -> Iterator[str]:
     """One function for each distinct shape; layers of equal shape share it."""
     for kernel in program.functions:
-        template = environment.get_template(f"kernels/{kernel.template}")
-        yield template.render(k={**kernel.settings, "function": kernel.function}).strip()
+        settings = {**kernel.settings, "function": kernel.function}
+        yield _render(kernel.template, environment, {"k": settings}).strip()
 
 
 def _layer(index: int, operator: Operator, program: Program, name: str) -> _Layer:
     graph, kernel = program.graph, program.kernels[operator.name]
-    constants = kernel.pack(operator, graph, lower(operator, graph))
+    constants = kernel.pack(operator.lower(graph))
     prefix = "" if name == DEFAULT_NAME else f"{name}_"
     arrays = tuple(_array(f"{prefix}layer_{index}", shape, constants) for shape in kernel.arrays)
     fields = [
@@ -211,13 +231,14 @@ def _array(layer: str, shape: ArrayShape, constants: LayerConstants) -> _Array:
         values = np.concatenate([values, np.zeros(padding, values.dtype)])
     if values.nbytes != shape.size:
         raise ValueError(f"{shape.name} holds {values.nbytes} bytes where {shape.size} are planned")
-    element_type = _ELEMENT_TYPES.get(shape.c_type, shape.c_type)
+    # Arrays of records are written as their numbers.
+    is_record = shape.c_type == CHANNEL_CONSTANTS.name
     return _Array(
         symbol=f"{layer}_{shape.name.replace('.', '_')}",
         c_type=shape.c_type,
-        length=shape.size // (8 if element_type != shape.c_type else values.itemsize),
+        length=shape.size // (8 if is_record else values.itemsize),
         size=shape.size,
-        rows=tuple(_rows(values, grouped=element_type != shape.c_type)),
+        rows=tuple(_rows(values, grouped=is_record)),
     )
 
 
@@ -250,5 +271,41 @@ def render_cmake(name: str = DEFAULT_NAME, portable: bool = False) -> str:
 
     With `portable` there is a folder of that name beside it, with code for the PC itself.
     """
-    template = _environment(name).get_template("templates/CMakeLists.txt.j2")
-    return template.render(name=name, portable=portable)
+    template = resource_folder("firmware") / "templates" / "CMakeLists.txt.j2"
+    return _render(template, _environment(name), {"name": name, "portable": portable})
+
+
+def checked_name(name: str) -> str:
+    """Return `name` if a network can have it.
+
+    Raises:
+        WrongInputError: it is no C identifier in small letters, or the name of a header, of which
+            another network's files are one kind.
+    """
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+        raise WrongInputError(
+            f"A network cannot be named {name!r}. Take small letters, digits and underscores, "
+            f"beginning with a letter, {_LONGEST} at most: --name gesture."
+        )
+    if name in {*_STANDARD_HEADERS.split(), *_firmware_headers()}:
+        raise WrongInputError(
+            f"A network named {name!r} would hide the header {name}.h. Choose another --name."
+        )
+    if name.endswith(_FILE_SUFFIXES):
+        other = name.rpartition("_")[0]
+        raise WrongInputError(
+            f"A network named {name!r} would have the header {name}.h, which one named {other!r} "
+            "has too. Choose another --name."
+        )
+    return name
+
+
+def _firmware_headers() -> set[str]:
+    return {path.stem for path in resource_folder("firmware").rglob("*.h")} | {"board"}
+
+
+def named(text: str, name: str) -> str:
+    """C that was written for a network named `model`, for one named `name`."""
+    if name == DEFAULT_NAME:
+        return text
+    return _MACRO_PREFIX.sub(name.upper(), _PREFIX.sub(name, text))

@@ -5,13 +5,14 @@ shifted into the top of its byte and masked. Four bytes go through each operatio
 bits never leave the byte in which they lie, so the stream does not depend on byte order.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.kernel import Kernel
+from automcu.compiler.kernel import Kernel, SharedCode
 
 FULL_WIDTH = 8
 _WORD_BYTES = 4
@@ -88,10 +89,15 @@ class Packing:
         """Flash that all groups take."""
         return self.groups * self.units * self.layout.packed_bytes
 
+    @property
+    def function(self) -> str:
+        """The C function that unpacks a group; a program has it once."""
+        return f"unpack_{self.layout.bits}_bits"
+
     def settings(self, scratch_offset: int) -> dict[str, object]:
         """The constants that the C code needs; a group is unpacked at `scratch_offset`."""
         return {
-            "unpack": f"unpack_{self.layout.bits}_bits",
+            "unpack": self.function,
             "units": self.units,
             "packed_group_bytes": self.units * self.layout.packed_bytes,
             "unpacked_bytes": self.unpacked_bytes,
@@ -148,7 +154,10 @@ def unpack(packed: NDArray[np.int8], bits: int) -> NDArray[np.int8]:
     return weights.reshape(-1).view(np.int8)
 
 
-def layouts_of(kernels: Iterable[Kernel]) -> list[Layout]:
+def _layouts_of(kernels: Sequence[Kernel]) -> dict[str, object]:
     """The layouts that a program's kernels unpack."""
     widths = {int(str(k.settings.get("weight_bits", FULL_WIDTH))) for k in kernels}
-    return [LAYOUTS[bits] for bits in sorted(widths - {FULL_WIDTH})]
+    return {"layouts": [LAYOUTS[bits] for bits in sorted(widths - {FULL_WIDTH})]}
+
+
+UNPACKING = SharedCode(Path(__file__).with_name("unpack.h.j2"), _layouts_of, order=0)

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from automcu.compiler.compile import Program
 from automcu.compiler.kernel import Kernel
-from automcu.compiler.program import Program
 from automcu.errors import NoFiguresError
 from automcu.mcu.profile import Device
 from automcu.records import Record
@@ -54,7 +54,7 @@ def code_sizes() -> CodeSizes:
 def code_units(kernel: Kernel) -> dict[str, int]:
     """What a kernel's code is made of, by name of figure: the function, and parts of it."""
     parts = {kernel.unit_name(unit): amount for unit, amount in kernel.code.items() if amount}
-    return {kernel.category: 1} | parts
+    return {kernel.cost_key: 1} | parts
 
 
 def has_code_figures(kernel: Kernel, device: Device, compiler: str) -> bool:
@@ -98,7 +98,7 @@ class LayerBytes:
 
 def layer_unit(kernel: Kernel, callers: int) -> str:
     """The name of the figure for a layer whose function so many layers call."""
-    return kernel.category if callers == 1 else f"{kernel.category}/{_AMONG_OTHERS}"
+    return kernel.cost_key if callers == 1 else f"{kernel.cost_key}/{_AMONG_OTHERS}"
 
 
 def layer_bytes(kernel: Kernel, device: Device, compiler: str) -> LayerBytes:

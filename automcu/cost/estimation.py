@@ -3,8 +3,7 @@
 from collections import Counter
 
 from automcu.compiler import Program
-from automcu.compiler.cycles import is_fitted
-from automcu.compiler.shapes import operator_macs
+from automcu.compiler.choose import is_fitted
 from automcu.cost.code_size import (
     function_bytes,
     has_code_figures,
@@ -56,7 +55,7 @@ def estimate_program(program: Program, device: Device) -> Estimate:
             name=operator.name,
             op=program.title(operator),
             variant=program.kernels[operator.name].variant,
-            macs=operator_macs(operator, program.graph),
+            macs=operator.macs(program.graph),
             cycles=layer_cycles(
                 program.kernels[operator.name],
                 figures.coefficients,

@@ -1,7 +1,7 @@
 """Compiling a network for the RAM that there is; where it is short, chains run by rows."""
 
 from automcu.compiler import Graph, Program, compile_graph
-from automcu.compiler.ops import Stripes
+from automcu.compiler.tiling.operator import RowTiling
 from automcu.cost.code_size import runtime_size
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER, estimate_program
 from automcu.cost.records import ByRows
@@ -23,7 +23,7 @@ def by_rows(program: Program, graph: Graph, device: Device) -> ByRows | None:
     layers = tuple(
         operator.name
         for operator in program.graph.operators
-        if isinstance(operator.attributes, Stripes)
+        if isinstance(operator.attributes, RowTiling)
     )
     if not layers:
         return None

@@ -10,7 +10,7 @@ from automcu.boards.project import GOLDEN
 from automcu.boards.records import Measurement
 from automcu.boards.verification import build_verified
 from automcu.compiler import Project, quantise_inputs
-from automcu.compiler.program import Program
+from automcu.compiler.compile import Program
 from automcu.datasets.record import Dataset, Split
 from automcu.datasets.resize import resized
 from automcu.export.evaluation import onnx_accuracy

@@ -14,9 +14,9 @@ from automcu.compiler import (
     quantise_inputs,
     write_project,
 )
-from automcu.compiler.naming import DEFAULT_NAME
-from automcu.compiler.program import Program
+from automcu.compiler.compile import Program
 from automcu.compiler.project import describe_tensor
+from automcu.compiler.render import DEFAULT_NAME
 from automcu.cost.estimation import estimate_program
 from automcu.datasets.record import Split
 from automcu.errors import ToolError, WrongInputError

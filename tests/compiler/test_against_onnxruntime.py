@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from automcu.compiler import Graph, compile_graph, import_onnx, quantise_inputs, run_reference
-from automcu.compiler.lowering import lower
+from automcu.compiler.graph import run_operator
 from automcu.compiler.passes import fuse_clamps
 from automcu.compiler.project import TensorInfo
-from automcu.compiler.reference import run_operator
 from automcu.mcu import Device
 from tests.quantised_networks import (
     Images,
@@ -34,7 +33,7 @@ def differences(graph: Graph, path: Path, images: Images) -> dict[str, np.ndarra
             theirs[name].reshape(len(images), *graph.tensors[name].shape)
             for name in operator.inputs
         )
-        ours = run_operator(operator, lower(operator, graph), inputs)
+        ours = run_operator(operator, operator.lower(graph), inputs)
         expected = theirs[operator.output].reshape(ours.shape)
         found[operator.name] = np.abs(ours.astype(np.int64) - expected)
     return found

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from automcu.compiler import Graph, Operator, Program, compile_graph, run_reference
-from automcu.compiler.lowering import lower
-from automcu.compiler.reference import run_operator
+from automcu.compiler.graph import run_operator
 from automcu.mcu import Device
 from tests.compiler.random_graphs import graphs
 
@@ -99,7 +98,7 @@ def run_in_arena(program: Program, image: np.ndarray) -> np.ndarray:
         spoil_free_bytes(program, memory, step, noise)
         inputs = tuple(place(name)[None].copy() for name in operator.inputs)
         spoil_scratch(program, memory, operator, noise)
-        place(operator.output)[:] = run_operator(operator, lower(operator, graph), inputs)[0]
+        place(operator.output)[:] = run_operator(operator, operator.lower(graph), inputs)[0]
     spoil_free_bytes(program, memory, len(graph.operators), noise)
     return place(graph.output).reshape(-1)
 

@@ -9,14 +9,19 @@ from hypothesis import strategies as st
 
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, compile_graph, render_model
-from automcu.compiler.choose import candidates, choose_kernel, figures_of_choice
-from automcu.compiler.cycles import cheapest, layer_cycles, work_of
+from automcu.compiler.choose import (
+    candidates,
+    cheapest,
+    choose_kernel,
+    figures_of_choice,
+    layer_cycles,
+    work_of,
+)
 from automcu.compiler.graph import Operator, Quantisation, Tensor
-from automcu.compiler.isa.armv7e_m.tiling import Tile, split_row, tiles
+from automcu.compiler.isa.armv7e_m.block_shape import Tile, split_row, tiles
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Convolution
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.window import Window
 from automcu.mcu import Device, find_device
 
 _SAME = Window(3, 3, padding=(1, 1, 1, 1))
@@ -29,7 +34,7 @@ def layer(
     scale = Quantisation(1.0, 0)
     tensors = {
         "input": Tensor("input", shape, scale),
-        "output": Tensor("output", output_shape(attributes, shape), scale),
+        "output": Tensor("output", attributes.output_shape(shape), scale),
     }
     operator = Operator("layer", ("input",), "output", attributes)
     return operator, Graph(tensors, (operator,), "input", "output")

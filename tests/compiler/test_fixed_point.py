@@ -2,6 +2,7 @@
 
 import ctypes
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from automcu.compiler import fixed_point
+from automcu.compiler.kernel import SHARED_RECORDS
 from automcu.errors import UnsupportedModelError
-from automcu.resources import resource_folder
 from automcu.toolchains import host_compiler
 
 INT32 = np.iinfo(np.int32)
@@ -51,10 +52,12 @@ def c_arithmetic(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """The two functions that all kernels share."""
     folder = tmp_path_factory.mktemp("arithmetic")
     (folder / "shim.c").write_text(SHIM)
+    records = "\n".join(record.declaration() for record in SHARED_RECORDS)
+    (folder / "parameters.h").write_text(records)
     library = host_compiler().shared_library(
         [folder / "shim.c"],
         folder / "shim.so",
-        [resource_folder("firmware") / "kernels"],
+        [folder, Path(fixed_point.__file__).parent],
         ["-Werror", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"],
     )
     loaded = ctypes.CDLL(str(library))

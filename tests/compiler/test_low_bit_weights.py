@@ -23,10 +23,9 @@ from automcu.compiler.low_bit_weights import (
     round_channels,
 )
 from automcu.compiler.ops import Convolution
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Shape
 from automcu.compiler.weight_packing import LAYOUTS, pack, packing, unpack
+from automcu.compiler.window import Window
 from automcu.mcu import Device
 from tests.compiler.ops.one_operator import (
     assert_c_equals_reference,
@@ -212,7 +211,7 @@ def chain_of(shape: Shape, *layers: Convolution) -> Graph:
     for index, attributes in enumerate(layers):
         source = tensors[-1]
         name = f"tensor{index}"
-        result = output_shape(attributes, source.shape)
+        result = attributes.output_shape(source.shape)
         tensors.append(Tensor(name, result, Quantisation(1 / 32, 0)))
         operators.append(Operator(f"layer{index}", (source.name,), name, attributes))
     by_name = {tensor.name: tensor for tensor in tensors}

@@ -9,9 +9,8 @@ from automcu.boards.bench import bench_project
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph, write_project
 from automcu.compiler.ops import Add, Convolution
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.shapes import output_shape
 from automcu.compiler.weight_packing import LAYOUTS
+from automcu.compiler.window import Window
 from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler
 
@@ -34,7 +33,7 @@ def every_shape_of_kernel(bits: int) -> Graph:
     ]
     for index, (attributes, other) in enumerate(layers):
         names = [tensors[-1].name] + ([tensors[other].name] if other else [])
-        shape = output_shape(attributes, tensors[-1].shape)
+        shape = attributes.output_shape(tensors[-1].shape)
         tensors.append(Tensor(f"tensor{index}", shape, scale))
         operators.append(Operator(f"layer{index}", tuple(names), f"tensor{index}", attributes))
     by_name = {tensor.name: tensor for tensor in tensors}

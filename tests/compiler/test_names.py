@@ -11,7 +11,7 @@ import pytest
 
 from automcu.compiler import Project, compile_graph, render_model, write_project
 from automcu.compiler.compile import portable_program
-from automcu.compiler.naming import checked_name, named
+from automcu.compiler.render import checked_name, named
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device
 from automcu.toolchains import build_project, find_compiler

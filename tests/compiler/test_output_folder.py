@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from automcu.compiler.output_folder import begin_output, check_output_folder, end_output
+from automcu.compiler.project import begin_output, check_output_folder, end_output
 from automcu.errors import WrongInputError
 
 

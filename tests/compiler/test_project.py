@@ -16,8 +16,8 @@ from automcu.compiler import (
     render_model,
     write_project,
 )
+from automcu.compiler.graph import run_all_tensors
 from automcu.compiler.project import TensorInfo
-from automcu.compiler.reference import run_all_tensors
 from automcu.errors import WrongInputError
 from automcu.mcu import Device
 from automcu.networks.cells.architecture import Architecture, Skeleton

@@ -7,13 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph
-from automcu.compiler.arena import plan_arena
+from automcu.compiler.arena import plan_arena, schedule
 from automcu.compiler.choose import choose_kernel
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Add, Concatenate, Convolution, Rescale
-from automcu.compiler.ops.windows import Window
 from automcu.compiler.passes import optimise
-from automcu.compiler.schedule import schedule
+from automcu.compiler.window import Window
 from automcu.mcu import Device
 from tests.compiler.random_graphs import graphs
 
@@ -173,5 +172,5 @@ def test_a_segment_with_too_many_orders_keeps_that_of_the_file(
     joined = tuple(f"t{index}" for index in range(6))
     operators.append(Operator("join", joined, "all", Concatenate(2)))
     graph = Graph(tensors, tuple(operators), "image", "all")
-    monkeypatch.setattr("automcu.compiler.schedule._MOST_STATES", 10)
+    monkeypatch.setattr("automcu.compiler.arena._MOST_STATES", 10)
     assert schedule(graph, kernels_of(graph, portable_device)) == graph.operators

@@ -7,10 +7,10 @@ import pytest
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.choose import choose_kernel
+from automcu.compiler.graph import Attributes
 from automcu.compiler.kernel import Kernel
-from automcu.compiler.ops import Attributes, Convolution, Rescale
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.ops import Convolution, Rescale
+from automcu.compiler.window import Window
 from automcu.cost.latency import Observation, fit, latency_of, layer_cycles, work_of
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device
@@ -28,7 +28,7 @@ def kernel_of(
 ) -> Kernel:
     tensors = {
         "x": Tensor("x", shape, SCALE),
-        "y": Tensor("y", output_shape(attributes, shape), SCALE),
+        "y": Tensor("y", attributes.output_shape(shape), SCALE),
     }
     operator = Operator("layer", ("x",), "y", attributes)
     graph = Graph(tensors, (operator,), "x", "y")
@@ -65,7 +65,7 @@ def test_known_coefficients_are_recovered(device: Device) -> None:
 
 def test_each_unit_of_work_gets_its_own_price(device: Device) -> None:
     kernels = [rescale(n, device) for n in (1, 50, 1000, 5000, 20000)]
-    (category,) = {kernel.category for kernel in kernels}
+    (category,) = {kernel.cost_key for kernel in kernels}
     truth = {f"{category}/outputs": 7.25, f"{category}/call": 40.0}
     truth |= {name: 0.0 for name in work_of(kernels[-1]) if name not in truth}
     found = fit(observed(kernels, truth))
@@ -110,13 +110,13 @@ def _names(kernels: list[Kernel]) -> set[str]:
 
 def test_every_kernel_counts_its_call(device: Device) -> None:
     for kernel in (*convolutions(device, 5), rescale(3, device)):
-        assert work_of(kernel)[f"{kernel.category}/call"] == 1
+        assert work_of(kernel)[f"{kernel.cost_key}/call"] == 1
 
 
 def test_a_kernel_without_figures_is_priced_as_the_dearest_of_its_units(device: Device) -> None:
     kernel = rescale(8, device)
     figures = {"one/outputs": 3.0, "other/outputs": 5.0, "one/call": 40.0, "one/macs": 1.0}
-    assert work_of(kernel).keys() == {f"{kernel.category}/outputs", f"{kernel.category}/call"}
+    assert work_of(kernel).keys() == {f"{kernel.cost_key}/outputs", f"{kernel.cost_key}/call"}
     assert layer_cycles(kernel, figures) == 8 * 5 + 40
 
 

@@ -75,7 +75,7 @@ def test_transformers_and_ternary_layers_give_the_reference_s_bytes_as_xtensa_co
         device,
         choose=lambda operator, graph, board: candidates(operator, graph, board)[place],
     )
-    lanes = {kernel.template == "ternary_lanes.c.j2" for kernel in program.kernels.values()}
+    lanes = {kernel.cost_key == "ternary_lanes" for kernel in program.kernels.values()}
     assert (True in lanes) == (place == 0)
     shape = program.graph.tensors[program.graph.input].shape
     inputs = np.random.default_rng(seed).integers(-128, 128, (2, *shape), dtype=np.int8)

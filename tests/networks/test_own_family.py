@@ -11,8 +11,8 @@ from torch import nn
 from automcu.brief import Brief
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.ops import AveragePool, Convolution, Rescale
-from automcu.compiler.ops.windows import Window
 from automcu.compiler.tensor import Quantisation, Tensor
+from automcu.compiler.window import Window
 from automcu.errors import WrongInputError
 from automcu.export.float_onnx import export_onnx
 from automcu.export.quantise import calibration_inputs, quantise_onnx

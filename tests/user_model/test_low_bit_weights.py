@@ -9,8 +9,7 @@ from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph
 from automcu.compiler.low_bit_weights import narrowable_layers
 from automcu.compiler.ops import Convolution
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.window import Window
 from automcu.cost.estimation import estimate_program
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device
@@ -39,7 +38,7 @@ def graph() -> Graph:
         Convolution(Window(6, 6), 8),
     )
     for index, attributes in enumerate(layers):
-        shape = output_shape(attributes, tensors[-1].shape)
+        shape = attributes.output_shape(tensors[-1].shape)
         source = tensors[-1].name
         tensors.append(Tensor(f"tensor{index}", shape, scale))
         operators.append(Operator(f"layer{index}", (source,), f"tensor{index}", attributes))

@@ -1,15 +1,35 @@
 """A sum with a constant tensor of the model, such as the embedding of positions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler import fixed_point
 from automcu.compiler.fixed_point import AddScaling
-from automcu.compiler.ops.clamp import NO_CLAMP, Clamp, integer_limits
-from automcu.compiler.ops.definition import Definition, Values, first_shape
-from automcu.compiler.tensor import Quantisation, Shape
+from automcu.compiler.graph import Attributes
+from automcu.compiler.kernel import (
+    ADD_SCALING,
+    ArrayShape,
+    Field,
+    Kernel,
+    LayerConstants,
+    Parameters,
+    aligned,
+    cost_key,
+)
+from automcu.compiler.tensor import (
+    NO_CLAMP,
+    Clamp,
+    Quantisation,
+    Shape,
+    Tensor,
+    Values,
+    integer_limits,
+    intersect,
+    is_idle,
+)
 
 _LARGEST = 127
 # Steps of the result that int8 constants may be apart, which is twice what rounding them costs ...
@@ -20,14 +40,24 @@ _INPUT_SPAN = 255
 _OUT_OF_RANGE = 512  # any result of this magnitude saturates, whatever the zero point
 _SHIFT_LIMIT = 22
 _RATIO_LIMIT = 1 << 13  # at a shift of 9, which leaves a quarter of a step to rounding
+_INT32_BYTES = 4
 
-
-@dataclass(frozen=True, eq=False)
-class AddConstant:
-    """`values` are real [height, width, channels]; None in a graph only costed."""
-
-    values: NDArray[np.float64] | None
-    clamp: Clamp = NO_CLAMP
+PARAMETERS = Parameters(
+    "add_constant_parameters", {"values": "const int8_t *", "scaling": ADD_SCALING}, order=7
+)
+WIDE_PARAMETERS = Parameters(
+    "wide_add_constant_parameters",
+    {
+        "values": Field("const int32_t *", "in the sum's own steps: multiplier_b is 1"),
+        "scaling": ADD_SCALING,
+    },
+    order=8,
+)
+# The same, written with an offset of a long constant: where multipliers take more than 16 bits.
+_LONG_SCALING = replace(ADD_SCALING, fields={**ADD_SCALING.fields, "offset": "int64_t"})
+_LONG_PARAMETERS = replace(
+    WIDE_PARAMETERS, fields={**WIDE_PARAMETERS.fields, "scaling": _LONG_SCALING}
+)
 
 
 @dataclass(frozen=True)
@@ -46,41 +76,76 @@ class AddConstantIntegers:
         return self.values.dtype != np.int8
 
 
-def needs_wide_values(attributes: AddConstant, source: Quantisation, result: Quantisation) -> bool:
-    """Whether one scale for all constants in int8 would be too coarse; never so without values."""
-    if attributes.values is None:
-        return False
-    return (
-        _scale(attributes.values) / result.scale > _LARGEST_STEP
-        or source.scale / result.scale >= _LARGEST_NARROW_RATIO
-    )
+@dataclass(frozen=True, eq=False)
+class AddConstant(Attributes):
+    """`values` are real [height, width, channels]; None in a graph only costed."""
+
+    values: NDArray[np.float64] | None
+    clamp: Clamp = NO_CLAMP
+
+    def title(self, source: Shape) -> str:
+        return "add constants"
+
+    def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> AddConstantIntegers:
+        if self.values is None:
+            raise ValueError("a sum without values can be costed but not lowered")
+        (source,) = sources
+        limits = integer_limits(self.clamp, result.scale, result.zero_point)
+        if self._needs_wide_values(source, result):
+            return _wide(self.values, source, result, limits)
+        scale = _scale(self.values)
+        scaling = fixed_point.add_scaling(
+            source.scale / result.scale,
+            scale / result.scale,
+            (source.zero_point, 0, result.zero_point),
+            *limits,
+        )
+        return AddConstantIntegers(np.rint(self.values / scale).astype(np.int8), scaling)
+
+    def reference(self, inputs: tuple[Values, ...], integers: AddConstantIntegers) -> Values:
+        return fixed_point.add(inputs[0], integers.values, integers.scaling)
+
+    def kernel(self, inputs: tuple[Tensor, ...], output: Tensor) -> Kernel:
+        """One loop; it may write over its input."""
+        source, result = inputs[0].quantisation, output.quantisation
+        wide = bool(source and result and self._needs_wide_values(source, result))
+        values = (
+            ArrayShape("values", "int32_t", _INT32_BYTES * output.size)
+            if wide
+            else ArrayShape("values", "int8_t", aligned(output.size))
+        )
+        return Kernel(
+            isa="portable",
+            variant="portable",
+            cost_key=cost_key("portable-add_constant", wide_values=wide),
+            function=f"add_constant_{output.size}" + ("_wide" if wide else ""),
+            template=Path(__file__).with_name("add_constant.c.j2"),
+            settings={"elements": output.size, "wide_values": wide},
+            parameters=WIDE_PARAMETERS if wide else PARAMETERS,
+            arrays=(values,),
+            pack=_pack,
+            overwrites=(0,),
+            work={"outputs": output.size},
+        )
+
+    def with_clamp(self, clamp: Clamp) -> "AddConstant":
+        return replace(self, clamp=intersect(self.clamp, clamp))
+
+    def without_idle_clamp(self, result: Quantisation) -> "AddConstant":
+        return replace(self, clamp=NO_CLAMP) if is_idle(self.clamp, result) else self
+
+    def _needs_wide_values(self, source: Quantisation, result: Quantisation) -> bool:
+        """Whether one scale for all constants in int8 would be too coarse; no without values."""
+        if self.values is None:
+            return False
+        return (
+            _scale(self.values) / result.scale > _LARGEST_STEP
+            or source.scale / result.scale >= _LARGEST_NARROW_RATIO
+        )
 
 
 def _scale(values: NDArray[np.float64]) -> float:
     return float(np.abs(values).max()) / _LARGEST or 1.0
-
-
-def _title(attributes: AddConstant, shape: Shape) -> str:
-    return "add constants"
-
-
-def _lower(
-    attributes: AddConstant, sources: tuple[Quantisation, ...], result: Quantisation
-) -> AddConstantIntegers:
-    if attributes.values is None:
-        raise ValueError("a sum without values can be costed but not lowered")
-    (source,) = sources
-    limits = integer_limits(attributes.clamp, result.scale, result.zero_point)
-    if needs_wide_values(attributes, source, result):
-        return _wide(attributes.values, source, result, limits)
-    scale = _scale(attributes.values)
-    scaling = fixed_point.add_scaling(
-        source.scale / result.scale,
-        scale / result.scale,
-        (source.zero_point, 0, result.zero_point),
-        *limits,
-    )
-    return AddConstantIntegers(np.rint(attributes.values / scale).astype(np.int8), scaling)
 
 
 def _wide(
@@ -104,10 +169,8 @@ def _wide(
     return AddConstantIntegers(rounded, scaling)
 
 
-def _reference(
-    inputs: tuple[Values, ...], attributes: AddConstant, integers: AddConstantIntegers
-) -> Values:
-    return fixed_point.add(inputs[0], integers.values, integers.scaling)
-
-
-DEFINITION = Definition(title=_title, output_shape=first_shape, lower=_lower, reference=_reference)
+def _pack(integers: AddConstantIntegers) -> LayerConstants:
+    parameters = _LONG_PARAMETERS if integers.scaling.wide else PARAMETERS
+    return LayerConstants(
+        {"values": integers.values.reshape(-1)}, parameters.constants({"scaling": integers.scaling})
+    )

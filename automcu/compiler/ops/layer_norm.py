@@ -6,13 +6,15 @@ bits, after V was moved to 31 or 32 bits by an even shift.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.fixed_point import INT8_MAX, INT8_MIN, INT32_MAX
-from automcu.compiler.ops.definition import Definition, Values, first_shape
-from automcu.compiler.tensor import Quantisation, Shape
+from automcu.compiler.graph import Attributes
+from automcu.compiler.kernel import ArrayShape, Field, Kernel, LayerConstants, Parameters
+from automcu.compiler.tensor import Quantisation, Shape, Tensor, Values
 from automcu.errors import UnsupportedModelError
 
 FRACTION_BITS = 16  # of normalised values
@@ -27,18 +29,23 @@ _REACH = 1.001  # what rounding may add to the largest normalised value
 _OUT_OF_RANGE = 512  # any result of this magnitude saturates, whatever the zero point
 _EPSILON_BITS = 61
 _MOST_LEFT_SHIFT = 14  # one channel has no more than 2**16
+_INT32_BYTES = 4
 
-
-@dataclass(frozen=True, eq=False)
-class LayerNorm:
-    """gain * (x - mean) / sqrt(variance + epsilon) + offset, real [channels].
-
-    The arrays are None in a graph that is only costed.
-    """
-
-    gains: NDArray[np.float64] | None
-    offsets: NDArray[np.float64] | None
-    epsilon: float = 1e-5
+PARAMETERS = Parameters(
+    "layer_norm_parameters",
+    {
+        "gains": "const int32_t *",
+        "offsets": Field("const int32_t *", "each with a rounding half"),
+        "epsilon": Field(
+            "uint64_t",
+            "added to 256 times the variance times the square of the number of channels",
+        ),
+        "left_shift": Field("int32_t", "of normalised values"),
+        "right_shift": Field("int32_t", "of their products with gains"),
+        "zero_point": "int32_t",
+    },
+    order=10,
+)
 
 
 @dataclass(frozen=True)
@@ -57,49 +64,108 @@ class LayerNormIntegers:
     zero_point: int
 
 
-def _title(attributes: LayerNorm, shape: Shape) -> str:
-    return "layer norm"
+@dataclass(frozen=True, eq=False)
+class LayerNorm(Attributes):
+    """gain * (x - mean) / sqrt(variance + epsilon) + offset, real [channels].
 
+    The arrays are None in a graph that is only costed.
+    """
 
-def _output_shape(attributes: LayerNorm, shapes: tuple[Shape, ...]) -> Shape:
-    if shapes[0][2] > MOST_CHANNELS:
-        raise UnsupportedModelError(
-            f"a layer norm over {shapes[0][2]} channels cannot be computed in integers (the most "
-            f"are {MOST_CHANNELS}). Make the layer narrower."
+    gains: NDArray[np.float64] | None
+    offsets: NDArray[np.float64] | None
+    epsilon: float = 1e-5
+
+    def title(self, source: Shape) -> str:
+        return "layer norm"
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        if sources[0][2] > MOST_CHANNELS:
+            raise UnsupportedModelError(
+                f"a layer norm over {sources[0][2]} channels cannot be computed in integers (the "
+                f"most are {MOST_CHANNELS}). Make the layer narrower."
+            )
+        return sources[0]
+
+    def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> LayerNormIntegers:
+        if self.gains is None or self.offsets is None:
+            raise ValueError("a layer norm without weights can be costed but not lowered")
+        (source,) = sources
+        channels = len(self.gains)
+        epsilon = round(self.epsilon * channels**2 / source.scale**2 * 2.0**VARIANCE_BITS)
+        if epsilon >= 1 << _EPSILON_BITS:
+            raise UnsupportedModelError(
+                "its epsilon is far larger than its input. Make it smaller."
+            )
+        gains = self.gains / result.scale
+        reach = float(np.abs(gains).max()) * _REACH * np.sqrt(channels) + _OUT_OF_RANGE
+        offsets = np.clip(self.offsets / result.scale, -reach, reach)
+        left_shift = largest_shift(
+            _REACH * np.sqrt(channels) * 2.0**FRACTION_BITS, _MOST_LEFT_SHIFT
         )
-    return first_shape(attributes, shapes)
-
-
-def _lower(
-    attributes: LayerNorm, sources: tuple[Quantisation, ...], result: Quantisation
-) -> LayerNormIntegers:
-    if attributes.gains is None or attributes.offsets is None:
-        raise ValueError("a layer norm without weights can be costed but not lowered")
-    (source,) = sources
-    channels = len(attributes.gains)
-    epsilon = round(attributes.epsilon * channels**2 / source.scale**2 * 2.0**VARIANCE_BITS)
-    if epsilon >= 1 << _EPSILON_BITS:
-        raise UnsupportedModelError("its epsilon is far larger than its input. Make it smaller.")
-    gains = attributes.gains / result.scale
-    reach = float(np.abs(gains).max()) * _REACH * np.sqrt(channels) + _OUT_OF_RANGE
-    offsets = np.clip(attributes.offsets / result.scale, -reach, reach)
-    left_shift = largest_shift(_REACH * np.sqrt(channels) * 2.0**FRACTION_BITS, _MOST_LEFT_SHIFT)
-    unit = 2.0 ** (_PRODUCT_BITS - FRACTION_BITS - left_shift)
-    largest = max(2 * reach + 1, float(np.abs(gains).max()) * unit)
-    right_shift = largest_shift(largest, _MOST_RESULT_BITS)
-    if right_shift < _FEWEST_RESULT_BITS:
-        raise UnsupportedModelError(
-            f"its gains, up to {float(np.abs(attributes.gains).max()):.3g}, are far too large for "
-            f"a result of the scale {result.scale:.3g}. Quantise the model again."
+        unit = 2.0 ** (_PRODUCT_BITS - FRACTION_BITS - left_shift)
+        largest = max(2 * reach + 1, float(np.abs(gains).max()) * unit)
+        right_shift = largest_shift(largest, _MOST_RESULT_BITS)
+        if right_shift < _FEWEST_RESULT_BITS:
+            raise UnsupportedModelError(
+                f"its gains, up to {float(np.abs(self.gains).max()):.3g}, are far too large for "
+                f"a result of the scale {result.scale:.3g}. Quantise the model again."
+            )
+        return LayerNormIntegers(
+            epsilon,
+            np.rint(gains * (unit * 2.0**right_shift)).astype(np.int32),
+            np.rint(offsets * 2.0**right_shift).astype(np.int32) + (1 << (right_shift - 1)),
+            left_shift,
+            right_shift,
+            result.zero_point,
         )
-    return LayerNormIntegers(
-        epsilon,
-        np.rint(gains * (unit * 2.0**right_shift)).astype(np.int32),
-        np.rint(offsets * 2.0**right_shift).astype(np.int32) + (1 << (right_shift - 1)),
-        left_shift,
-        right_shift,
-        result.zero_point,
-    )
+
+    def reference(self, inputs: tuple[Values, ...], integers: LayerNormIntegers) -> Values:
+        values = inputs[0].astype(np.int64)
+        channels = values.shape[-1]
+        total = values.sum(axis=-1, keepdims=True)
+        squares = (values * values).sum(axis=-1, keepdims=True)
+        variance = (channels * squares - total * total) << VARIANCE_BITS
+        variance = np.maximum(variance + integers.epsilon, 1 << VARIANCE_BITS)
+        shift = np.zeros_like(variance)
+        while np.any(variance >> (2 * np.maximum(shift, 0)) >= 1 << RADICAND_BITS):
+            shift += variance >> (2 * np.maximum(shift, 0)) >= 1 << RADICAND_BITS
+        while np.any(_moved(variance, shift) < 1 << (RADICAND_BITS - 2)):
+            shift -= _moved(variance, shift) < 1 << (RADICAND_BITS - 2)
+        root = np.sqrt(_moved(variance, shift).astype(np.float64)).astype(np.int64)
+        reciprocal = ((1 << RECIPROCAL_BITS) + root // 2) // root
+        centred = channels * values - total
+        moved_right = RECIPROCAL_BITS - FRACTION_BITS - VARIANCE_BITS // 2 + shift
+        normalised = (centred * reciprocal) >> moved_right
+        products = (normalised << integers.left_shift) * integers.gains.astype(np.int64)
+        results = ((products >> _PRODUCT_BITS) + integers.offsets) >> integers.right_shift
+        return np.asarray(np.clip(results + integers.zero_point, INT8_MIN, INT8_MAX), np.int8)
+
+    def kernel(self, inputs: tuple[Tensor, ...], output: Tensor) -> Kernel:
+        height, width, channels = output.shape
+        pixels = height * width
+        return Kernel(
+            isa="portable",
+            variant="portable",
+            cost_key="portable-layer_norm",
+            function=f"layer_norm_{pixels}x{channels}",
+            template=Path(__file__).with_name("layer_norm.c.j2"),
+            settings={
+                "pixels": pixels,
+                "channels": channels,
+                "radicand_bits": RADICAND_BITS,
+                "reciprocal_bits": RECIPROCAL_BITS,
+                "fraction_bits": FRACTION_BITS,
+                "variance_bits": VARIANCE_BITS,
+            },
+            parameters=PARAMETERS,
+            arrays=(
+                ArrayShape("gains", "int32_t", _INT32_BYTES * channels),
+                ArrayShape("offsets", "int32_t", _INT32_BYTES * channels),
+            ),
+            pack=_pack,
+            overwrites=(0,),
+            work={"outputs": pixels * channels, "rows": pixels},
+        )
 
 
 def largest_shift(magnitude: float, most: int) -> int:
@@ -107,35 +173,12 @@ def largest_shift(magnitude: float, most: int) -> int:
     return max((bits for bits in range(most + 1) if magnitude * 2.0**bits < INT32_MAX), default=-1)
 
 
-def _reference(
-    inputs: tuple[Values, ...], attributes: LayerNorm, integers: LayerNormIntegers
-) -> Values:
-    values = inputs[0].astype(np.int64)
-    channels = values.shape[-1]
-    total = values.sum(axis=-1, keepdims=True)
-    squares = (values * values).sum(axis=-1, keepdims=True)
-    variance = (channels * squares - total * total) << VARIANCE_BITS
-    variance = np.maximum(variance + integers.epsilon, 1 << VARIANCE_BITS)
-    shift = np.zeros_like(variance)
-    while np.any(variance >> (2 * np.maximum(shift, 0)) >= 1 << RADICAND_BITS):
-        shift += variance >> (2 * np.maximum(shift, 0)) >= 1 << RADICAND_BITS
-    while np.any(_moved(variance, shift) < 1 << (RADICAND_BITS - 2)):
-        shift -= _moved(variance, shift) < 1 << (RADICAND_BITS - 2)
-    root = np.sqrt(_moved(variance, shift).astype(np.float64)).astype(np.int64)
-    reciprocal = ((1 << RECIPROCAL_BITS) + root // 2) // root
-    centred = channels * values - total
-    moved_right = RECIPROCAL_BITS - FRACTION_BITS - VARIANCE_BITS // 2 + shift
-    normalised = (centred * reciprocal) >> moved_right
-    products = (normalised << integers.left_shift) * integers.gains.astype(np.int64)
-    results = ((products >> _PRODUCT_BITS) + integers.offsets) >> integers.right_shift
-    return np.asarray(np.clip(results + integers.zero_point, INT8_MIN, INT8_MAX), np.int8)
-
-
 def _moved(variance: NDArray[np.int64], shift: NDArray[np.int64]) -> NDArray[np.int64]:
     """The variance divided by 4^shift, multiplied where that is negative."""
     return np.asarray((variance >> (2 * np.maximum(shift, 0))) << (2 * np.maximum(-shift, 0)))
 
 
-DEFINITION = Definition(
-    title=_title, output_shape=_output_shape, lower=_lower, reference=_reference
-)
+def _pack(integers: LayerNormIntegers) -> LayerConstants:
+    names = ("epsilon", "left_shift", "right_shift", "zero_point")
+    constants = PARAMETERS.constants({name: getattr(integers, name) for name in names})
+    return LayerConstants({"gains": integers.gains, "offsets": integers.offsets}, constants)

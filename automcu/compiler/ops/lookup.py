@@ -2,20 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.fixed_point import INT8_MAX, INT8_MIN
-from automcu.compiler.ops.definition import Definition, Values, first_shape
-from automcu.compiler.tensor import Quantisation, Shape
+from automcu.compiler.graph import Attributes
+from automcu.compiler.kernel import ArrayShape, Kernel, LayerConstants, Parameters
+from automcu.compiler.tensor import Quantisation, Shape, Tensor, Values
+from automcu.compiler.window import POINTWISE, Window
 
 ALL_INPUTS: NDArray[np.int64] = np.arange(INT8_MIN, INT8_MAX + 1)
 ALL_INPUTS.setflags(write=False)
+_UNROLLED = 8
+
+PARAMETERS = Parameters("lookup_parameters", {"table": "const int8_t *"}, order=5)
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup:
+class Lookup(Attributes):
     """`table`, int8 [256], holds the results for -128 to 127; None in a graph only costed.
 
     It is made for the quantisations of the tensors it stands between (see `quantised_table`).
@@ -23,6 +30,41 @@ class Lookup:
 
     name: str
     table: NDArray[np.int8] | None
+
+    is_elementwise: ClassVar[bool] = True
+
+    def title(self, source: Shape) -> str:
+        return self.name
+
+    def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> NDArray[np.int8]:
+        if self.table is None:
+            raise ValueError("a table without values can be costed but not lowered")
+        return self.table
+
+    def reference(self, inputs: tuple[Values, ...], integers: NDArray[np.int8]) -> Values:
+        return np.asarray(integers[inputs[0].astype(np.int64) - INT8_MIN])
+
+    def kernel(self, inputs: tuple[Tensor, ...], output: Tensor) -> Kernel:
+        elements = output.size
+        return Kernel(
+            isa="portable",
+            variant="portable",
+            cost_key="portable-lookup",
+            function=f"lookup_{elements}",
+            template=Path(__file__).with_name("lookup.c.j2"),
+            settings={"elements": elements},
+            parameters=PARAMETERS,
+            arrays=(ArrayShape("table", "int8_t", ALL_INPUTS.size),),
+            pack=_pack,
+            overwrites=(0,),
+            # Compilers look up eight at a time where none are left over.
+            work={"outputs" if elements % _UNROLLED else "outputs_unrolled": elements},
+        )
+
+    @property
+    def row_window(self) -> Window:
+        """Pixel by pixel."""
+        return POINTWISE
 
 
 def real_inputs(quantisation: Quantisation) -> NDArray[np.float64]:
@@ -46,22 +88,6 @@ def table_of(
     return quantised_table(function(real_inputs(source)), result)
 
 
-def _title(attributes: Lookup, shape: Shape) -> str:
-    return attributes.name
-
-
-def _lower(
-    attributes: Lookup, sources: tuple[Quantisation, ...], result: Quantisation
-) -> NDArray[np.int8]:
-    if attributes.table is None:
-        raise ValueError("a table without values can be costed but not lowered")
-    return attributes.table
-
-
-def _reference(
-    inputs: tuple[Values, ...], attributes: Lookup, integers: NDArray[np.int8]
-) -> Values:
-    return np.asarray(integers[inputs[0].astype(np.int64) - INT8_MIN])
-
-
-DEFINITION = Definition(title=_title, output_shape=first_shape, lower=_lower, reference=_reference)
+def _pack(table: NDArray[np.int8]) -> LayerConstants:
+    # A kernel looks up the byte as an unsigned number: 0 to 127, then -128 to -1.
+    return LayerConstants({"table": np.roll(table, ALL_INPUTS.size // 2)}, {})

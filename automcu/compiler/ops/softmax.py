@@ -7,14 +7,23 @@ places is then (e[d] r) >> (t + 9), which is requantised to the output's scale.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler import fixed_point
 from automcu.compiler.fixed_point import Requantisation
-from automcu.compiler.ops.definition import Definition, Values
-from automcu.compiler.tensor import Quantisation, Shape
+from automcu.compiler.graph import Attributes
+from automcu.compiler.kernel import (
+    REQUANTISATION,
+    ArrayShape,
+    Field,
+    Kernel,
+    LayerConstants,
+    Parameters,
+)
+from automcu.compiler.tensor import Quantisation, Shape, Tensor, Values
 from automcu.errors import UnsupportedModelError
 
 FRACTION_BITS = 22  # of exponentials and probabilities
@@ -22,13 +31,17 @@ RECIPROCAL_BITS = 31
 NORMALISED_BITS = 16  # of the sum, before it is inverted
 MOST_CLASSES = 4096  # beyond this the rounding of the exponentials adds up to half an LSB
 DIFFERENCES = 256
+_BYTES_PER_EXPONENTIAL = 4
 
-
-@dataclass(frozen=True)
-class Softmax:
-    """exp(beta x) over the sum of exp(beta x) of all channels of the pixel."""
-
-    beta: float = 1.0
+PARAMETERS = Parameters(
+    "softmax_parameters",
+    {
+        "exponentials": Field("const int32_t *", "by how far a value is below its pixel's largest"),
+        "multiplier": "int32_t",
+        "scaling": REQUANTISATION,
+    },
+    order=11,
+)
 
 
 @dataclass(frozen=True)
@@ -39,50 +52,75 @@ class SoftmaxIntegers:
     scaling: Requantisation
 
 
-def _title(attributes: Softmax, shape: Shape) -> str:
-    return "softmax"
+@dataclass(frozen=True)
+class Softmax(Attributes):
+    """exp(beta x) over the sum of exp(beta x) of all channels of the pixel."""
 
+    beta: float = 1.0
 
-def _output_shape(attributes: Softmax, shapes: tuple[Shape, ...]) -> Shape:
-    if shapes[0][2] > MOST_CLASSES:
-        raise UnsupportedModelError(
-            f"a softmax over {shapes[0][2]} values cannot be computed in integers (the most are "
-            f"{MOST_CLASSES}). Remove it: the largest score stays the largest."
+    def title(self, source: Shape) -> str:
+        return "softmax"
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        if sources[0][2] > MOST_CLASSES:
+            raise UnsupportedModelError(
+                f"a softmax over {sources[0][2]} values cannot be computed in integers (the most "
+                f"are {MOST_CLASSES}). Remove it: the largest score stays the largest."
+            )
+        return sources[0]
+
+    def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> SoftmaxIntegers:
+        (source,) = sources
+        differences = np.arange(DIFFERENCES, dtype=np.float64)
+        exponentials = np.exp(-self.beta * source.scale * differences)
+        scaling = fixed_point.requantisation(
+            np.array([2.0**-FRACTION_BITS / result.scale]),
+            2 << FRACTION_BITS,  # the reciprocal is rounded, so 1 can be exceeded a little
+            result.zero_point,
         )
-    return shapes[0]
+        table = np.rint(exponentials * (1 << FRACTION_BITS)).astype(np.int32)
+        return SoftmaxIntegers(table, scaling)
+
+    def reference(self, inputs: tuple[Values, ...], integers: SoftmaxIntegers) -> Values:
+        values = inputs[0].astype(np.int64)
+        exponentials = integers.exponentials.astype(np.int64)[
+            values.max(axis=-1, keepdims=True) - values
+        ]
+        total = exponentials.sum(axis=-1, keepdims=True)
+        shift = np.zeros_like(total)
+        while np.any(total >> shift >= 1 << NORMALISED_BITS):
+            shift += total >> shift >= 1 << NORMALISED_BITS
+        normalised = total >> shift
+        reciprocal = ((1 << RECIPROCAL_BITS) + normalised // 2) // normalised
+        probabilities = (exponentials * reciprocal) >> (shift + RECIPROCAL_BITS - FRACTION_BITS)
+        return fixed_point.requantise(probabilities, integers.scaling)
+
+    def kernel(self, inputs: tuple[Tensor, ...], output: Tensor) -> Kernel:
+        height, width, channels = output.shape
+        pixels = height * width
+        return Kernel(
+            isa="portable",
+            variant="portable",
+            cost_key="portable-softmax",
+            function=f"softmax_{pixels}x{channels}",
+            template=Path(__file__).with_name("softmax.c.j2"),
+            settings={
+                "pixels": pixels,
+                "channels": channels,
+                "fraction_bits": FRACTION_BITS,
+                "normalised_bits": NORMALISED_BITS,
+                "reciprocal_bits": RECIPROCAL_BITS,
+            },
+            parameters=PARAMETERS,
+            arrays=(ArrayShape("exponentials", "int32_t", _BYTES_PER_EXPONENTIAL * DIFFERENCES),),
+            pack=_pack,
+            overwrites=(0,),
+            work={"outputs": pixels * channels, "rows": pixels},
+        )
 
 
-def _lower(
-    attributes: Softmax, sources: tuple[Quantisation, ...], result: Quantisation
-) -> SoftmaxIntegers:
-    (source,) = sources
-    differences = np.arange(DIFFERENCES, dtype=np.float64)
-    exponentials = np.exp(-attributes.beta * source.scale * differences)
-    scaling = fixed_point.requantisation(
-        np.array([2.0**-FRACTION_BITS / result.scale]),
-        2 << FRACTION_BITS,  # the reciprocal is rounded, so 1 can be exceeded a little
-        result.zero_point,
+def _pack(integers: SoftmaxIntegers) -> LayerConstants:
+    constants = PARAMETERS.constants(
+        {"multiplier": int(integers.scaling.multipliers[0]), "scaling": integers.scaling}
     )
-    return SoftmaxIntegers(np.rint(exponentials * (1 << FRACTION_BITS)).astype(np.int32), scaling)
-
-
-def _reference(
-    inputs: tuple[Values, ...], attributes: Softmax, integers: SoftmaxIntegers
-) -> Values:
-    values = inputs[0].astype(np.int64)
-    exponentials = integers.exponentials.astype(np.int64)[
-        values.max(axis=-1, keepdims=True) - values
-    ]
-    total = exponentials.sum(axis=-1, keepdims=True)
-    shift = np.zeros_like(total)
-    while np.any(total >> shift >= 1 << NORMALISED_BITS):
-        shift += total >> shift >= 1 << NORMALISED_BITS
-    normalised = total >> shift
-    reciprocal = ((1 << RECIPROCAL_BITS) + normalised // 2) // normalised
-    probabilities = (exponentials * reciprocal) >> (shift + RECIPROCAL_BITS - FRACTION_BITS)
-    return fixed_point.requantise(probabilities, integers.scaling)
-
-
-DEFINITION = Definition(
-    title=_title, output_shape=_output_shape, lower=_lower, reference=_reference
-)
+    return LayerConstants({"exponentials": integers.exponentials}, constants)

@@ -15,9 +15,9 @@ from math import prod
 
 from automcu.compiler.graph import Quantisation, Shape
 from automcu.compiler.ops import Rearrange
-from automcu.compiler.ops.windows import Window
 from automcu.compiler.read.builder import Activation, GraphBuilder
 from automcu.compiler.read.view import Parts, View, in_order, joined, natural, refined
+from automcu.compiler.window import Window
 from automcu.errors import UnsupportedModelError
 
 AxisGroups = tuple[Sequence[int], Sequence[int], Sequence[int]]

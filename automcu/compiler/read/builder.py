@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.graph import Graph, Operator, Quantisation, Shape, Tensor
+from automcu.compiler.graph import Attributes, Graph, Operator, Quantisation, Shape, Tensor
 from automcu.compiler.ops import (
-    Attributes,
     AveragePool,
     Concatenate,
     Convolution,
@@ -19,11 +18,10 @@ from automcu.compiler.ops import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.ops.clamp import NO_CLAMP, Clamp, intersect
 from automcu.compiler.ops.lookup import quantised_table
 from automcu.compiler.read.content import checked_shape
 from automcu.compiler.read.view import View
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.tensor import NO_CLAMP, Clamp, intersect
 from automcu.errors import UnsupportedModelError
 from automcu.plain_text import with_article
 
@@ -219,7 +217,7 @@ class GraphBuilder:
                     "the model has more weights than any microcontroller holds. "
                     "Use a smaller model."
                 )
-        shape = output_shape(attributes, *(self.tensors[name].shape for name in sources))
+        shape = attributes.output_shape(*(self.tensors[name].shape for name in sources))
         if not isinstance(attributes, Rescale):  # which joins its producer and needs no scale there
             for name in sources:
                 self._give_usual_scale(name)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from automcu.compiler.graph import Graph
-from automcu.compiler.lowering import lower
 from automcu.compiler.passes import optimise
 from automcu.compiler.read.content import read_content
 from automcu.compiler.read.onnx import import_onnx
@@ -21,7 +20,7 @@ def check_computable(graph: Graph) -> None:
     """
     optimised = optimise(graph)
     for operator in optimised.operators:
-        lower(operator, optimised)
+        operator.lower(optimised)
 
 
 def import_model(path: Path) -> Graph:

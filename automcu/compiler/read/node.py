@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from onnx import NodeProto
 
 from automcu.compiler.graph import Quantisation
-from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
 from automcu.compiler.read.arrange import on_scale
 from automcu.compiler.read.builder import Activation, Constant, GraphBuilder
+from automcu.compiler.tensor import NO_CLAMP, Clamp
 from automcu.errors import UnsupportedModelError
 from automcu.plain_text import with_article
 

@@ -15,7 +15,6 @@ import tflite
 from numpy.typing import NDArray
 
 from automcu.compiler.graph import Quantisation
-from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
 from automcu.compiler.read.builder import Constant
 from automcu.compiler.read.content import MOST_ELEMENTS
 from automcu.compiler.read.node import ImportContext, Node, positive_axis
@@ -26,6 +25,7 @@ from automcu.compiler.read.tflite_records import (
     dequantised,
     tensor_quantisation,
 )
+from automcu.compiler.tensor import NO_CLAMP, Clamp
 from automcu.errors import UnsupportedModelError
 
 _FUSED: dict[int, Clamp] = {

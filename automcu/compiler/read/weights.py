@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.ops import Convolution
-from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
-from automcu.compiler.ops.windows import Window
+from automcu.compiler.tensor import NO_CLAMP, Clamp
+from automcu.compiler.window import Window
 from automcu.errors import UnsupportedModelError
 
 TERNARY_FROM = 64  # weights: a smaller layer of -1, 0 and 1 is hardly meant to be ternary

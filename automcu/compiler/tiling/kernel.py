@@ -6,41 +6,43 @@ differ in their padding. Weights and parameters are the stage's, and there once.
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.kernel import ArrayShape, Kernel, LayerConstants, aligned
-from automcu.compiler.lowering import Integers
-from automcu.compiler.ops import (
-    Attributes,
-    Convolution,
-    MaxPool,
-    Stage,
-    Stripes,
-    definition_of,
+from automcu.compiler.kernel import (
+    ArrayShape,
+    Kernel,
+    LayerConstants,
+    Parameters,
+    aligned,
+    cost_key,
 )
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.shapes import operator_title
 from automcu.compiler.tensor import Shape, Tensor
-from automcu.compiler.tiling.operator import by_rows, stage_shapes
-from automcu.compiler.tiling.rows import StageRows, Stripe, plan_rows
 from automcu.compiler.tiling.steps import (
     Call,
     Loop,
+    StageRows,
+    Stripe,
     buffer_name,
     loops_of,
+    plan_rows,
     stripe_steps,
 )
+from automcu.compiler.window import Window
 from automcu.errors import UnsupportedModelError
 
+if TYPE_CHECKING:
+    from automcu.compiler.tiling.operator import RowTiling, Stage
+
 _Choose = Callable[[Operator, Graph], Kernel]
-_POINTWISE = Window(1, 1)
 
 
 class NoStripesError(UnsupportedModelError):
@@ -48,57 +50,74 @@ class NoStripesError(UnsupportedModelError):
 
 
 @dataclass(frozen=True)
-class _Part:
-    """One stage's kernel for rows of one shape, and the operator that it carries out."""
+class _Layer:
+    """The chain between the tensors of a graph."""
 
-    operator: Operator
-    graph: Graph
-    kernel: Kernel
+    attributes: "RowTiling"
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    shapes: Sequence[Shape]
+
+    @property
+    def last(self) -> int:
+        """The index of the last stage."""
+        return len(self.attributes.stages) - 1
+
+    @property
+    def residual(self) -> str | None:
+        """The C name of what the last stage adds."""
+        if self.attributes.adds_input:
+            return "input"
+        return "residual" if len(self.inputs) > 1 else None
 
 
-def stripes_kernel(operator: Operator, graph: Graph, choose: _Choose) -> Kernel:
+_Parts = Mapping[tuple[int, StageRows], Kernel]  # the kernels by stage and rows
+
+
+def row_tiling_kernel(
+    attributes: "RowTiling", inputs: tuple[Tensor, ...], output: Tensor, choose: _Choose
+) -> Kernel:
     """The kernel of a chain; `choose` finds those of its stages.
 
     Raises:
         NoStripesError: rows do not begin at whole words, a window lies wholly in the padding, or
             the stage's kernels for different rows order their weights differently.
     """
-    attributes = operator.attributes
-    if not isinstance(attributes, Stripes):
-        raise TypeError(f"{operator.name} is not a chain")
-    shapes = stage_shapes(attributes, graph.tensors[operator.inputs[0]].shape, definition_of)
-    _check_alignment(shapes)
-    heights = [shape[0] for shape in shapes]
+    layer = _Layer(attributes, inputs, output, attributes.shapes(inputs[0].shape))
+    _check_alignment(layer.shapes)
+    heights = [shape[0] for shape in layer.shapes]
     stripes = plan_rows(heights, [_window(s) for s in attributes.stages], attributes.rows)
-    parts = _parts(operator, graph, shapes, stripes, choose)
-    buffers = _buffers(shapes, stripes)
-    kernels = {part.kernel.function: part.kernel for part in parts.values()}
-    functions = {place: part.kernel.function for place, part in parts.items()}
-    steps = stripe_steps(stripes, shapes, functions, _residual(operator, attributes))
+    parts = _parts(layer, stripes, choose)
+    buffers = _buffers(layer.shapes, stripes)
+    kernels = {part.function: part for part in parts.values()}
+    functions = {place: part.function for place, part in parts.items()}
+    steps = stripe_steps(stripes, layer.shapes, functions, layer.residual)
     calls = Counter(call.function for step in steps for call in step.calls)
     loops = loops_of(steps)
     representatives = [
-        next(part.kernel for (index, _), part in parts.items() if index == stage)
+        next(part for (index, _), part in parts.items() if index == stage)
         for stage in range(len(attributes.stages))
     ]
-    function = _function_name(attributes, shapes, representatives)
-    has_parameters = any(kernel.parameters_type for kernel in representatives)
+    function = _function_name(layer, representatives)
+    residual = len(inputs) > 1
     return Kernel(
-        variant=f"{by_rows(attributes)}, {_variants(representatives)}",
+        isa="portable",
+        variant=f"{attributes.by_rows}, {_variants(representatives)}",
+        cost_key=cost_key("stripes", residual=residual),
         function=function,
-        template="stripes.c.j2",
+        template=Path(__file__).with_name("row_tiling.c.j2"),
         settings={
-            "title": operator_title(operator, graph),
-            "shapes": shapes,
+            "title": attributes.title(inputs[0].shape),
+            "shapes": layer.shapes,
             "rows": attributes.rows,
-            "residual": len(operator.inputs) > 1,
+            "residual": residual,
             "buffers": _buffer_settings(buffers),
             "scratch_offset": sum(buffers.values()),
             "needs_scratch": any(k.scratch_bytes for k in kernels.values()),
             "stages": [kernel.parameters_type for kernel in representatives],
             "loops": [_loop_settings(loop, kernels) for loop in loops],
         },
-        parameters_type=f"{function}_parameters" if has_parameters else None,
+        parameters=_parameters(function, representatives),
         arrays=tuple(
             ArrayShape(f"stage_{index}.{array.name}", array.c_type, array.size)
             for index, kernel in enumerate(representatives)
@@ -111,35 +130,27 @@ def stripes_kernel(operator: Operator, graph: Graph, choose: _Choose) -> Kernel:
             "moved": sum(move.size for step in steps for move in step.moves),
         },
         code={"calls": sum(len(loop.step.calls) for loop in loops)},
-        overwrites=_overwrites(operator, attributes, shapes, stripes, parts),
+        overwrites=_overwrites(layer, stripes, parts),
         parts=tuple((kernels[name], count) for name, count in calls.items()),
     )
 
 
-def _residual(operator: Operator, attributes: Stripes) -> str | None:
-    """The C name of what the last stage adds."""
-    if attributes.adds_input:
-        return "input"
-    return "residual" if len(operator.inputs) > 1 else None
+def _parameters(function: str, kernels: Sequence[Kernel]) -> Parameters | None:
+    """The records of the stages in one; None where no stage has any."""
+    records = {f"stage_{i}": k.parameters for i, k in enumerate(kernels) if k.parameters}
+    return Parameters(f"{function}_parameters", records) if records else None
 
 
-def _overwrites(
-    operator: Operator,
-    attributes: Stripes,
-    shapes: Sequence[Shape],
-    stripes: Sequence[Stripe],
-    parts: dict[tuple[int, StageRows], _Part],
-) -> tuple[int, ...]:
+def _overwrites(layer: _Layer, stripes: Sequence[Stripe], parts: _Parts) -> tuple[int, ...]:
     """The inputs whose memory the result may take, as far as rows are read before they are lost."""
-    last = len(attributes.stages) - 1
     sums_in_place = all(
-        1 in part.kernel.overwrites for (stage, _), part in parts.items() if stage == last
+        1 in part.overwrites for (stage, _), part in parts.items() if stage == layer.last
     )
-    if len(operator.inputs) > 1:
+    if len(layer.inputs) > 1:
         return (1,) if sums_in_place else ()
-    if attributes.adds_input and not sums_in_place:
+    if layer.attributes.adds_input and not sums_in_place:
         return ()
-    return (0,) if _is_behind_reads(shapes, stripes) else ()
+    return (0,) if _is_behind_reads(layer.shapes, stripes) else ()
 
 
 def _is_behind_reads(shapes: Sequence[Shape], stripes: Sequence[Stripe]) -> bool:
@@ -153,10 +164,10 @@ def _is_behind_reads(shapes: Sequence[Shape], stripes: Sequence[Stripe]) -> bool
     return True
 
 
-def _window(stage: Stage) -> Window:
-    """Operators without a window work pixel by pixel."""
-    attributes: Attributes = stage.attributes
-    return attributes.window if isinstance(attributes, Convolution | MaxPool) else _POINTWISE
+def _window(stage: "Stage") -> Window:
+    window = stage.attributes.row_window
+    assert window is not None, "only operators whose rows can be computed alone are stages"
+    return window
 
 
 def _check_alignment(shapes: Sequence[Shape]) -> None:
@@ -166,16 +177,7 @@ def _check_alignment(shapes: Sequence[Shape]) -> None:
             raise NoStripesError(f"rows of {width}x{channels} values are not whole words")
 
 
-def _parts(
-    operator: Operator,
-    graph: Graph,
-    shapes: Sequence[Shape],
-    stripes: Sequence[Stripe],
-    choose: _Choose,
-) -> dict[tuple[int, StageRows], _Part]:
-    """By stage and rows."""
-    attributes = operator.attributes
-    assert isinstance(attributes, Stripes)
+def _parts(layer: _Layer, stripes: Sequence[Stripe], choose: _Choose) -> _Parts:
     needed = dict.fromkeys(
         (index, rows)
         for stripe in stripes
@@ -185,70 +187,42 @@ def _parts(
     parts = {}
     for index, rows in needed:
         if not len(rows.read):
-            raise NoStripesError(f"a window of {attributes.stages[index].name} is all padding")
-        part_graph = _part_graph(operator, attributes, graph, shapes, index, rows)
-        part = part_graph.operators[0]
-        parts[index, rows] = _Part(part, part_graph, choose(part, part_graph))
-    for index in range(len(attributes.stages)):
-        _check_one_order([p.kernel for (stage, _), p in parts.items() if stage == index])
+            name = layer.attributes.stages[index].name
+            raise NoStripesError(f"a window of {name} is all padding")
+        operator, graph = _part(layer, index, rows)
+        parts[index, rows] = choose(operator, graph)
+    for index in range(layer.last + 1):
+        _check_one_order([part for (stage, _), part in parts.items() if stage == index])
     return parts
 
 
-def _part_graph(
-    operator: Operator,
-    attributes: Stripes,
-    graph: Graph,
-    shapes: Sequence[Shape],
-    index: int,
-    rows: StageRows,
-) -> Graph:
-    """A graph of one stage on just these rows."""
-    stage = attributes.stages[index]
+def _part(layer: _Layer, index: int, rows: StageRows) -> tuple[Operator, Graph]:
+    """One stage on just these rows, with no more padding above and below than they have."""
+    stages = layer.attributes.stages
     quantisations = [
-        graph.tensors[operator.inputs[0]].quantisation,
-        *(stage.result for stage in attributes.stages[:-1]),
-        graph.tensors[operator.output].quantisation,
+        layer.inputs[0].quantisation,
+        *(stage.result for stage in stages[:-1]),
+        layer.output.quantisation,
     ]
-    result = (len(rows.made), *shapes[index + 1][1:])
+    result = (len(rows.made), *layer.shapes[index + 1][1:])
     tensors = [
-        Tensor("source", (len(rows.read), *shapes[index][1:]), quantisations[index]),
+        Tensor("source", (len(rows.read), *layer.shapes[index][1:]), quantisations[index]),
         Tensor("result", result, quantisations[index + 1]),
     ]
     inputs: tuple[str, ...] = ("source",)
-    if index == len(attributes.stages) - 1 and _residual(operator, attributes):
-        other = graph.tensors[operator.inputs[-1]].quantisation
-        tensors.append(Tensor("residual", result, other))
+    if index == layer.last and layer.residual:
+        tensors.append(Tensor("residual", result, layer.inputs[-1].quantisation))
         inputs = ("source", "residual")
-    part = Operator(stage.name, inputs, "result", _with_padding(stage, rows))
-    return Graph({tensor.name: tensor for tensor in tensors}, (part,), "source", "result")
-
-
-def _with_padding(stage: Stage, rows: StageRows) -> Attributes:
-    """The stage's attributes, with no more padding above and below than these rows have."""
-    attributes: Attributes = stage.attributes
-    if not isinstance(attributes, Convolution | MaxPool):
-        return attributes
-    _, left, _, right = attributes.window.padding
-    padding = (rows.pad_top, left, rows.pad_bottom, right)
-    return replace(attributes, window=replace(attributes.window, padding=padding))
-
-
-# What decides the order in which a convolution's weights lie; blocks only where they are packed.
-_ORDER = ("ring_channels", "gathers", "unpack", "units")
-_PACKED_ORDER = ("block_channels",)
+    window = _window(stages[index])
+    _, left, _, right = window.padding
+    window = replace(window, padding=(rows.pad_top, left, rows.pad_bottom, right))
+    attributes = stages[index].attributes.with_row_window(window)
+    operator = Operator(stages[index].name, inputs, "result", attributes)
+    return operator, Graph({t.name: t for t in tensors}, (operator,), "source", "result")
 
 
 def _check_one_order(kernels: Sequence[Kernel]) -> None:
-    orders = {
-        (
-            kernel.template,
-            kernel.arrays,
-            *(kernel.settings.get(name) for name in _ORDER),
-            *(kernel.settings.get(name) for name in _PACKED_ORDER if kernel.shared_function),
-        )
-        for kernel in kernels
-    }
-    if len(orders) > 1:
+    if len({(kernel.template, kernel.arrays, kernel.weight_order) for kernel in kernels}) > 1:
         raise NoStripesError(f"{kernels[0].function} and others of its stage order weights apart")
 
 
@@ -290,38 +264,30 @@ def _arguments(call: Call, kernel: Kernel) -> list[str]:
     return arguments
 
 
-def _function_name(
-    attributes: Stripes, shapes: Sequence[Shape], representatives: Sequence[Kernel]
-) -> str:
+def _function_name(layer: _Layer, representatives: Sequence[Kernel]) -> str:
     """Shapes and, as a checksum, all else that the code depends on."""
-    windows = [_window(stage) for stage in attributes.stages]
+    windows = [_window(stage) for stage in layer.attributes.stages]
     functions = [kernel.function for kernel in representatives]
-    checksum = zlib.crc32(repr((shapes, windows, functions)).encode())
-    source, result = ("x".join(map(str, shapes[place])) for place in (0, -1))
-    return f"stripes_{source}_to_{result}_by_{attributes.rows}_{checksum:08x}"
+    checksum = zlib.crc32(repr((layer.shapes, windows, functions)).encode())
+    source, result = ("x".join(map(str, layer.shapes[place])) for place in (0, -1))
+    return f"stripes_{source}_to_{result}_by_{layer.attributes.rows}_{checksum:08x}"
 
 
 def _variants(kernels: Sequence[Kernel]) -> str:
     return ", ".join(dict.fromkeys(kernel.variant for kernel in kernels))
 
 
-def _pack(
-    operator: Operator,
-    graph: Graph,
-    integers: Integers,
-    parts: dict[tuple[int, StageRows], _Part],
-) -> LayerConstants:
+def _pack(integers: tuple[Any, ...], parts: _Parts) -> LayerConstants:
     """The constants of every stage, which must be the same for all of its kernels."""
-    assert isinstance(integers, tuple)
     arrays: dict[str, NDArray[np.generic]] = {}
     fields: dict[str, str] = {}
     for (index, _), part in parts.items():
-        constants = part.kernel.pack(part.operator, part.graph, integers[index])
+        constants = part.pack(integers[index])
         for name, values in constants.arrays.items():
             first = arrays.setdefault(f"stage_{index}.{name}", values)
             if not np.array_equal(first, values):
-                raise ValueError(f"kernels of stage {index} of {operator.name} differ in {name}")
+                raise ValueError(f"{part.function} and others differ in {name}")
         for name, value in constants.fields.items():
             if fields.setdefault(f"stage_{index}.{name}", value) != value:
-                raise ValueError(f"kernels of stage {index} of {operator.name} differ in {name}")
+                raise ValueError(f"{part.function} and others differ in {name}")
     return LayerConstants(arrays, fields)

@@ -8,25 +8,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from automcu.compiler.ops.definition import Definition, Values
-from automcu.compiler.tensor import Quantisation, Shape
+from automcu.compiler.graph import Attributes, Graph, Operator
+from automcu.compiler.kernel import Kernel
+from automcu.compiler.tensor import Quantisation, Shape, Tensor, Values
+from automcu.compiler.tiling.kernel import row_tiling_kernel
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
     """One operator of the chain; `result` is the quantisation of its output.
 
-    `attributes` are those of an operator with a window, or of one that works pixel by pixel.
+    `attributes` are those of an operator whose rows can be computed alone.
     """
 
     name: str
-    attributes: Any
+    attributes: Attributes
     result: Quantisation | None
 
 
 @dataclass(frozen=True, eq=False)
-class Stripes:
-    """The chain, and how many rows of its result are computed at a time.
+class RowTiling(Attributes):
+    """The chain, and how many rows of its result are computed at a time; integers are by stage.
 
     Only the last stage may have a second input: the operator's own second input, or, with
     `adds_input`, that of the whole chain, as in a residual block.
@@ -36,86 +38,71 @@ class Stripes:
     rows: int
     adds_input: bool = False
 
+    @property
+    def by_rows(self) -> str:
+        """How a person is told of the rows."""
+        return f"{self.rows} row{'s' if self.rows > 1 else ''} at a time"
 
-_DefinitionOf = Callable[[Any], Definition[Any, Any]]
+    def shapes(self, source: Shape) -> list[Shape]:
+        """Shapes of the chain's input and of every stage's result."""
+        shapes = [source]
+        for stage in self.stages:
+            shapes.append(stage.attributes.output_shape(shapes[-1]))
+        return shapes
 
-
-def stage_shapes(stripes: Stripes, source: Shape, definition_of: _DefinitionOf) -> list[Shape]:
-    """Shapes of the chain's input and of every stage's result."""
-    shapes = [source]
-    for stage in stripes.stages:
-        definition = definition_of(stage.attributes)
-        shapes.append(definition.output_shape(stage.attributes, (shapes[-1],)))
-    return shapes
-
-
-def by_rows(stripes: Stripes) -> str:
-    """How a person is told of the stripes."""
-    return f"{stripes.rows} row{'s' if stripes.rows > 1 else ''} at a time"
-
-
-def definition(definition_of: _DefinitionOf) -> Definition[Stripes, tuple[Any, ...]]:
-    """The functions of the operator, made of those of its stages; integers are one per stage."""
-
-    def title(attributes: Stripes, shape: Shape) -> str:
-        shapes = stage_shapes(attributes, shape, definition_of)
+    def title(self, source: Shape) -> str:
         titles = [
-            definition_of(stage.attributes).title(stage.attributes, source)
-            for stage, source in zip(attributes.stages, shapes, strict=False)
+            stage.attributes.title(shape)
+            for stage, shape in zip(self.stages, self.shapes(source), strict=False)
         ]
-        return f"{', '.join(titles)}, {by_rows(attributes)}"
+        return f"{', '.join(titles)}, {self.by_rows}"
 
-    def output_shape(attributes: Stripes, shapes: tuple[Shape, ...]) -> Shape:
-        return stage_shapes(attributes, shapes[0], definition_of)[-1]
+    def output_shape(self, *sources: Shape) -> Shape:
+        return self.shapes(sources[0])[-1]
 
-    def lower(
-        attributes: Stripes, sources: tuple[Quantisation, ...], result: Quantisation
-    ) -> tuple[Any, ...]:
+    def macs(self, source: Shape, result: Shape) -> int:
+        shapes = self.shapes(source)
+        return sum(
+            stage.attributes.macs(before, after)
+            for stage, before, after in zip(self.stages, shapes[:-1], shapes[1:], strict=True)
+        )
+
+    def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> tuple[Any, ...]:
         integers = []
         source, *others = sources
-        others += [source] if attributes.adds_input else []
-        for stage, target, operands in _with_operands(attributes, result, tuple(others)):
-            lowered = definition_of(stage.attributes).lower(
-                stage.attributes, (source, *operands), target
-            )
-            integers.append(lowered)
+        others += [source] if self.adds_input else []
+        for stage, target, operands in self._with_operands(result, tuple(others)):
+            integers.append(stage.attributes.lower((source, *operands), target))
             source = target
         return tuple(integers)
 
-    def reference(
-        inputs: tuple[Values, ...], attributes: Stripes, integers: tuple[Any, ...]
-    ) -> Values:
+    def _with_operands(
+        self, result: Quantisation, others: tuple[Quantisation, ...]
+    ) -> Iterator[tuple[Stage, Quantisation, tuple[Quantisation, ...]]]:
+        """Each stage with the quantisation of its result and of its second input."""
+        last = self.stages[-1]
+        for stage in self.stages:
+            target = result if stage is last else stage.result
+            if target is None:
+                raise ValueError(f"the result of {stage.name} is not quantised")
+            yield stage, target, others if stage is last else ()
+
+    def reference(self, inputs: tuple[Values, ...], integers: tuple[Any, ...]) -> Values:
         values, *others = inputs
-        others += [values] if attributes.adds_input else []
-        last = attributes.stages[-1]
-        for stage, numbers in zip(attributes.stages, integers, strict=True):
+        others += [values] if self.adds_input else []
+        last = self.stages[-1]
+        for stage, numbers in zip(self.stages, integers, strict=True):
             operands = (values, *others) if stage is last else (values,)
-            values = definition_of(stage.attributes).reference(operands, stage.attributes, numbers)
+            values = stage.attributes.reference(operands, numbers)
         return values
 
-    def multiply_accumulates(attributes: Stripes, source: Shape, result: Shape) -> int:
-        shapes = stage_shapes(attributes, source, definition_of)
-        return sum(
-            definition_of(stage.attributes).multiply_accumulates(stage.attributes, before, after)
-            for stage, before, after in zip(attributes.stages, shapes[:-1], shapes[1:], strict=True)
-        )
+    def kernel(self, inputs: tuple[Tensor, ...], output: Tensor) -> Kernel:
+        """The chain by portable kernels."""
+        return row_tiling_kernel(self, inputs, output, Operator.kernel)
 
-    return Definition(
-        title=title,
-        output_shape=output_shape,
-        lower=lower,
-        reference=reference,
-        multiply_accumulates=multiply_accumulates,
-    )
-
-
-def _with_operands(
-    attributes: Stripes, result: Quantisation, others: tuple[Quantisation, ...]
-) -> Iterator[tuple[Stage, Quantisation, tuple[Quantisation, ...]]]:
-    """Each stage with the quantisation of its result and of its second input."""
-    last = attributes.stages[-1]
-    for stage in attributes.stages:
-        target = result if stage is last else stage.result
-        if target is None:
-            raise ValueError(f"the result of {stage.name} is not quantised")
-        yield stage, target, others if stage is last else ()
+    def chosen_kernel(
+        self, operator: Operator, graph: Graph, choose: Callable[[Operator, Graph], Kernel]
+    ) -> Kernel:
+        """The chain by the kernels that are chosen for its stages."""
+        output = graph.tensors[operator.output]
+        return row_tiling_kernel(self, operator.sources(graph), output, choose)

@@ -7,28 +7,39 @@ what it costs is the start of a kernel for every stripe, and moving rows.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from automcu.compiler.arena import occupied_bytes
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernel import Kernel
-from automcu.compiler.program import Program
-from automcu.compiler.schedule import occupied_bytes
-from automcu.compiler.tiling.chains import Chain, chains, fuse_stripes
 from automcu.compiler.tiling.kernel import NoStripesError
+from automcu.compiler.tiling.operator import RowTiling, Stage
+
+if TYPE_CHECKING:
+    from automcu.compiler.compile import Program
 
 _LONGEST_CHAIN = 5
 _ROWS = (16, 8, 4, 2, 1)
 _WORTH_IT = 0.95  # of the arena, where the limit is out of reach
 
 _Excess = tuple[int, ...]  # bytes in use wherever they are above the limit, the most first
-_Plan = Callable[[Graph], Program]
+_Plan = Callable[[Graph], "Program"]
 _Choose = Callable[[Operator, Graph], Kernel]
 
 
 @dataclass(frozen=True)
-class _Attempt:
-    """A program, and the chains of the original graph that run by rows in it."""
+class Chain:
+    """Operators by name, each the only reader of the one before; `rows` are made at a time."""
 
-    program: Program
+    operators: tuple[str, ...]
+    rows: int
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A program, and the chains of the original graph that run some rows at a time in it."""
+
+    program: "Program"
     chains: tuple[Chain, ...]
 
 
@@ -41,7 +52,7 @@ class _Candidate:
     stripes: int
 
 
-def fit_arena(program: Program, limit_bytes: int, plan: _Plan, choose: _Choose) -> Program:
+def fit_arena(program: "Program", limit_bytes: int, plan: _Plan, choose: _Choose) -> "Program":
     """Return the program with as few stripes as bring its arena to the limit, or near it.
 
     `plan` makes a program of a graph that is optimised, `choose` a kernel. Where stripes neither
@@ -55,7 +66,7 @@ def fit_arena(program: Program, limit_bytes: int, plan: _Plan, choose: _Choose) 
     return best if best.arena.size < _WORTH_IT * program.arena.size else program
 
 
-def _search(program: Program, limit_bytes: int, plan: _Plan, choose: _Choose) -> Program:
+def _search(program: "Program", limit_bytes: int, plan: _Plan, choose: _Choose) -> "Program":
     best = _Attempt(program, ())
     while excess := _excess(best.program, limit_bytes):
         better = _with_one_chain_more(best, program.graph, limit_bytes, plan, choose)
@@ -65,7 +76,7 @@ def _search(program: Program, limit_bytes: int, plan: _Plan, choose: _Choose) ->
     return best.program
 
 
-def _loads(program: Program) -> list[int]:
+def _loads(program: "Program") -> list[int]:
     """Bytes in use while each operator runs."""
     return [
         sum(b.size for b in program.arena.buffers if b.first_step <= step <= b.last_step)
@@ -73,7 +84,7 @@ def _loads(program: Program) -> list[int]:
     ]
 
 
-def _excess(program: Program, limit_bytes: int) -> _Excess:
+def _excess(program: "Program", limit_bytes: int) -> _Excess:
     return _above(_loads(program), limit_bytes)
 
 
@@ -120,7 +131,7 @@ def _candidates(
 
 def _alone(graph: Graph, chain: Chain, choose: _Choose) -> tuple[Kernel, int]:
     """A chain's kernel, and the bytes that it needs at least, whatever else is in memory."""
-    fused = fuse_stripes(graph, chain)
+    fused = fuse_chain(graph, chain)
     output = next(op.output for op in graph.operators if op.name == chain.operators[-1])
     operator = fused.producer(output)
     assert operator is not None, "a chain has a result"
@@ -132,7 +143,7 @@ def _alone(graph: Graph, chain: Chain, choose: _Choose) -> tuple[Kernel, int]:
 
 def _fused(graph: Graph, chosen: tuple[Chain, ...]) -> Graph:
     for chain in chosen:
-        graph = fuse_stripes(graph, chain)
+        graph = fuse_chain(graph, chain)
     return graph
 
 
@@ -148,3 +159,56 @@ def _loads_by_operator(attempt: _Attempt, graph: Graph) -> dict[str, int]:
     ):
         loads[outputs[operator.output]] = load
     return loads
+
+
+def fuse_chain(graph: Graph, chain: Chain) -> Graph:
+    """Replace the chain's operators by one."""
+    by_name = {operator.name: operator for operator in graph.operators}
+    members = [by_name[name] for name in chain.operators]
+    first, last = members[0], members[-1]
+    stages = tuple(
+        Stage(op.name, op.attributes, graph.tensors[op.output].quantisation) for op in members
+    )
+    source, others = first.inputs[0], last.inputs[1:]
+    adds_input = others == (source,)
+    fused = Operator(
+        name=f"{first.name} to {last.name}",
+        inputs=(source,) if adds_input else (source, *others),
+        output=last.output,
+        attributes=RowTiling(stages, chain.rows, adds_input),
+    )
+    inside = set(chain.operators)
+    return graph.with_operators(
+        fused if operator is last else operator
+        for operator in graph.operators
+        if operator is last or operator.name not in inside
+    )
+
+
+def chains(graph: Graph, longest: int) -> Iterator[tuple[Operator, ...]]:
+    """Every run of two to `longest` operators that could be one chain.
+
+    A sum with another tensor can only be its last, as just that one's second input is at hand.
+    """
+    for operator in graph.operators:
+        chain = [operator]
+        while len(chain) < longest and _is_stage(chain[-1]) and len(chain[-1].inputs) == 1:
+            readers = graph.consumers(chain[-1].output)
+            if len(readers) != 1 or not _continues(chain[-1], readers[0], graph):
+                break
+            chain.append(readers[0])
+            yield tuple(chain)
+
+
+def _is_stage(operator: Operator) -> bool:
+    return operator.attributes.row_window is not None
+
+
+def _continues(before: Operator, operator: Operator, graph: Graph) -> bool:
+    return (
+        _is_stage(operator)
+        and before.output != graph.output
+        and operator.inputs[0] == before.output
+        and operator.inputs[1:] != (before.output,)
+        and graph.tensors[operator.output].shape[0] > 1
+    )

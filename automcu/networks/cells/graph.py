@@ -6,11 +6,10 @@ plan look at. Tests hold it against graphs imported from real exports.
 
 from dataclasses import replace
 
-from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.ops import Add, Attributes, AveragePool, Convolution, Rescale
-from automcu.compiler.ops.windows import Window
+from automcu.compiler.graph import Attributes, Graph, Operator, Quantisation, Tensor
+from automcu.compiler.ops import Add, AveragePool, Convolution, Rescale
 from automcu.compiler.read.weights import TERNARY_FROM
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.window import Window
 from automcu.errors import WrongInputError
 from automcu.networks.cells.architecture import Architecture
 from automcu.networks.cells.cell import EDGES, Cell
@@ -38,7 +37,7 @@ class _Builder:
         key = (inputs, attributes)
         if key in self.results:
             return self.results[key]
-        shape = output_shape(attributes, self.tensors[inputs[0]].shape)
+        shape = attributes.output_shape(self.tensors[inputs[0]].shape)
         self.tensors[name] = Tensor(name, shape, _ANY_SCALE)
         self.operators.append(Operator(name, inputs, name, attributes))
         self.results[key] = name

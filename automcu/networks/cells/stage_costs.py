@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.choose import choose_kernel
-from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
+from automcu.compiler.graph import Attributes, Graph, Operator, Quantisation, Tensor
 from automcu.compiler.kernel import Kernel
-from automcu.compiler.ops import Add, Attributes, AveragePool, Convolution, Rescale
-from automcu.compiler.ops.windows import Window
+from automcu.compiler.ops import Add, AveragePool, Convolution, Rescale
 from automcu.compiler.read.weights import TERNARY_FROM
+from automcu.compiler.window import Window
 from automcu.cost.code_size import LayerBytes, function_bytes, layer_bytes
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.mcu.profile import Device

@@ -3,20 +3,18 @@
 Like `architecture_graph`, it has shapes but no weights; tests hold it against an exported file.
 """
 
-from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
+from automcu.compiler.graph import Attributes, Graph, Operator, Quantisation, Tensor
 from automcu.compiler.ops import (
     Add,
     AddConstant,
     Attention,
-    Attributes,
     AveragePool,
     Convolution,
     LayerNorm,
     Lookup,
     Rearrange,
 )
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.window import Window
 from automcu.networks.transformers.shape import TransformerShape
 
 _ANY_SCALE = Quantisation(1.0, 0)  # costs do not depend on scales
@@ -30,7 +28,7 @@ class _Builder:
         self.operators: list[Operator] = []
 
     def add(self, name: str, attributes: Attributes, *inputs: str) -> str:
-        shape = output_shape(attributes, *(self.tensors[source].shape for source in inputs))
+        shape = attributes.output_shape(*(self.tensors[source].shape for source in inputs))
         self.tensors[name] = Tensor(name, shape, _ANY_SCALE)
         self.operators.append(Operator(name, inputs, name, attributes))
         return name

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from automcu.compiler.isa.armv7e_m.block import assembly
 from automcu.compiler.isa.armv7e_m.block_shape import Block, Issue
 from automcu.compiler.isa.armv7e_m.depthwise_block import DepthwiseRow, depthwise_assembly
-from automcu.compiler.isa.armv7e_m.dual_issue import order_for_dual_issue
-from automcu.compiler.isa.armv7e_m.paired_steps import register_pool
+from automcu.compiler.isa.armv7e_m.dual_issue import order_for_dual_issue, register_pool
 
 SHAPES = ((4, 2), (3, 2), (2, 2), (1, 2), (2, 4), (1, 4), (1, 8))
 REGISTERS = tuple(f"r{number}" for number in range(8))

@@ -15,8 +15,7 @@ from automcu.compiler.choose import candidates
 from automcu.compiler.graph import Operator, Quantisation, Tensor
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Convolution
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.window import Window
 from automcu.mcu import Device, find_device
 from tests.compiler.isa.test_special_kernels import first_wrong_layer
 from tests.compiler.random_graphs import graphs
@@ -60,7 +59,7 @@ def one_layer(shape: tuple[int, int, int], attributes: Convolution) -> Graph:
     scale = Quantisation(1.0, 0)
     tensors = {
         "input": Tensor("input", shape, scale),
-        "output": Tensor("output", output_shape(attributes, shape), scale),
+        "output": Tensor("output", attributes.output_shape(shape), scale),
     }
     operator = Operator("layer", ("input",), "output", attributes)
     return Graph(tensors, (operator,), "input", "output")

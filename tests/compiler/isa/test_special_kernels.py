@@ -14,9 +14,10 @@ from automcu.calibration.layer_chain import LayerChain
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Program, compile_graph, run_all_tensors
 from automcu.compiler.choose import candidates
-from automcu.compiler.ops import Attributes, Convolution
-from automcu.compiler.ops.windows import Window
+from automcu.compiler.graph import Attributes
+from automcu.compiler.ops import Convolution
 from automcu.compiler.tensor import Shape
+from automcu.compiler.window import Window
 from automcu.mcu import Device, find_device
 from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph

@@ -28,17 +28,12 @@ from automcu.compiler.low_bit_weights import (
     ternary_convolution,
     ternary_weights,
 )
-from automcu.compiler.ops import Add, Convolution, Stripes
-from automcu.compiler.ops.clamp import NO_CLAMP
-from automcu.compiler.ops.ternary_packing import (
-    groups_of,
-    pack_ternary,
-    unpack_ternary,
-)
-from automcu.compiler.ops.windows import Window
+from automcu.compiler.ops import Add, Convolution
+from automcu.compiler.ops.ternary import groups_of, pack_ternary, unpack_ternary
 from automcu.compiler.passes import optimise
-from automcu.compiler.shapes import output_shape
-from automcu.compiler.tensor import Shape
+from automcu.compiler.tensor import NO_CLAMP, Shape
+from automcu.compiler.tiling.operator import RowTiling
+from automcu.compiler.window import Window
 from automcu.mcu import Device, find_device
 from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.isa.test_special_kernels import first_wrong_layer
@@ -73,7 +68,7 @@ def ternary_layer(
 
 def network(shape: Shape, attributes: Convolution, residual: bool) -> Graph:
     """The layer alone, or its result added to another layer's."""
-    result = output_shape(attributes, shape)
+    result = attributes.output_shape(shape)
     tensors = [
         Tensor("image", shape, Quantisation(0.5, -7)),
         Tensor("first", result, Quantisation(0.25, 3)),
@@ -316,7 +311,7 @@ def test_ternary_layers_run_some_rows_at_a_time(
     graph = ternary_weights(eight_bit_layers)
     whole = compile_graph(graph, device)
     striped = compile_graph(graph, device, arena_limit_bytes=whole.arena.size - 200)
-    assert any(isinstance(op.attributes, Stripes) for op in striped.graph.operators)
+    assert any(isinstance(op.attributes, RowTiling) for op in striped.graph.operators)
     assert any(
         part.settings.get("ternary_calls") or "ternary" in part.variant
         for kernel in striped.kernels.values()

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph, run_all_tensors
-from automcu.compiler.ops import Attributes, Rearrange
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.graph import Attributes
+from automcu.compiler.ops import Rearrange
 from automcu.compiler.tensor import Shape
 from automcu.mcu import Device
 from tests.compiler.compiled_model import CompiledModel
@@ -41,7 +41,7 @@ def one_operator(
         tensors.append(Tensor(name, shape, quantisation))
         operators.append(Operator(f"cut{index}", ("vector",), name, cut))
     names = tuple(f"operand{index}" for index in range(len(sources)))
-    shape = output_shape(attributes, *(shape for shape, _ in sources))
+    shape = attributes.output_shape(*(shape for shape, _ in sources))
     tensors.append(Tensor("result", shape, result))
     operators.append(Operator("tested", names, "result", attributes))
     return Graph({t.name: t for t in tensors}, tuple(operators), "vector", "result")

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from automcu.compiler import Quantisation, run_all_tensors
 from automcu.compiler.ops import Concatenate, Pad, Rearrange
-from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Shape
 from automcu.mcu import Device
 from tests.compiler.ops.one_operator import (
@@ -59,7 +58,7 @@ def test_compiled_concatenations_equal_the_reference(
 
 def test_tensors_of_different_width_are_not_joined_along_channels() -> None:
     with pytest.raises(ValueError, match="cannot be joined"):
-        output_shape(Concatenate(2), (4, 4, 8), (4, 5, 8))
+        Concatenate(2).output_shape((4, 4, 8), (4, 5, 8))
 
 
 @settings(max_examples=40, deadline=None)
@@ -109,4 +108,4 @@ def test_a_transpose_is_read_with_strides(order: list[int], shape: Shape) -> Non
 
 def test_reads_outside_the_input_are_refused() -> None:
     with pytest.raises(ValueError, match="reads from"):
-        output_shape(Rearrange("slice", (1, 1, 4), ((4, 2),), 0), (1, 1, 6))
+        Rearrange("slice", (1, 1, 4), ((4, 2),), 0).output_shape((1, 1, 6))

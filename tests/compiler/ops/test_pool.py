@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from automcu.compiler import Quantisation, run_reference
 from automcu.compiler.choose import choose_kernel
 from automcu.compiler.ops import AveragePool, Convolution, MaxPool
-from automcu.compiler.ops.pool import needed_counts, pixel_counts
-from automcu.compiler.ops.windows import Window, taps
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.ops.pool import needed_counts
+from automcu.compiler.window import Window, pixel_counts, taps
 from automcu.mcu import Device
 from tests.compiler.ops.one_operator import one_operator
 from tests.compiler.plain_arithmetic import run_plainly
@@ -39,7 +38,7 @@ def test_padding_that_hides_a_whole_window_is_refused(
     kind: type[AveragePool] | type[MaxPool], padding: tuple[int, int, int, int]
 ) -> None:
     with pytest.raises(ValueError, match="hides a whole window"):
-        output_shape(kind(Window(2, 2, padding=padding)), (6, 6, 1))
+        kind(Window(2, 2, padding=padding)).output_shape((6, 6, 1))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

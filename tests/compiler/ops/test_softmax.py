@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from automcu.compiler import Quantisation
 from automcu.compiler.ops import Softmax
-from automcu.compiler.shapes import output_shape
 from automcu.compiler.tensor import Shape
 from automcu.errors import UnsupportedModelError
 from automcu.mcu import Device
@@ -58,4 +57,4 @@ def test_compiled_softmax_equals_the_reference(
 
 def test_more_classes_than_integers_can_sum_are_refused() -> None:
     with pytest.raises(UnsupportedModelError, match="Remove it"):
-        output_shape(Softmax(), (1, 1, 5000))
+        Softmax().output_shape((1, 1, 5000))

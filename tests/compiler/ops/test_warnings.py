@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph
+from automcu.compiler.graph import Attributes
 from automcu.compiler.ops import (
     Add,
-    Attributes,
     AveragePool,
     Concatenate,
     Convolution,
@@ -21,8 +21,7 @@ from automcu.compiler.ops import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.window import Window
 from automcu.mcu import Device
 from automcu.toolchains.compiler import HostCompiler, zig_command, zig_environment
 from tests.compiler import compiled_model
@@ -56,7 +55,7 @@ def every_operator() -> Graph:
 
     def add(attributes: Attributes, *sources: str) -> str:
         name = f"layer{len(operators)}"
-        shape = output_shape(attributes, *(tensors[source].shape for source in sources))
+        shape = attributes.output_shape(*(tensors[source].shape for source in sources))
         tensors[name] = Tensor(name, shape, SCALE)
         operators.append(Operator(name, sources, name, attributes))
         return name

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, run_reference
-from automcu.compiler.ops import Attributes, AveragePool, Convolution, MaxPool, Pad
-from automcu.compiler.ops.windows import Window
+from automcu.compiler.graph import Attributes
+from automcu.compiler.ops import AveragePool, Convolution, MaxPool, Pad
 from automcu.compiler.passes import fuse_pads
-from automcu.compiler.shapes import output_shape
+from automcu.compiler.window import Window
 
 BORDER = Pad((1, 0, 0), (2, 1, 0))
 NEAR_ZERO = Quantisation(0.1, -128)
@@ -15,11 +15,11 @@ MIDDLE = Quantisation(0.1, 7)
 
 
 def padded(pad: Pad, reader: Attributes, scale: Quantisation) -> Graph:
-    inside, around = (5, 6, 2), output_shape(pad, (5, 6, 2))
+    inside, around = (5, 6, 2), pad.output_shape((5, 6, 2))
     tensors = (
         Tensor("image", inside, scale),
         Tensor("around", around, scale),
-        Tensor("result", output_shape(reader, around), scale),
+        Tensor("result", reader.output_shape(around), scale),
     )
     operators = (
         Operator("pad", ("image",), "around", pad),
@@ -80,7 +80,7 @@ def test_a_border_that_another_layer_reads_stays_too() -> None:
     graph = padded(*FUSED["a convolution"])
     pool = MaxPool(Window(3, 3))
     around = graph.tensors["around"].shape
-    second = Tensor("second", output_shape(pool, around), MIDDLE)
+    second = Tensor("second", pool.output_shape(around), MIDDLE)
     graph = Graph(
         graph.tensors | {"second": second},
         (*graph.operators, Operator("pool", ("around",), "second", pool)),

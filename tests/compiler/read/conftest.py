@@ -8,7 +8,6 @@ import pytest
 
 from automcu.compiler import compile_graph
 from automcu.compiler.graph import Graph
-from automcu.compiler.lowering import lower
 from automcu.errors import AutomcuError
 from automcu.mcu import Device
 
@@ -33,7 +32,7 @@ def survives(
         try:
             program = compile_graph(importer(path), portable_device)
             for operator in program.graph.operators:
-                lower(operator, program.graph)
+                operator.lower(program.graph)
         except AutomcuError as error:
             assert str(error).rstrip().endswith((".", ")", "?")), error
             return False

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from automcu.compiler import Graph, compile_graph, import_model
-from automcu.compiler.lowering import lower
-from automcu.compiler.reference import run_operator
+from automcu.compiler.graph import run_operator
 from automcu.errors import UnsupportedModelError
 from automcu.mcu import Device
 
@@ -45,7 +44,7 @@ def test_every_layer_is_within_one_step_of_litert(name: str) -> None:
     compared = 0
     for operator in graph.operators:
         sources = tuple(shaped(theirs[source], source, graph) for source in operator.inputs)
-        ours = run_operator(operator, lower(operator, graph), sources).astype(np.int64)
+        ours = run_operator(operator, operator.lower(graph), sources).astype(np.int64)
         expected = shaped(theirs[operator.output], operator.output, graph)
         assert np.abs(ours - expected).max() <= 1, operator.name
         compared += 1
@@ -92,7 +91,7 @@ def test_passes_change_no_byte(name: str, portable_device: Device) -> None:
     values = {graph.input: inputs}
     for operator in graph.operators:
         sources = tuple(values[source] for source in operator.inputs)
-        values[operator.output] = run_operator(operator, lower(operator, graph), sources)
+        values[operator.output] = run_operator(operator, operator.lower(graph), sources)
     assert np.array_equal(program.run(inputs), values[graph.output].reshape(4, -1))
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from automcu.calibration import LayerChain
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Operator, Program, compile_graph
-from automcu.compiler.ops import Add, Convolution, MaxPool, Stripes
-from automcu.compiler.ops.windows import Window
+from automcu.compiler.ops import Add, Convolution, MaxPool
+from automcu.compiler.tiling.operator import RowTiling
+from automcu.compiler.window import Window
 from automcu.mcu import Device, find_device
 from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.isa.test_special_kernels import first_wrong_layer
@@ -47,7 +48,7 @@ def inverted_residuals() -> Graph:
 
 
 def striped(program: Program) -> list[Operator]:
-    return [op for op in program.graph.operators if isinstance(op.attributes, Stripes)]
+    return [op for op in program.graph.operators if isinstance(op.attributes, RowTiling)]
 
 
 def test_what_does_not_fit_whole_fits_by_rows(inverted_residuals: Graph) -> None:

@@ -10,18 +10,15 @@ cycle), and addresses advance by post-indexing.
 
 from collections.abc import Iterator
 
-from automcu.compiler.isa.armv7e_m.amplified import (
-    requantise_amplified,
-    split_multiplier,
-)
+from automcu.compiler.fixed_point import AMPLIFIED_BITS, AMPLIFIED_SHIFT
 from automcu.compiler.isa.armv7e_m.block_shape import (
     ACCUMULATORS,
     LARGEST_OFFSET,
     Block,
 )
-from automcu.compiler.isa.armv7e_m.dual_issue import order_for_dual_issue
-from automcu.compiler.isa.armv7e_m.paired_steps import (
+from automcu.compiler.isa.armv7e_m.dual_issue import (
     LOOP_END,
+    order_for_dual_issue,
     paired_steps,
     register_pool,
 )
@@ -271,3 +268,24 @@ def _next_block(block: Block) -> Iterator[str]:
     yield f"str r3, [sp, #{_COLUMN}]"
     yield f"str r2, [sp, #{_BLOCKS}]"
     yield "bne 1b"
+
+
+# Requantisation where some channels amplify, without a branch: a multiplier m becomes two,
+# max(m, 0) and min(m, 0), one of which is 0. The accumulator meets the first as it is; the second
+# saturated and shifted, in a product that is subtracted.
+
+
+def split_multiplier(multiplier: str, plain: str, amplified: str) -> Iterator[str]:
+    """The two multipliers of one; `plain` may be the register that it is in."""
+    yield f"and {amplified}, {multiplier}, {multiplier}, asr #31"
+    yield f"bic {plain}, {multiplier}, {multiplier}, asr #31"
+
+
+def requantise_amplified(
+    value: str, scratch: str, plain: str, amplified: str, zero_point: str
+) -> Iterator[str]:
+    """An accumulator becomes a result that is still to be saturated."""
+    yield f"ssat {scratch}, #{AMPLIFIED_BITS}, {value}"
+    yield f"lsl {scratch}, {scratch}, #{AMPLIFIED_SHIFT}"
+    yield f"smmlar {value}, {value}, {plain}, {zero_point}"
+    yield f"smmlsr {value}, {scratch}, {amplified}, {value}"

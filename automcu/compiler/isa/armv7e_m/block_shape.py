@@ -1,12 +1,16 @@
-"""The shape of a convolution's inner loop, from which its assembly is made."""
+"""The shape of a convolution's inner loop, and which such blocks rows of pixels can be cut into."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+from automcu.mcu.profile import Core
 
 ACCUMULATORS = ("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11")
 LARGEST_OFFSET = 4095  # of LDR and ADD with a 12-bit immediate
 LARGEST_CONSTANT = 65535  # of MOVW
 Issue = Literal["single", "dual"]
+DUAL_ISSUE_CORES: tuple[Core, ...] = ("cortex-m7",)
 
 # Steps in a pass of a single-issue loop. 8 x 60 bytes stay inside a 1 KiB instruction cache;
 # several kernel rows make long loops anyway, where half the code costs 3 % of the time.
@@ -66,3 +70,66 @@ class Block:
             max(max(activations, weights) + pass_bytes, outputs) <= LARGEST_OFFSET
             and max(4 * self.steps, self.pixels * self.pixel_bytes) <= LARGEST_CONSTANT
         )
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The largest block of a row, and for how many instructions at a time it is arranged."""
+
+    pixels: int
+    channels: int
+    issue: Issue
+
+    @property
+    def name(self) -> str:
+        """The tile as part of a C name."""
+        return f"{self.pixels}x{self.channels}" + ("_dual" if self.issue == "dual" else "")
+
+    @property
+    def title(self) -> str:
+        """The tile as people read it."""
+        return f"{self.pixels}x{self.channels}" + (" dual-issue" if self.issue == "dual" else "")
+
+
+def tiles(width: int, out_channels: int, core: Core) -> tuple[Tile, ...]:
+    """The tiles for rows of `width` pixels; the one that usually wins comes first."""
+    issues: tuple[Issue, ...] = ("dual", "single") if core in DUAL_ISSUE_CORES else ("single",)
+    return tuple(
+        Tile(pixels, channels, issue)
+        for issue in issues
+        for pixels, channels in _shapes(width, issue)
+        if out_channels % channels == 0
+    )
+
+
+def _shapes(width: int, issue: Issue) -> Iterator[tuple[int, int]]:
+    """Blocks of eight sums, or six where the registers left over save more than two sums."""
+    if width == 1:
+        yield from ((1, 8), (1, 4), (1, 2))
+    elif width == 2:
+        yield from ((2, 4), (2, 2), (1, 8))
+    elif width == 3:
+        yield from ((3, 2), (2, 4))
+    else:
+        yield (4, 2)
+        if issue == "dual":
+            yield (3, 2)
+        yield (2, 4)
+
+
+def split_row(width: int, tile: Tile) -> list[tuple[int, int, int]]:
+    """Blocks of a row: pixels in each, how many, the first pixel of the first."""
+    most = min(width, tile.pixels)
+    count, rest = divmod(width, most)
+    if most == 3 and rest == 1 and count:
+        # A block of one pixel costs nearly as much as one of two.
+        parts = [(3, count - 1), (2, 2)]
+    else:
+        parts = [(most, count), (rest, 1)]
+    first = 0
+    found = []
+    for pixels, blocks in parts:
+        if pixels and blocks:
+            found.append((pixels, blocks, first))
+        first += pixels * blocks
+    return found

@@ -4,33 +4,31 @@ A pointwise layer is reshaped into short rows, so that its ring stays small.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.isa.armv7e_m.block import assembly
-from automcu.compiler.isa.armv7e_m.block_shape import Block
-from automcu.compiler.isa.armv7e_m.ring import Ring
-from automcu.compiler.isa.armv7e_m.tiling import Tile, split_row, tiles
-from automcu.compiler.kernel import Kernel, LayerConstants
-from automcu.compiler.lowering import Integers
-from automcu.compiler.memory_work import flash_reads
-from automcu.compiler.ops import Convolution
-from automcu.compiler.ops.clamp import NO_CLAMP
-from automcu.compiler.ops.convolution import ConvolutionIntegers
-from automcu.compiler.ops.portable_convolution import (
-    amplified_suffix,
+from automcu.compiler.isa.armv7e_m.block_shape import Block, Tile, split_row, tiles
+from automcu.compiler.isa.armv7e_m.ring import RING_FUNCTIONS, Ring
+from automcu.compiler.isa.instruction_set import ARMV7E_M
+from automcu.compiler.kernel import Kernel, LayerConstants, cost_key, flash_reads
+from automcu.compiler.ops.convolution import Convolution, ConvolutionIntegers
+from automcu.compiler.ops.convolution_kernel import (
+    PARAMETERS,
+    ConvolutionShape,
     convolution_arrays,
-    convolution_fields,
-    convolution_settings,
+    convolution_constants,
+    convolution_shape,
     variant_name,
     width_suffix,
 )
-from automcu.compiler.ops.windows import Window
-from automcu.compiler.parameters import interleave
-from automcu.compiler.weight_packing import Packing, packing
+from automcu.compiler.tensor import NO_CLAMP, Shape, Tensor
+from automcu.compiler.weight_packing import UNPACKING, Packing, packing
+from automcu.compiler.window import POINTWISE
 from automcu.mcu.profile import Core
 
 _PIXELS = 4
@@ -42,64 +40,65 @@ _Plan = list[tuple[Block, int, int]]  # blocks of one row: shape, how many, firs
 _QUAD_ORDER = (0, 2, 1, 3)  # the order in which SXTB16 pairs four neighbouring bytes
 
 
-def armv7e_m_convolutions(operator: Operator, graph: Graph, core: Core) -> tuple[Kernel, ...]:
-    """The kernels for cores with the DSP extension that can carry out the layer; may be none.
+@ARMV7E_M.register(Convolution)
+def armv7e_m_convolutions(
+    attributes: Convolution, inputs: tuple[Tensor, ...], output: Tensor, core: Core
+) -> Iterator[Kernel]:
+    """The kernels that can carry out the layer; may be none.
 
     They differ in the block of pixels by channels that the inner loop computes at once; where
     nothing is known of their cycles, the first is to be taken.
     """
-    attributes = operator.attributes
-    if not isinstance(attributes, Convolution) or not _is_supported(attributes):
-        return ()
-    shape = _shape(operator, attributes, graph)
-    return tuple(
-        _kernel(operator, graph, attributes, shape, tile)
-        for tile in tiles(shape.out_width, shape.out_channels, core)
-        if all(block.reaches for block, _, _ in _blocks(shape, shape.out_width, tile))
-    )
+    if not _is_supported(attributes):
+        return
+    layer = convolution_shape(attributes, inputs, output)
+    ring = _ring(attributes, inputs[0].shape, output.shape)
+    for tile in tiles(ring.out_width, ring.out_channels, core):
+        if all(block.reaches for block, _, _ in _blocks(ring, ring.out_width, tile)):
+            yield _kernel(attributes, layer, ring, tile)
 
 
-def _kernel(
-    operator: Operator, graph: Graph, attributes: Convolution, shape: Ring, tile: Tile
-) -> Kernel:
-    residual = attributes.sum_scale is not None
-    gathers = _gathers(attributes, graph.tensors[operator.inputs[0]].shape[2])
-    settings = convolution_settings(operator, graph)
-    window_settings = {f"window_{name}": value for name, value in settings.items()}
-    function = f"{_function_name(settings, shape, residual, attributes)}_by{tile.name}"
+def _kernel(attributes: Convolution, layer: ConvolutionShape, ring: Ring, tile: Tile) -> Kernel:
+    gathers = _gathers(attributes, layer.in_channels)
+    function = f"{_function_name(layer, ring, attributes)}_by{tile.name}"
     blocks = partial(
-        _blocks, function=function, residual=residual, amplifies=bool(settings["amplifies"])
+        _blocks, function=function, residual=attributes.adds, amplifies=layer.amplifies
     )
-    plan = blocks(shape, shape.out_width, tile)
-    tail = blocks(shape, shape.tail_pixels, tile) if shape.tail_pixels else []
+    plan = blocks(ring, ring.out_width, tile)
+    tail = blocks(ring, ring.tail_pixels, tile) if ring.tail_pixels else []
     block = plan[0][0]
     group_bytes = block.pair_bytes * block.channels // 2
-    groups = shape.out_channels // block.channels
+    groups = ring.out_channels // block.channels
     packed = packing(attributes.weight_bits, groups * group_bytes, groups)
+    stored = packed.packed_bytes if packed else groups * group_bytes
     return Kernel(
+        isa="armv7e-m",
         variant=variant_name(f"armv7e-m {tile.title}", attributes),
+        cost_key=cost_key("armv7e_m_convolution", residual=attributes.adds),
         function=function,
-        template="armv7e_m_convolution.c.j2",
-        settings=settings
-        | window_settings
-        | _settings(shape, attributes, plan, tail)
+        template=Path(__file__).with_name("convolution.c.j2"),
+        settings=layer.settings
+        | {f"window_{name}": value for name, value in layer.settings.items()}
+        | _settings(ring, attributes, plan, tail)
         | ({"gathers": True, "padded": True} | _NO_PADDING if gathers else {"gathers": False})
-        | (packed.settings(scratch_offset=shape.scratch_bytes) if packed else {}),
-        parameters_type="convolution_parameters",
-        arrays=convolution_arrays(
-            packed.packed_bytes if packed else groups * group_bytes, shape.out_channels
-        ),
-        pack=partial(_pack, packed=packed),
-        scratch_bytes=shape.scratch_bytes + (packed.unpacked_bytes if packed else 0),
-        overwrites=((1,) if residual else ())
-        + ((0,) if shape.may_overwrite_input() and not gathers else ()),
-        work=(_gathering(attributes, shape) if gathers else {})
-        | _work(shape, plan, tail, gathers)
-        | (packed.work(shape.out_height + bool(tail)) if packed else {})
-        | clamp_work(attributes, shape),
-        code=_code(shape, plan + tail, attributes if gathers else None)
+        | (packed.settings(scratch_offset=ring.scratch_bytes) if packed else {}),
+        parameters=PARAMETERS,
+        arrays=convolution_arrays(stored, ring.out_channels),
+        pack=partial(_pack, ring=ring, gathers=gathers, packed=packed),
+        scratch_bytes=ring.scratch_bytes + (packed.unpacked_bytes if packed else 0),
+        overwrites=((1,) if attributes.adds else ())
+        + ((0,) if ring.may_overwrite_input() and not gathers else ()),
+        weight_order=(ring.ring_channels, gathers, packed),
+        work=(_gathering(attributes, ring) if gathers else {})
+        | _work(ring, plan, tail, gathers)
+        | (packed.work(ring.out_height + bool(tail)) if packed else {})
+        | clamp_work(attributes, ring),
+        code=_code(ring, plan + tail, attributes if gathers else None)
         | ({"unpack/drivers": 1} if packed else {})
         | clamp_code(attributes),
+        shared_functions=(() if gathers else RING_FUNCTIONS)
+        + ((packed.function,) if packed else ()),
+        shared_code=(UNPACKING,) if packed else (),
     )
 
 
@@ -109,21 +108,22 @@ _NO_PADDING = {"pad_top": 0, "pad_left": 0, "pad_bottom": 0, "stride_y": 1, "ker
 def _is_supported(attributes: Convolution) -> bool:
     return (
         attributes.groups == 1
+        and not attributes.ternary
         and attributes.out_channels % 2 == 0
         and attributes.window.dilation == (1, 1)
         and attributes.weight_offsets is None
         # A clamp between convolution and sum is rare; the portable kernel has it.
-        and (attributes.sum_scale is None or attributes.clamp == NO_CLAMP)
+        and not (attributes.adds and attributes.clamp != NO_CLAMP)
     )
 
 
-def _shape(operator: Operator, attributes: Convolution, graph: Graph) -> Ring:
-    in_height, in_width, in_channels = graph.tensors[operator.inputs[0]].shape
-    out_height, out_width, out_channels = graph.tensors[operator.output].shape
+def _ring(attributes: Convolution, source: Shape, result: Shape) -> Ring:
+    in_height, in_width, in_channels = source
+    out_height, out_width, out_channels = result
     tail = 0
     if _gathers(attributes, in_channels):
         depth = attributes.window.height * attributes.window.width * in_channels
-        return Ring(out_height, out_width, depth, out_height, out_width, out_channels, Window(1, 1))
+        return Ring(out_height, out_width, depth, out_height, out_width, out_channels, POINTWISE)
     if attributes.window.is_pointwise:
         pixels = in_height * in_width
         in_width = out_width = _row_length(pixels, in_channels)
@@ -157,7 +157,7 @@ def _row_length(pixels: int, channels: int) -> int:
 
 
 def _blocks(
-    shape: Ring,
+    ring: Ring,
     width: int,
     tile: Tile,
     function: str = "",
@@ -171,10 +171,10 @@ def _blocks(
                 function=f"{function}_block{pixels}",
                 pixels=pixels,
                 channels=tile.channels,
-                segments=shape.window.height,
-                steps=shape.steps,
-                pixel_bytes=2 * shape.window.stride[1] * shape.ring_channels,
-                out_channels=shape.out_channels,
+                segments=ring.window.height,
+                steps=ring.steps,
+                pixel_bytes=2 * ring.window.stride[1] * ring.ring_channels,
+                out_channels=ring.out_channels,
                 residual=residual,
                 issue=tile.issue,
                 amplifies=amplifies,
@@ -186,16 +186,14 @@ def _blocks(
     ]
 
 
-def _settings(shape: Ring, attributes: Convolution, plan: _Plan, tail: _Plan) -> dict[str, object]:
-    clamp = attributes.clamp if attributes.sum_scale is None else attributes.sum_clamp
+def _settings(ring: Ring, attributes: Convolution, plan: _Plan, tail: _Plan) -> dict[str, object]:
     block = plan[0][0]
-    return shape.settings() | {
-        "residual": attributes.sum_scale is not None,
+    clamps = "sum" if attributes.adds else "scaling"
+    return ring.settings() | {
+        "residual": attributes.adds,
         "block_channels": block.channels,
         "group_bytes": block.pair_bytes * block.channels // 2,
-        "clamps": ""
-        if clamp == NO_CLAMP
-        else ("sum" if attributes.sum_scale is not None else "scaling"),
+        "clamps": "" if attributes.final_clamp == NO_CLAMP else clamps,
         "functions": [
             {"name": name, "lines": partial(assembly, part)}
             for name, part in {part.function: part for part, _, _ in plan + tail}.items()
@@ -219,15 +217,15 @@ def _block_settings(plan: _Plan) -> list[dict[str, object]]:
     ]
 
 
-def _work(shape: Ring, plan: _Plan, tail: _Plan, gathers: bool) -> dict[str, int]:
-    groups = shape.out_channels // plan[0][0].channels
-    work = Counter({} if gathers else shape.work())
-    rows = shape.out_height + bool(tail)
+def _work(ring: Ring, plan: _Plan, tail: _Plan, gathers: bool) -> dict[str, int]:
+    groups = ring.out_channels // plan[0][0].channels
+    work = Counter({} if gathers else ring.work())
+    rows = ring.out_height + bool(tail)
     group_bytes = plan[0][0].pair_bytes * plan[0][0].channels // 2
     # Each block of a row reads the group's weights again.
     passes = max(1, round(sum(count for _, count, _ in plan)))
     work.update(flash_reads(groups * group_bytes, rows, passes, group_bytes))
-    for rows, blocks_of_row in ((shape.out_height, plan), (1, tail)):
+    for rows, blocks_of_row in ((ring.out_height, plan), (1, tail)):
         work["block/groups"] += rows * groups * len(blocks_of_row)
         for block, count, _ in blocks_of_row:
             blocks = rows * groups * count
@@ -250,41 +248,36 @@ def _loop_work(block: Block) -> dict[str, int]:
     return work
 
 
-def _gathering(attributes: Convolution, shape: Ring) -> dict[str, int]:
+def _gathering(attributes: Convolution, ring: Ring) -> dict[str, int]:
     """Windows gathered value by value, where kernel rows are too short for the ring."""
     window = attributes.window
-    pixels = shape.out_height * shape.out_width
+    pixels = ring.out_height * ring.out_width
     return {
-        "gather/rows": shape.out_height,
+        "gather/rows": ring.out_height,
         "gather/pixels": pixels,
         "gather/tap_rows": pixels * window.height,
         "gather/taps": pixels * window.height * window.width,
-        "gather/values": pixels * shape.in_channels,
+        "gather/values": pixels * ring.in_channels,
     }
 
 
-def clamp_work(attributes: Convolution, shape: Ring) -> dict[str, int]:
+def clamp_work(attributes: Convolution, ring: Ring) -> dict[str, int]:
     """A pass over all outputs, where they are clamped to less than int8."""
-    if not _clamps(attributes):
+    if attributes.final_clamp == NO_CLAMP:
         return {}
-    return {"clamp/outputs": shape.out_height * shape.out_width * shape.out_channels}
+    return {"clamp/outputs": ring.out_height * ring.out_width * ring.out_channels}
 
 
 def clamp_code(attributes: Convolution) -> dict[str, int]:
     """The code of that."""
-    return {"clamp/passes": 1} if _clamps(attributes) else {}
+    return {} if attributes.final_clamp == NO_CLAMP else {"clamp/passes": 1}
 
 
-def _clamps(attributes: Convolution) -> bool:
-    clamp = attributes.clamp if attributes.sum_scale is None else attributes.sum_clamp
-    return clamp != NO_CLAMP
-
-
-def _code(shape: Ring, plan: _Plan, gathers: Convolution | None) -> dict[str, int]:
-    code = shape.code()
+def _code(ring: Ring, plan: _Plan, gathers: Convolution | None) -> dict[str, int]:
+    code = ring.code()
     if gathers is not None:
         taps = gathers.window.height * gathers.window.width
-        code |= {"gather/functions": 1, "gather/channels": shape.in_channels // taps}
+        code |= {"gather/functions": 1, "gather/channels": ring.in_channels // taps}
     for block, _, _ in plan:
         code[f"block_{block.name}"] = 1
         code[f"steps_{block.name}"] = block.unrolled
@@ -294,24 +287,13 @@ def _code(shape: Ring, plan: _Plan, gathers: Convolution | None) -> dict[str, in
 
 
 def _pack(
-    operator: Operator, graph: Graph, integers: Integers, packed: Packing | None
+    integers: ConvolutionIntegers, ring: Ring, gathers: bool, packed: Packing | None
 ) -> LayerConstants:
-    attributes = operator.attributes
-    if not isinstance(integers, ConvolutionIntegers) or not isinstance(attributes, Convolution):
-        raise TypeError(f"{operator.name} is not a convolution")
-    shape = _shape(operator, attributes, graph)
     weights = integers.weights
-    gathers = _gathers(attributes, weights.shape[3])
     if gathers:
         weights = weights.reshape(len(weights), 1, 1, -1)
-    ordered = pack_weights(weights, shape.ring_channels, in_quads=not gathers)
-    return LayerConstants(
-        arrays={
-            "weights": packed.pack(ordered) if packed else ordered,
-            "channels": interleave(integers.bias, integers.scaling.multipliers),
-        },
-        fields=convolution_fields(integers),
-    )
+    ordered = pack_weights(weights, ring.ring_channels, in_quads=not gathers)
+    return convolution_constants(integers, packed.pack(ordered) if packed else ordered)
 
 
 def pack_weights(weights: NDArray[np.int8], ring_channels: int, in_quads: bool) -> NDArray[np.int8]:
@@ -335,22 +317,16 @@ def pack_weights(weights: NDArray[np.int8], ring_channels: int, in_quads: bool) 
     return np.ascontiguousarray(pairs.transpose(0, 2, 3, 4, 1)).reshape(-1)
 
 
-def _function_name(
-    settings: dict[str, int | str | bool],
-    shape: Ring,
-    residual: bool,
-    attributes: Convolution,
-) -> str:
-    k = settings
+def _function_name(layer: ConvolutionShape, ring: Ring, attributes: Convolution) -> str:
     window = attributes.window
     name = (
-        f"convolution_{window.height}x{window.width}_{k['in_height']}x{k['in_width']}"
-        f"x{k['in_channels']}_to_{k['out_height']}x{k['out_width']}x{shape.out_channels}"
+        f"convolution_{window.height}x{window.width}_{layer.in_height}x{layer.in_width}"
+        f"x{layer.in_channels}_to_{layer.out_height}x{layer.out_width}x{ring.out_channels}"
     )
     if window.stride != (1, 1):
         name += f"_s{window.stride[0]}x{window.stride[1]}"
     if any(window.padding):
         name += "_p" + "x".join(str(pixels) for pixels in window.padding)
-    clamp = attributes.sum_clamp if residual else attributes.clamp
-    name += ("_add" if residual else "") + ("_clamp" if clamp != NO_CLAMP else "")
-    return name + amplified_suffix(settings) + width_suffix(attributes)
+    name += "_add" if attributes.adds else ""
+    name += "" if attributes.final_clamp == NO_CLAMP else "_clamp"
+    return name + layer.amplified_suffix + width_suffix(attributes)

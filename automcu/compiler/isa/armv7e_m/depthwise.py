@@ -1,59 +1,59 @@
 """Depthwise convolution on armv7e-m: the same ring of widened rows, two channels at a time."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.isa.armv7e_m.block_shape import Issue
+from automcu.compiler.isa.armv7e_m.block_shape import DUAL_ISSUE_CORES, Issue, Tile, split_row
 from automcu.compiler.isa.armv7e_m.convolution import clamp_code, clamp_work
 from automcu.compiler.isa.armv7e_m.depthwise_block import (
     WIDEST_KERNEL,
     DepthwiseRow,
     depthwise_assembly,
 )
-from automcu.compiler.isa.armv7e_m.ring import Ring
-from automcu.compiler.isa.armv7e_m.tiling import DUAL_ISSUE_CORES, Tile, split_row
-from automcu.compiler.kernel import Kernel, LayerConstants
-from automcu.compiler.memory_work import flash_reads
-from automcu.compiler.ops import Convolution, Integers
-from automcu.compiler.ops.clamp import NO_CLAMP
-from automcu.compiler.ops.convolution import ConvolutionIntegers
-from automcu.compiler.ops.portable_convolution import (
-    amplified_suffix,
+from automcu.compiler.isa.armv7e_m.ring import RING_FUNCTIONS, Ring
+from automcu.compiler.isa.instruction_set import ARMV7E_M
+from automcu.compiler.kernel import Kernel, LayerConstants, flash_reads
+from automcu.compiler.ops.convolution import Convolution, ConvolutionIntegers
+from automcu.compiler.ops.convolution_kernel import (
+    PARAMETERS,
+    ConvolutionShape,
     convolution_arrays,
-    convolution_fields,
-    convolution_settings,
+    convolution_constants,
+    convolution_shape,
 )
-from automcu.compiler.parameters import interleave
+from automcu.compiler.tensor import NO_CLAMP, Tensor
 from automcu.mcu.profile import Core
 
 
-def armv7e_m_depthwise(operator: Operator, graph: Graph, core: Core) -> tuple[Kernel, ...]:
-    """The kernels for cores with the DSP extension; none where the layer is not of their shape."""
-    attributes = operator.attributes
-    if not isinstance(attributes, Convolution):
-        return ()
-    in_height, in_width, in_channels = graph.tensors[operator.inputs[0]].shape
-    out_height, out_width, out_channels = graph.tensors[operator.output].shape
+@ARMV7E_M.register(Convolution)
+def armv7e_m_depthwise(
+    attributes: Convolution, inputs: tuple[Tensor, ...], output: Tensor, core: Core
+) -> Iterator[Kernel]:
+    """None where the layer is not of their shape."""
+    in_height, in_width, in_channels = inputs[0].shape
+    out_height, out_width, out_channels = output.shape
     window = attributes.window
     if (
         not attributes.groups == in_channels == out_channels
         or in_channels % 4
         or window.width > WIDEST_KERNEL
         or window.dilation != (1, 1)
-        or attributes.sum_scale is not None
+        or attributes.adds
         or attributes.weight_offsets is not None
     ):
-        return ()
+        return
     ring = Ring(in_height, in_width, in_channels, out_height, out_width, out_channels, window)
-    settings = convolution_settings(operator, graph)
-    function = _function_name(ring, attributes) + amplified_suffix(settings)
-    rows = [_row(ring, function, tile, bool(settings["amplifies"])) for tile in _tiles(core)]
-    return tuple(_kernel(settings, attributes, ring, row) for row in rows if row.reaches)
+    layer = convolution_shape(attributes, inputs, output)
+    function = _function_name(ring, attributes) + layer.amplified_suffix
+    for tile in _tiles(core):
+        row = _row(ring, function, tile, layer.amplifies)
+        if row.reaches:
+            yield _kernel(layer, attributes, ring, row)
 
 
 def _tiles(core: Core) -> tuple[Tile, ...]:
@@ -77,15 +77,17 @@ def _row(ring: Ring, function: str, tile: Tile, amplifies: bool) -> DepthwiseRow
 
 
 def _kernel(
-    settings: Mapping[str, object], attributes: Convolution, ring: Ring, row: DepthwiseRow
+    layer: ConvolutionShape, attributes: Convolution, ring: Ring, row: DepthwiseRow
 ) -> Kernel:
     pairs = ring.out_channels // 2
     return Kernel(
+        isa="armv7e-m",
         variant=f"armv7e-m {row.title}",
+        cost_key="armv7e_m_depthwise",
         function=row.function,
-        template="armv7e_m_depthwise.c.j2",
+        template=Path(__file__).with_name("depthwise.c.j2"),
         settings={
-            **settings,
+            **layer.settings,
             **ring.settings(),
             "clamps": "" if attributes.clamp == NO_CLAMP else "scaling",
             "parts": [{"pixels": pixels, "count": count} for pixels, count, _ in row.parts],
@@ -94,13 +96,15 @@ def _kernel(
                 "lines": partial(depthwise_assembly, row),
             },
         },
-        parameters_type="convolution_parameters",
+        parameters=PARAMETERS,
         arrays=convolution_arrays(pairs * row.pair_bytes, ring.out_channels),
         pack=_pack,
         scratch_bytes=ring.scratch_bytes,
         overwrites=(0,) if ring.may_overwrite_input() else (),
+        weight_order=(ring.ring_channels,),
         work=_work(ring, row) | clamp_work(attributes, ring),
         code=ring.code() | _code(row) | clamp_code(attributes),
+        shared_functions=RING_FUNCTIONS,
     )
 
 
@@ -140,16 +144,8 @@ def _code(row: DepthwiseRow) -> dict[str, int]:
     return dict(code)
 
 
-def _pack(operator: Operator, graph: Graph, integers: Integers) -> LayerConstants:
-    if not isinstance(integers, ConvolutionIntegers):
-        raise TypeError(f"{operator.name} is not a convolution")
-    return LayerConstants(
-        arrays={
-            "weights": pack_depthwise_weights(integers.weights),
-            "channels": interleave(integers.bias, integers.scaling.multipliers),
-        },
-        fields=convolution_fields(integers),
-    )
+def _pack(integers: ConvolutionIntegers) -> LayerConstants:
+    return convolution_constants(integers, pack_depthwise_weights(integers.weights))
 
 
 def pack_depthwise_weights(weights: NDArray[np.int8]) -> NDArray[np.int8]:

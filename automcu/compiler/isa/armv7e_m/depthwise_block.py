@@ -9,10 +9,7 @@ the weights of the two channels, which stay in registers for the whole kernel ro
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from automcu.compiler.isa.armv7e_m.amplified import (
-    requantise_amplified,
-    split_multiplier,
-)
+from automcu.compiler.isa.armv7e_m.block import requantise_amplified, split_multiplier
 from automcu.compiler.isa.armv7e_m.block_shape import (
     ACCUMULATORS,
     LARGEST_OFFSET,

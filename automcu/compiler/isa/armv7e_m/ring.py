@@ -7,7 +7,10 @@ input's memory where it never catches up with rows still to be read.
 
 from dataclasses import dataclass
 
-from automcu.compiler.ops.windows import Window
+from automcu.compiler.window import Window
+
+RING_FUNCTIONS = ("advance_ring", "widen_pixels")
+"""The C functions that a program with such kernels has once."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,5 @@
-"""Kernels for the LX7 of the ESP32-S3: 32 bits, no packed arithmetic that is used here."""
+"""Kernels for the LX7 of the ESP32-S3: in C, for 32 bits without packed arithmetic."""
+
+from automcu.compiler.isa.xtensa_lx7 import attention, ternary
+
+__all__ = ["attention", "ternary"]

@@ -5,38 +5,49 @@ a core without signed loads of bytes needs three instructions a byte otherwise. 
 what is cut. Scratch grows with the number of pixels, not with its square.
 """
 
-from automcu.compiler.graph import Graph, Operator
+from collections.abc import Iterator
+from pathlib import Path
+
+from automcu.compiler.isa.instruction_set import XTENSA_LX7
 from automcu.compiler.kernel import Kernel
-from automcu.compiler.ops.portable_transformer import (
-    attention_settings,
+from automcu.compiler.ops.attention import (
+    PARAMETERS,
+    PARTS,
+    Attention,
+    attention_shape,
     pack_attention,
 )
+from automcu.compiler.tensor import Tensor
+from automcu.mcu.profile import Core
 
 _WORD_CHANNELS = 4
 _QUERIES = 2
 _WORD_BYTES = 4
-_PARTS = 3  # query, key, value
 
 
-def attention_words(operator: Operator, graph: Graph) -> tuple[Kernel, ...]:
+@XTENSA_LX7.register(Attention)
+def attention_by_words(
+    attributes: Attention, inputs: tuple[Tensor, ...], output: Tensor, core: Core
+) -> Iterator[Kernel]:
     """The kernel; none where heads are no whole words."""
-    settings = attention_settings(operator, graph)
-    pixels, depth, heads = settings.pixels, settings.depth, settings.heads
+    shape = attention_shape(attributes, inputs[0], output)
+    pixels, depth, heads = shape.pixels, shape.depth, shape.heads
     if depth % _WORD_CHANNELS:
-        return ()
+        return
     queries_offset = _QUERIES * _WORD_BYTES * pixels
     pairs = heads * -(-pixels // _QUERIES)  # of queries
-    kernel = Kernel(
+    yield Kernel(
+        isa="xtensa-lx7",
         variant="attention by words",
-        function=f"{settings.function}_words",
-        template="attention_words.c.j2",
-        settings=settings.constants
+        cost_key="attention_words",
+        function=f"{shape.function}_words",
+        template=Path(__file__).with_name("attention.c.j2"),
+        settings=shape.settings
         | {
-            "stride_words": _PARTS * heads * depth // _WORD_CHANNELS,
+            "stride_words": PARTS * heads * depth // _WORD_CHANNELS,
             "queries_offset": queries_offset,
         },
-        parameters_type="attention_parameters",
-        arrays=(),
+        parameters=PARAMETERS,
         pack=pack_attention,
         scratch_bytes=queries_offset + _QUERIES * _WORD_BYTES * depth,
         work={
@@ -46,4 +57,3 @@ def attention_words(operator: Operator, graph: Graph) -> tuple[Kernel, ...]:
             "queries": pairs,
         },
     )
-    return (kernel,)

@@ -6,31 +6,27 @@ borrows from the upper one, which a bias of 2^15 before the shift puts right whe
 The tables of a pass lie one behind the other: Xtensa's ADDX8 finds an entry of eight bytes.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from automcu.compiler.graph import Graph, Operator
-from automcu.compiler.kernel import Kernel
-from automcu.compiler.ops import Convolution
-from automcu.compiler.ops.portable_ternary import (
-    gathering,
-    pack_ternary_layer,
-    ternary_arrays,
-    ternary_function_name,
-    ternary_settings,
-)
-from automcu.compiler.ops.ternary_packing import (
+from automcu.compiler.isa.instruction_set import XTENSA_LX7
+from automcu.compiler.kernel import Kernel, SharedCode
+from automcu.compiler.ops.convolution import Convolution
+from automcu.compiler.ops.ternary import (
+    PARAMETERS,
     PASS,
+    PIXELS,
     SUMS,
-    WEIGHTS_PER_BYTE,
+    LanePlan,
     gray_code,
+    pack_ternary_layer,
+    ternary_layer,
 )
+from automcu.compiler.tensor import Tensor
+from automcu.mcu.profile import Core
 
-PIXELS = 4
-MOST_GROUPS = 51  # of five inputs of magnitude 128 that 16 bits can sum
-SECTION = 12  # passes; with a last, shorter one these are at most MOST_GROUPS groups
-_WORDS = PIXELS // 2
-_WORD_BYTES = 4
-_TABLE_WORDS = SUMS * _WORDS
+_TABLE_WORDS = SUMS * PIXELS // 2
 _PLACES = ("first", "second", "third")
 
 
@@ -47,78 +43,45 @@ class AddCall:
         return f"ternary_lanes_add_{self.groups}x{self.unrolled}"
 
 
-def ternary_lanes(operator: Operator, graph: Graph) -> Kernel:
-    """The kernel in portable C, meant for cores of 32 bits without packed arithmetic."""
-    settings = ternary_settings(operator, graph)
-    channels, depth = int(settings["out_channels"]), int(settings["depth"])
-    groups, pixels = int(settings["weight_groups"]), int(settings["out_pixels"])
-    whole = groups // PASS if depth % WEIGHTS_PER_BYTE == 0 else (groups - 1) // PASS
-    rest = groups - whole * PASS
-    unrolled = next(n for n in (4, 2, 1) if channels % n == 0)
-    calls = [AddCall(PASS, unrolled)] * bool(whole) + [AddCall(rest, unrolled)] * bool(rest)
-    wide = groups > MOST_GROUPS
-    sums_offset = PASS * _TABLE_WORDS * _WORD_BYTES
-    totals_offset = sums_offset + _WORDS * _WORD_BYTES * channels
-    patch_offset = totals_offset + (PIXELS * _WORD_BYTES * channels if wide else 0)
-    blocks = -(-pixels // PIXELS)
-    residual = _attributes(operator).sum_scale is not None
-    return Kernel(
+@XTENSA_LX7.register(Convolution)
+def ternary_in_lanes(
+    attributes: Convolution, inputs: tuple[Tensor, ...], output: Tensor, core: Core
+) -> Iterator[Kernel]:
+    """The kernel of a layer with ternary weights."""
+    if not attributes.ternary:
+        return
+    layer = ternary_layer(attributes, inputs, output)
+    plan = LanePlan(layer)
+    add_whole, add_rest = AddCall(PASS, plan.unrolled).name, AddCall(plan.rest, plan.unrolled).name
+    work = plan.work("ternary_lanes")
+    yield Kernel(
+        isa="xtensa-lx7",
         variant="ternary in lanes",
-        function=f"{ternary_function_name(settings)}_lanes",
-        template="ternary_lanes.c.j2",
-        settings=settings
+        cost_key="ternary_lanes",
+        function=f"{layer.function}_lanes",
+        template=Path(__file__).with_name("ternary.c.j2"),
+        settings=plan.settings
         | {
-            "wide": wide,
-            "section": SECTION,
-            "whole_passes": whole,
-            "rest": rest,
             "table_words": _TABLE_WORDS,
-            "sums_offset": sums_offset,
-            "totals_offset": totals_offset,
-            "patch_offset": patch_offset,
-            "lane_calls": calls,
-            "add_whole": AddCall(PASS, unrolled).name,
-            "add_rest": AddCall(rest, unrolled).name,
+            "lane_calls": [AddCall(*call) for call in plan.calls],
+            "add_whole": add_whole,
+            "add_rest": add_rest,
         },
-        parameters_type="ternary_parameters",
-        arrays=ternary_arrays(operator, settings),
+        parameters=PARAMETERS,
+        arrays=layer.arrays,
         pack=pack_ternary_layer,
-        scratch_bytes=patch_offset + (PIXELS * depth if settings["gathers"] else 0),
-        overwrites=(1,) if residual else (),
-        work={
-            **lookup_work("ternary_lanes", blocks, groups, channels, whole if wide else None),
-            "outputs": blocks * PIXELS * channels,
-            "added": blocks * PIXELS * channels if residual else 0,
-            "amplified": blocks * PIXELS * channels if settings["amplifies"] else 0,
-            **gathering(settings, blocks * PIXELS),
-        },
+        scratch_bytes=plan.scratch_bytes,
+        overwrites=(1,) if attributes.adds else (),
+        weight_order=(layer.gathers,),
+        work=work | {"added": work["outputs"] if attributes.adds else 0},
+        helpers=(add_whole, add_rest),
+        shared_code=(LANE_FUNCTIONS,),
     )
 
 
-def lookup_work(
-    unit: str, blocks: int, groups: int, channels: int, whole_when_wide: int | None
-) -> dict[str, int]:
-    """What look-up in tables takes, for the latency model; `unit` names whose figures count.
-
-    `blocks` of pixels are looked up together, with `groups` of five weights for each channel. Sums
-    that outgrow 16 bits are moved away after each section of the whole passes, if there are any.
-    """
-    passes = blocks * -(-groups // PASS)
-    sections = 0 if whole_when_wide is None else whole_when_wide // SECTION + 1
-    return {
-        f"{unit}/tables": blocks * groups,
-        f"{unit}/lookups": blocks * groups * channels,
-        f"{unit}/sums": passes * channels,
-        f"{unit}/passes": passes,
-        f"{unit}/moves": blocks * channels * sections,
-    }
-
-
-def lane_functions(kernels: tuple[Kernel, ...]) -> dict[str, object]:
-    """What the template of shared functions is told; empty where no kernel needs them."""
+def _lane_functions(kernels: Sequence[Kernel]) -> dict[str, object]:
+    """The functions that a program's kernels call."""
     used = {call for kernel in kernels for call in _calls(kernel)}
-    if not used:
-        return {}
     calls = sorted(used, key=lambda call: (call.groups, call.unrolled))
     return {"calls": calls, "steps": _steps(), "table_words": _TABLE_WORDS}
 
@@ -126,6 +89,9 @@ def lane_functions(kernels: tuple[Kernel, ...]) -> dict[str, object]:
 def _calls(kernel: Kernel) -> list[AddCall]:
     calls = kernel.settings.get("lane_calls")
     return calls if isinstance(calls, list) else []
+
+
+LANE_FUNCTIONS = SharedCode(Path(__file__).with_name("ternary.h.j2"), _lane_functions, order=2)
 
 
 def _steps() -> list[dict[str, object]]:
@@ -144,10 +110,3 @@ def _steps() -> list[dict[str, object]]:
         )
         before = digits
     return steps
-
-
-def _attributes(operator: Operator) -> Convolution:
-    attributes = operator.attributes
-    if not isinstance(attributes, Convolution):
-        raise TypeError(f"{operator.name} is not a convolution")
-    return attributes

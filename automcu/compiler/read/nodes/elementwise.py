@@ -7,8 +7,6 @@ import numpy as np
 
 from automcu.compiler.ops import Add, Convolution, Multiply
 from automcu.compiler.ops.add_constant import AddConstant
-from automcu.compiler.ops.clamp import NO_CLAMP
-from automcu.compiler.ops.windows import Window
 from automcu.compiler.read.arrange import compact, copied, in_file_order, parts_like
 from automcu.compiler.read.builder import Activation, Constant, GraphBuilder
 from automcu.compiler.read.node import ImportContext, Node, reader
@@ -20,6 +18,8 @@ from automcu.compiler.read.nodes.functions import (
     table_title,
 )
 from automcu.compiler.read.weights import Weights, filled_convolution
+from automcu.compiler.tensor import NO_CLAMP
+from automcu.compiler.window import Window
 from automcu.errors import UnsupportedModelError
 
 _LARGEST_WEIGHT = 127

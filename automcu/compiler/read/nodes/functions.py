@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.ops import Rescale
-from automcu.compiler.ops.clamp import NO_CLAMP, Clamp
 from automcu.compiler.ops.lookup import real_inputs
 from automcu.compiler.read.builder import Activation, GraphBuilder, RealFunction
 from automcu.compiler.read.node import ImportContext, Node, reader
+from automcu.compiler.tensor import NO_CLAMP, Clamp
 from automcu.errors import UnsupportedModelError
 
 Reals = NDArray[np.float64]

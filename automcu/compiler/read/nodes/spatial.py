@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.ops import AveragePool, Convolution, MaxPool, Softmax
-from automcu.compiler.ops.windows import Window
 from automcu.compiler.read.arrange import (
     as_one_image,
     as_phases,
@@ -27,6 +26,7 @@ from automcu.compiler.read.node import ImportContext, Node, positive_axis, reade
 from automcu.compiler.read.nodes.movement import reshape
 from automcu.compiler.read.view import in_order
 from automcu.compiler.read.weights import Weights, filled_convolution
+from automcu.compiler.window import Window
 from automcu.errors import UnsupportedModelError
 
 SOFTMAX_OF_ONE_AXIS = 13  # the ONNX version since which a softmax is along a single axis

@@ -1,10 +1,12 @@
 """Sliding windows over channels-last images, shared by convolution and pooling."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+_UNROLLED = 2  # turns of a loop
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,21 @@ class Window:
             (width + left + right - reach_x) // self.stride[1] + 1,
         )
 
+    def padded(self, before: tuple[int, int], after: tuple[int, int]) -> "Window | None":
+        """The window with so many more rows and columns of padding.
+
+        None where a window would fit into the padding.
+        """
+        top, left, bottom, right = self.padding
+        padding = (top + before[0], left + before[1], bottom + after[0], right + after[1])
+        rows, columns = self.reach
+        if max(padding[0], padding[2]) >= rows or max(padding[1], padding[3]) >= columns:
+            return None
+        return replace(self, padding=padding)
+
+
+POINTWISE = Window(1, 1)
+
 
 def taps(
     inputs: NDArray[np.int8], window: Window, padding_value: int
@@ -61,3 +78,31 @@ def taps(
                 first_y : first_y + (out_height - 1) * step_y + 1 : step_y,
                 first_x : first_x + (out_width - 1) * step_x + 1 : step_x,
             ]
+
+
+def pixel_counts(window: Window, height: int, width: int) -> NDArray[np.int64]:
+    """How many pixels of a height x width image each window covers: [out_height, out_width]."""
+    out_height, out_width = window.output_size(height, width)
+    rows = _covered(height, out_height, window.height, 0, window)
+    columns = _covered(width, out_width, window.width, 1, window)
+    return np.asarray(rows[:, None] * columns)
+
+
+def _covered(length: int, outputs: int, taps: int, axis: int, window: Window) -> NDArray[np.int64]:
+    """How many of a window's taps along one axis lie inside, for each output."""
+    starts = np.arange(outputs, dtype=np.int64) * window.stride[axis] - window.padding[axis]
+    counts = np.zeros(outputs, np.int64)
+    for tap in range(taps):
+        place = starts + tap * window.dilation[axis]
+        counts += (place >= 0) & (place < length)
+    return counts
+
+
+def window_class(window: Window, out_height: int) -> str:
+    """Which loops over a window a compiler makes: it unrolls those of one turn and of two.
+
+    Two rows are more work where the bounds of the loop over them vary, with the output's rows.
+    """
+    rows, columns = (str(n) if n <= _UNROLLED else "n" for n in (window.height, window.width))
+    fixed = "fixed" if window.height == _UNROLLED and out_height == 1 else ""
+    return f"{rows}{fixed}x{columns}"
