@@ -45,6 +45,7 @@ def read_with_agent(
     if opened is None:
         return draft
     opened.model.tell = say
+    say("The language model reads the sentence.")
     reading = read_with_model(opened.model, draft, boards)
     save_used(folder, opened.model, opened.turns)
     if reading is None:

@@ -96,6 +96,21 @@ def test_without_its_server_a_run_is_the_offline_run(planned: Path, tmp_path: Pa
     assert "agents lost a turn" in (alone.folder.path / "log.jsonl").read_text()
 
 
+def test_while_a_language_model_is_waited_for_the_screen_says_so(
+    planned: Path, tmp_path: Path
+) -> None:
+    begun: list[str] = []
+
+    class Stages(Silent):
+        def begin(self, stage: str) -> None:
+            begun.append(stage)
+
+    _run(replace(_job(planned, tmp_path, "http://127.0.0.1:9/v1"), progress=Stages()))
+    assert [stage for stage in begun if "language model" in stage] == [
+        f"waiting for the language model's network {rank}" for rank in (2, 3)
+    ]
+
+
 def test_the_first_network_is_the_offline_planners_whatever_a_model_wants(
     serve: Any, say: Callable[..., None], planned: Path, tmp_path: Path
 ) -> None:
