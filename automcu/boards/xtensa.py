@@ -26,7 +26,7 @@ from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 
 from automcu.boards.link import open_link
-from automcu.boards.timing.native import compiled_library
+from automcu.boards.timing.accounting import compiled_library
 from automcu.boards.timing.xtensa_lx7 import SectionCounts, read_counts
 from automcu.errors import BoardError, ToolError
 from automcu.mcu.core import XTENSA_LX7

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from unicorn import Uc, UcError
 from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_SP
 
-from automcu.boards.timing import Accounting
-from automcu.boards.timing.native import new_accounting
+from automcu.boards.timing.accounting import Accounting, new_accounting
 from automcu.boards.virtual.machine import load_sections
 from automcu.boards.virtual.memory import BoardMemory, new_engine
 from automcu.boards.xtensa import run_project

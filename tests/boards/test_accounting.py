@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from automcu.boards.timing import native
-from automcu.boards.timing.native import FORCE_VARIABLE, native_library, new_accounting
+from automcu.boards.timing import accounting
+from automcu.boards.timing.accounting import native_library, new_accounting
+from automcu.boards.virtual import registers
 from automcu.boards.virtual.machine import CycleCount, count_cycles
 from automcu.boards.virtual.memory import BoardMemory, new_engine
-from automcu.errors import ToolError, WrongInputError
+from automcu.errors import ToolError
 from automcu.mcu import Device
 from tests.boards.conftest import Builder
 from tests.boards.programs import MIXED_WORK
+from tests.boards.python_accounting import new_python_accounting
 
 DeviceOf = Callable[..., Device]
 TIMINGS = {
@@ -29,7 +31,8 @@ def mixed_work(build: Builder) -> Path:
 
 def count(program: Path, device: Device, variant: str) -> CycleCount:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(FORCE_VARIABLE, variant)
+        if variant == "python":
+            patch.setattr(registers, "new_accounting", new_python_accounting)
         return count_cycles(program, device, "work", (500,))
 
 
@@ -76,9 +79,9 @@ def test_a_full_table_of_blocks_is_started_anew(
     mixed_work: Path, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = count(mixed_work, device, "native")
-    monkeypatch.setattr("automcu.boards.timing.native._BLOCK_CAPACITY", 16)
+    monkeypatch.setattr("automcu.boards.timing.accounting._BLOCK_CAPACITY", 16)
     assert count(mixed_work, device, "native") == before
-    monkeypatch.setattr("automcu.boards.timing.native._LINE_CYCLES_CAPACITY", 40)
+    monkeypatch.setattr("automcu.boards.timing.accounting._LINE_CYCLES_CAPACITY", 40)
     assert count(mixed_work, device, "native") == before
 
 
@@ -88,13 +91,13 @@ def test_an_error_while_timing_a_block_comes_out(
     def fail(*_: object) -> None:
         raise ArithmeticError("no such block")
 
-    monkeypatch.setattr("automcu.boards.timing.accounting.BlockTimer._time", fail)
+    monkeypatch.setattr("automcu.boards.timing.blocks.BlockTimer._time", fail)
     for variant in ("native", "python"):
         with pytest.raises(ArithmeticError, match="no such block"):
             count(mixed_work, device, variant)
 
 
-def test_without_a_compiler_python_counts(
+def test_without_a_compiler_there_is_an_error_with_the_next_step(
     device: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def no_compiler() -> None:
@@ -102,15 +105,24 @@ def test_without_a_compiler_python_counts(
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
-    monkeypatch.setattr(native, "host_compiler", no_compiler)
+    monkeypatch.setattr(accounting, "host_compiler", no_compiler)
     native_library.cache_clear()
-    engine = new_engine(device, BoardMemory(device))
     try:
-        monkeypatch.delenv(FORCE_VARIABLE, raising=False)
-        assert type(new_accounting(engine, device)).__name__ == "PythonAccounting"
-        monkeypatch.setenv(FORCE_VARIABLE, "native")
-        with pytest.raises(ToolError, match="could not be compiled"):
-            new_accounting(engine, device)
+        with pytest.raises(ToolError, match="Install one"):
+            new_accounting(new_engine(device, BoardMemory(device)), device)
+    finally:
+        native_library.cache_clear()
+
+
+def test_without_a_place_for_the_library_it_is_compiled_for_this_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "automcu").write_text("where the folder should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    native_library.cache_clear()
+    try:
+        assert native_library().accounting_bytes() > 0
     finally:
         native_library.cache_clear()
 
@@ -122,17 +134,11 @@ def test_the_library_is_compiled_once_and_leaves_nothing_else_behind(
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
     native_library.cache_clear()
     try:
-        assert native_library() is not None
+        native_library()
         (library,) = (tmp_path / "automcu").iterdir()
         compiled_at = library.stat().st_mtime_ns
         native_library.cache_clear()
-        assert native_library() is not None
+        native_library()
         assert library.stat().st_mtime_ns == compiled_at
     finally:
         native_library.cache_clear()
-
-
-def test_a_misspelt_choice_is_refused(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FORCE_VARIABLE, "fast")
-    with pytest.raises(WrongInputError, match="AUTOMCU_ACCOUNTING is 'fast'"):
-        new_accounting(new_engine(device, BoardMemory(device)), device)

@@ -3,14 +3,9 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automcu.boards.timing.accounting import (
-    FlashModel,
-    FlashRange,
-    FlashStalls,
-    LineCache,
-    flash_model,
-)
+from automcu.boards.timing.blocks import FlashModel, FlashRange, flash_model
 from automcu.mcu import Device
+from tests.boards.python_accounting import FlashStalls, LineCache
 
 lines = st.integers(0, 20)
 

@@ -3,12 +3,13 @@ from collections.abc import Callable
 
 import pytest
 
-from automcu.boards.timing.native import FORCE_VARIABLE
+from automcu.boards.virtual import registers
 from automcu.boards.virtual.machine import Exit, ExitKind, Machine
 from automcu.boards.virtual.memory import BoardMemory
 from automcu.boards.virtual.serial_line import RecordingLine
 from automcu.mcu import Device
 from tests.boards.conftest import Builder
+from tests.boards.python_accounting import new_python_accounting
 
 DeviceOf = Callable[..., Device]
 FLASH = 0x0800_0000
@@ -190,7 +191,7 @@ def test_switching_inside_an_if_then_block_works(build: Builder, ideal: Device) 
 def test_counting_flash_reads_in_if_then_blocks_does_not_change_what_is_computed(
     build: Builder, device: Device
 ) -> None:
-    """Unicorn 2.1.4 corrupts the IT state after a memory hook: see accounting.py."""
+    """Unicorn 2.1.4 corrupts the IT state after a memory hook: see accounting.c."""
     source = """
         mov r7, #1
         str r7, [r8]
@@ -228,7 +229,8 @@ def test_flash_wait_states_are_in_the_count(
     build: Builder, device: Device, monkeypatch: pytest.MonkeyPatch, variant: str
 ) -> None:
     """A literal that nothing has read costs two cycles and five wait states; then only the two."""
-    monkeypatch.setenv(FORCE_VARIABLE, variant)
+    if variant == "python":
+        monkeypatch.setattr(registers, "new_accounting", new_python_accounting)
     words = results(
         build,
         device,

@@ -1,8 +1,8 @@
 /* The hot half of the timing model: what Unicorn calls for every basic block and every flash read.
  *
- * It adds up the same numbers as PythonAccounting in accounting.py, about a hundred times as fast;
- * FlashStalls in flash.py says what the flash model means. Python allocates all memory, times a
- * block when it is first met (`request_block`), and reads the totals. No library is needed. */
+ * tests/boards/python_accounting.py adds up the same numbers and says in a few lines what they mean;
+ * this is about a hundred times as fast. Python allocates all memory, times a block when it is first
+ * met (`request_block`), and reads the totals. No library is needed. */
 #include <stdint.h>
 
 #if defined(_WIN32)
@@ -235,7 +235,9 @@ EXPORT void accounting_on_block(void *engine, uint64_t address64, uint32_t size,
     fetch(accounting, block);
 }
 
-/* Undoes what Unicorn 2.1.4 leaves behind; see leave_if_then_to_the_translation in accounting.py. */
+/* Undoes what Unicorn 2.1.4 leaves behind when it calls a memory hook inside an IT block: it stores
+ * the IT bits so that the hook can see them. The translated block goes on without looking at them,
+ * but the next one would take its first instructions for conditional ones. */
 static void leave_if_then_to_the_translation(const Accounting *accounting, void *engine) {
     uint32_t state = 0;
     accounting->read_register(engine, accounting->program_status_register, &state);

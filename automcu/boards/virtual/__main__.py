@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import get_args
 
-from automcu.boards.timing.native import native_library
+from automcu.boards.timing.accounting import native_library
 from automcu.boards.virtual.board import run_board
 from automcu.boards.virtual.process import RunningBoard, register
 from automcu.boards.virtual.serial_line import SerialLine

@@ -26,7 +26,7 @@ from unicorn.arm_const import (
     UC_ARM_REG_SP,
 )
 
-from automcu.boards.timing import Counts
+from automcu.boards.timing.blocks import Counts
 from automcu.boards.virtual.memory import BoardMemory, new_engine
 from automcu.boards.virtual.registers import (
     CORE_BASE,

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from unicorn import Uc
 
-from automcu.boards.timing import NOTHING_COUNTED, Accounting, Counts, new_accounting
+from automcu.boards.timing.accounting import Accounting, new_accounting
+from automcu.boards.timing.blocks import NOTHING_COUNTED, Counts
 from automcu.boards.virtual.memory import BoardMemory, virtual_registers
 from automcu.boards.virtual.serial_line import Line
 from automcu.mcu.core import Core
