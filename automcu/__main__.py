@@ -12,7 +12,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _end)
-    from automcu.cli import main as run  # takes some tenths of a second
+    from automcu.cli.app import main as run  # takes some tenths of a second
 
     run()
 

@@ -30,12 +30,13 @@ from typer.testing import CliRunner
 
 from automcu.boards.xtensa import can_emulate
 from automcu.calibration.random_weights import with_random_weights
-from automcu.cli import app
+from automcu.cli.app import app
 from automcu.compiler import compile_graph, import_model, write_project
 from automcu.compiler.graph import Graph
 from automcu.cost.estimation import estimate_program
 from automcu.errors import AutomcuError
-from automcu.mcu import Device, find_device, shipped_devices
+from automcu.mcu.find import find_device, shipped_devices
+from automcu.mcu.profile import Device
 from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.transformers.graph import transformer_graph

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from automcu.cli import app
+from automcu.cli.app import app
 from automcu.errors import WrongInputError, file_problem
 from automcu.records import append_line, write_atomically
 

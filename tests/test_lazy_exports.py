@@ -11,7 +11,7 @@ import pytest
 PACKAGES = ("mcu", "toolchains")
 FROM_CACHE = """
 import sys
-from automcu.cli import app
+from automcu.cli.app import app
 try:
     app(["space", "--device", "stm32f407g-disc1", "--stem", "4", "--cells", "1",
          "--resolution", "8"])

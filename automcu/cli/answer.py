@@ -4,12 +4,15 @@ import contextlib
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich import box
+from rich.console import RenderableType
+from rich.table import Column, Table
 
 from automcu.cli.console import plain_console, say, say_json
 from automcu.errors import (
@@ -20,14 +23,11 @@ from automcu.errors import (
     file_problem,
 )
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # What a shell reports for a program that a signal ended.
-_SIGNAL_EXIT = 128
+SIGNAL_EXIT = 128
 _ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has only the first two
 
 
@@ -47,9 +47,33 @@ class Answer:
     """
 
     document: dict[str, Any]
-    shown: "RenderableType"
+    shown: RenderableType
     exit_code: int = EXIT_DONE
     problem: str | None = None
+
+
+def table(headings: Sequence[str | Column], rows: Iterable[Sequence[str]], **style: Any) -> Table:
+    """Return a table with a line under its headings; `style` is rich's."""
+    made = Table(*headings, **{"box": box.SIMPLE_HEAD, **style})
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> Table:
+    """Return a table of names and what they have, without headings."""
+    name = Column(style="bold", no_wrap=True)
+    return table((name, Column()), rows, show_header=False, box=None)
+
+
+def text(heading: str) -> Column:
+    """Return a column of words, which may be cut anywhere."""
+    return Column(heading, overflow="fold")
+
+
+def number(heading: str) -> Column:
+    """Return a column of figures."""
+    return Column(heading, justify="right", no_wrap=True)
 
 
 def respond(
@@ -74,7 +98,7 @@ def respond(
             answer = command()
     except KeyboardInterrupt as stop:
         number = stop.number if isinstance(stop, TerminatedError) else signal.SIGINT
-        _fail(f"Stopped. {on_stop()}".strip(), _SIGNAL_EXIT + number, as_json)
+        _fail(f"Stopped. {on_stop()}".strip(), SIGNAL_EXIT + number, as_json)
     except AutomcuError as error:
         _show_traceback(debug)
         _fail(str(error), error.exit_code, as_json)

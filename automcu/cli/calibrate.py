@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
+from automcu.cli.console import TerminalProgress
 from automcu.cli.options import Board, DeviceId
+from automcu.mcu import find_device
 
 if TYPE_CHECKING:
     from automcu.calibration import NetworkErrors
@@ -36,8 +38,6 @@ def calibrate(
 def _calibrate(name: str, board: str, quick: bool) -> Answer:
     from automcu.calibration import calibrate as run
     from automcu.calibration import save_to_own_profile
-    from automcu.cli.progress import TerminalProgress
-    from automcu.mcu import find_device
 
     known = find_device(name)
     chains, networks = (_QUICK_CHAINS, _QUICK_NETWORKS) if quick else (_CHAINS, _NETWORKS)

@@ -1,25 +1,22 @@
-"""The one way to a terminal: what is printed is text, whoever wrote it, and never a command."""
+"""The one way to a terminal: what is printed is text, whoever wrote it, and never a command.
+
+Answers go to stdout; progress, a line per stage with the time left, goes to stderr.
+"""
 
 import json
-import signal
 import sys
+import time
 import warnings
-from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
-import typer
-from typer.core import TyperGroup
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.text import Text
 
-from automcu.errors import EXIT_WRONG_USE
-from automcu.plain_text import printable
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from automcu.plain_text import one_line, printable
+from automcu.report.wording import duration
 
 _WIDTH_WITHOUT_TERMINAL = 110
-# The base of what typer raises for wrong use; it has no public name.
-_WRONG_USE: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 def say(text: str, *, error: bool = False) -> None:
@@ -42,72 +39,32 @@ def _finite(value: Any) -> Any:
     return None if is_number and value - value != 0.0 else value
 
 
-def plain_console(*, stderr: bool = False) -> "Console":
-    """Return a rich console for tables, whose strings are text: no markup, emoji code or escape.
+class PlainConsole(Console):
+    """A rich console for tables, whose strings are text: no markup, emoji code or escape.
 
     Colours are for `rich.text.Text` that the project makes itself.
     """
-    from rich.console import Console
-    from rich.text import Text
 
-    class PlainConsole(Console):
-        def render_str(self, text: str, **options: Any) -> Text:
-            return super().render_str(printable(text), **{**options, "markup": False})
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, emoji=False, **settings)
 
-        def render(self, renderable: Any, options: Any = None) -> Any:
-            if isinstance(renderable, Text) and printable(renderable.plain) != renderable.plain:
-                renderable = Text(printable(renderable.plain), renderable.style)
-            return super().render(renderable, options)
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make a string a text, with what cannot be seen written out."""
+        return super().render_str(printable(text), **{**options, "markup": False})
 
-    console = PlainConsole(stderr=stderr, markup=False, emoji=False)
+    def render(self, renderable: Any, options: Any = None) -> Any:
+        """Write out what cannot be seen in a text, too."""
+        if isinstance(renderable, Text) and printable(renderable.plain) != renderable.plain:
+            renderable = Text(printable(renderable.plain), renderable.style)
+        return super().render(renderable, options)
+
+
+def plain_console(*, stderr: bool = False) -> Console:
+    """Return the console of stdout, or with `stderr` that of stderr, as wide as its terminal."""
+    console = PlainConsole(stderr=stderr)
     if stderr or console.is_terminal:
         return console
-    return PlainConsole(markup=False, emoji=False, width=_WIDTH_WITHOUT_TERMINAL)
-
-
-class PlainGroup(TyperGroup):
-    """All commands; wrong use is told in plain text, and with `--json` as one document as well."""
-
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        windows_expand_args: bool = True,
-        **extra: Any,
-    ) -> Any:
-        """Run a command line.
-
-        Raises:
-            SystemExit: always, if it is run standalone.
-        """
-        words = list(sys.argv[1:] if args is None else args)
-        run = partial(
-            super().main, args, prog_name, complete_var, False, windows_expand_args, **extra
-        )
-        if not standalone_mode:
-            return run()
-        try:
-            code = run()
-        except typer.Abort:  # Ctrl-C while the command line is read
-            say("Stopped.", error=True)
-            sys.exit(128 + signal.SIGINT)
-        except _WRONG_USE as problem:
-            _tell_wrong_use(problem, "--json" in words)
-            sys.exit(EXIT_WRONG_USE)
-        sys.exit(code if isinstance(code, int) else 0)
-
-
-def _tell_wrong_use(problem: Any, as_json: bool) -> None:
-    if type(problem).__name__ == "NoArgsIsHelpError":  # whose help stands there already
-        return
-    context = getattr(problem, "ctx", None)
-    how = f"Try {context.command_path} --help." if context else ""
-    message = f"{str(problem.format_message()).rstrip('.')}. {how}".strip()
-    if as_json:
-        say_json({"error": message, "exit_code": EXIT_WRONG_USE})
-    say(message, error=True)
+    return PlainConsole(width=_WIDTH_WITHOUT_TERMINAL)
 
 
 def prepare_streams() -> None:
@@ -128,3 +85,75 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     say(f"{category.__name__}: {message}", error=True)
+
+
+class TerminalProgress:
+    """Draws stages with rich; where stderr is no terminal, prints a line when a stage ends.
+
+    Use as a context manager, so that the terminal is left as it was.
+    """
+
+    def __init__(self) -> None:
+        self._console = plain_console(stderr=True)
+        self._bars = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._stage = ""
+        self._note = ""
+        self._counted = ""
+        self._started = 0.0
+
+    def __enter__(self) -> "TerminalProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, error: object, *_: object) -> None:
+        self._end_stage(done=error is None)
+        self._bars.stop()
+
+    def begin(self, stage: str) -> None:
+        """Close the running stage and open a new one."""
+        self._end_stage(done=True)
+        self._stage, self._note, self._started = one_line(stage), "", time.monotonic()
+        self._task = self._bars.add_task(self._stage, total=1.0, note="")
+
+    def update(self, fraction: float, note: str = "", seconds_left: float | None = None) -> None:
+        """Move the bar; without an own figure the time left follows from the speed so far."""
+        self._note = note = one_line(note)
+        elapsed = time.monotonic() - self._started
+        if seconds_left is None and 0.0 < fraction < 1.0:
+            seconds_left = elapsed * (1.0 - fraction) / fraction
+        left = f", {duration(seconds_left)} left" if seconds_left else ""
+        if self._task is not None:
+            self._bars.update(self._task, completed=min(fraction, 1.0), note=note + left)
+
+    def count(self, what: str, done: int, total: int) -> None:
+        """Move the bar by counted pieces; what is counted may change during a stage."""
+        if what != self._counted:
+            self._counted, self._started = what, time.monotonic()
+        self.update(done / max(total, 1), f"{what} {done:,}/{total:,}")
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the bars."""
+        if self._console.is_terminal:
+            self._bars.print(sentence)
+        else:
+            say(sentence, error=True)
+
+    def _end_stage(self, done: bool) -> None:
+        if self._task is None:
+            return
+        took = duration(time.monotonic() - self._started)
+        note = f"{self._note} ({took})" if self._note else took
+        if done:
+            self._bars.update(self._task, completed=1.0, note=note)
+        if not self._console.is_terminal:
+            state = "" if done else " (stopped)"
+            say(f"{self._stage}{state}: {note}", error=True)
+        self._task = None

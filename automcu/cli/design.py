@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from automcu.brief import Draft, describe
 from automcu.cli.answer import Answer, Debug, Json, respond
-from automcu.cli.console import plain_console, say
+from automcu.cli.console import TerminalProgress, plain_console, say
 from automcu.cli.options import (
     AccuracyDatasetName,
     AccuracyTablePath,
@@ -15,17 +16,24 @@ from automcu.cli.options import (
     MaxFlash,
     MaxLatency,
     MaxRam,
+    accuracy_dataset_named,
 )
-from automcu.errors import WrongInputError
+from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED, WrongInputError
+from automcu.report.terminal import understood_table
 
 if TYPE_CHECKING:
-    from automcu.brief import Brief, Draft
     from automcu.run.records import Settings
 
+_OF_THE_BRIEF = (
+    *("device", "data", "family", "max_latency_ms", "max_energy", "max_ram", "max_flash"),
+    "min_accuracy",
+)
+_OF_THE_CALL = ("sentence", "brief", "out", "resume", "json", "debug")
 _OF_THE_MODEL = ("model", "base_url", "max_tokens", "max_cost", "input_price", "output_price")
 
 
 def design(
+    context: typer.Context,
     sentence: Annotated[
         str, typer.Argument(metavar="[BRIEF]", help="What you want, in one sentence.")
     ] = "",
@@ -55,7 +63,7 @@ def design(
         typer.Option("--weights", metavar="8|ternary", help="Weights of a CNN; ViTs are ternary."),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="The same seed, the same run.")] = None,
-    training_time: Annotated[
+    training_seconds: Annotated[
         float | None,
         typer.Option("--training-time", metavar="SECONDS", min=1, help="At most, per network."),
     ] = None,
@@ -111,35 +119,10 @@ def design(
     debug: Debug = False,
 ) -> None:
     """Design a network for a board: what fits, training, firmware, and a run on the board."""
-    flags = {
-        "device": device,
-        "data": data,
-        "family": family,
-        "max_latency_ms": max_latency_ms,
-        "max_energy": max_energy,
-        "max_ram": max_ram,
-        "max_flash": max_flash,
-        "min_accuracy": min_accuracy,
-    }
-    settings: dict[str, Any] = {
-        "budget": budget,
-        "weights": weights,
-        "seed": seed,
-        "training_seconds": training_time,
-        "board": board,
-        "accuracy_table": str(accuracy_table.absolute()) if accuracy_table else None,
-        "accuracy_dataset": accuracy_dataset,
-        "study": study,
-        "executor": executor,
-        "parallel": parallel,
-        "planner": planner,
-        "model": model,
-        "base_url": base_url,
-        "max_tokens": max_tokens,
-        "max_cost": max_cost,
-        "input_price": input_price,
-        "output_price": output_price,
-    }
+    # Every option has its value under its own name there, so that none is listed again.
+    given = {name: value for name, value in context.params.items() if value is not None}
+    flags = {name: given.pop(name) for name in _OF_THE_BRIEF if name in given}
+    settings = {name: value for name, value in given.items() if name not in _OF_THE_CALL}
     if resume and out is None and sentence:
         out, sentence = Path(sentence), ""
     run = out or _free_folder()
@@ -153,7 +136,7 @@ def design(
 
 def _what_is_left(run: Path) -> str:
     """What a stopped run left: it can be continued once its brief is in its folder."""
-    # Not asked of RunFolder: its package takes seconds to import, which a stop need not wait for.
+    # Not asked of RunFolder: its module takes time to import, for which a stop need not wait.
     try:
         begun = (run / "brief.json").is_file()
     except OSError:  # such as a path that is too long
@@ -172,88 +155,46 @@ def _design(
     path: Path,
     resume: bool,
 ) -> Answer:
-    said = bool(sentence or file or any(value is not None for value in flags.values()))
+    # torch and what else a run needs take seconds to import, for which wrong use need not wait.
     chosen = _settings(settings)
-    wanted = None if resume and not said else _understand(sentence, file, flags, chosen, path)
+    wanted = None
+    if not resume or sentence or file or flags:
+        from automcu.run.intake import read_brief
 
-    from automcu.cli.progress import TerminalProgress
-    from automcu.cli.run_answer import run_document, run_shown
+        wanted = read_brief(
+            sentence, path, file, flags, chosen, say=_say, understood=_show_understood
+        )
+    from automcu.cli.runs import run_document, run_shown
     from automcu.run.design import design
-    from automcu.run.run_folder import RunFolder
 
     with TerminalProgress() as progress:
         run = design(wanted, path, chosen, resume=resume, progress=progress)
     return Answer(
         run_document(run, path),
-        run_shown(run, RunFolder(path)),
-        1 if run.findings.missed else 0,
+        run_shown(run, path),
+        EXIT_GOAL_MISSED if run.findings.missed else EXIT_DONE,
         " ".join(run.findings.missed) or None,
     )
-
-
-def _understand(
-    sentence: str, file: Path | None, flags: dict[str, Any], settings: "Settings | None", run: Path
-) -> "Brief":
-    """Read the sentence, then the file, then the flags, and print what was understood.
-
-    Where agents plan, one of them reads in the sentence what is still open.
-
-    Raises:
-        WrongInputError: something is missing; the message asks for it.
-    """
-    from automcu.brief import complete, describe, nearest_boards, override, read_brief_file
-    from automcu.report.terminal import understood_table
-
-    from_file = read_brief_file(file) if file else {}
-    boards = _boards()
-    draft = _read(sentence or from_file.pop("text", ""), boards)
-    from_file.pop("text", None)
-    for stronger in (from_file, {key: value for key, value in flags.items() if value is not None}):
-        draft = override(draft, _draft(stronger))
-    if settings and settings.planner != "offline":
-        from automcu.run.understanding import read_with_agent
-
-        draft = read_with_agent(draft, settings, run, boards, _say)
-    plain_console(stderr=True).print(understood_table(describe(draft)))
-    near = nearest_boards(draft.unknown_boards, boards)
-    return complete(draft, near, tuple(sorted(boards)))
 
 
 def _say(sentence: str) -> None:
     say(sentence, error=True)
 
 
-def _boards() -> dict[str, tuple[str, ...]]:
-    from automcu.mcu import all_devices
-
-    return {id: (one.name, one.mcu, *one.aliases) for id, one in all_devices().items()}
+def _show_understood(draft: Draft) -> None:
+    plain_console(stderr=True).print(understood_table(describe(draft)))
 
 
-def _read(text: str, boards: dict[str, tuple[str, ...]]) -> "Draft":
-    from automcu.brief import read_sentence
-
-    return read_sentence(text, boards)
-
-
-def _draft(settings: dict[str, Any]) -> "Draft":
-    from automcu.brief import draft_from_settings
-    from automcu.mcu import find_device
-
-    device = settings.get("device")
-    resolved = {"device": find_device(str(device)).id} if device else {}
-    return draft_from_settings(**{**settings, **resolved})
-
-
-def _settings(given: dict[str, Any]) -> "Settings | None":
-    from automcu.cli.accuracies import accuracy_dataset_named
+def _settings(named: dict[str, Any]) -> "Settings | None":
     from automcu.run.records import Settings
 
-    named = {key: value for key, value in given.items() if value is not None}
     if named.get("weights") not in (None, "8", "ternary"):
         raise WrongInputError(
             f"Networks cannot be trained for weights of {named['weights']!r}. Use --weights 8 or "
             "ternary; automcu compile --weights narrows a trained model further."
         )
+    if "accuracy_table" in named:
+        named["accuracy_table"] = str(named["accuracy_table"].absolute())
     if "accuracy_dataset" in named:
         named["accuracy_dataset"] = accuracy_dataset_named(named["accuracy_dataset"])
     if named.get("executor") not in (None, "local", "ray"):

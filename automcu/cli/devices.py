@@ -1,14 +1,23 @@
-"""`automcu devices`: the boards that automcu knows."""
+"""`automcu devices`: the boards that automcu knows, and profiles for more of them."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.table import Column
 
-from automcu.cli.answer import Answer, Debug, Json, respond
+from automcu.cli.answer import Answer, Debug, Json, number, pairs, respond, table
 from automcu.errors import WrongInputError
-
-if TYPE_CHECKING:
-    from automcu.mcu import Device
+from automcu.mcu import (
+    Device,
+    all_devices,
+    find_device,
+    find_part,
+    profile_of,
+    shipped_devices,
+    user_folder,
+    write_profile,
+)
+from automcu.report.wording import error_bar
 
 
 def devices(
@@ -38,14 +47,6 @@ def devices(
 
 def _new(number: str | None) -> Answer:
     """Write the profile of a bare part into the user's folder; one that is there stays."""
-    from automcu.mcu import (
-        find_part,
-        profile_of,
-        shipped_devices,
-        user_folder,
-        write_profile,
-    )
-
     if not number:
         raise WrongInputError("Which part? Give its full number: automcu devices new STM32F429ZIT6")
     device = profile_of(find_part(number), list(shipped_devices().values()))
@@ -63,34 +64,25 @@ def _new(number: str | None) -> Answer:
 
 
 def _all() -> Answer:
-    from rich import box
-    from rich.table import Table
-
-    from automcu.mcu import all_devices
-
     known = list(all_devices().values())
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
-    for heading in ("id", "MCU", "core"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("MHz", "RAM KB", "flash KB"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("flashed by", "latency"):
-        table.add_column(heading, no_wrap=True)
-    for one in known:
-        table.add_row(
-            one.id,
-            one.mcu,
-            one.core,
-            f"{one.clock_hz / 1e6:g}",
+    headings = [Column(heading, no_wrap=True) for heading in ("id", "MCU", "core")]
+    headings += map(number, ("MHz", "RAM KB", "flash KB"))
+    headings += [Column(heading, no_wrap=True) for heading in ("flashed by", "latency")]
+    rows = (
+        (
+            *(one.id, one.mcu, one.core, f"{one.clock_hz / 1e6:g}"),
             f"{one.ram_bytes / 1024:g}",
             f"{one.flash_bytes / 1024:g}",
             one.flashing.methods[0] if one.flashing.methods else "–",
             _figures(one),
         )
-    return Answer({"devices": [_summary(one) for one in known]}, table)
+        for one in known
+    )
+    shown = table(headings, rows, collapse_padding=True, pad_edge=False)
+    return Answer({"devices": [_summary(one) for one in known]}, shown)
 
 
-def _summary(device: "Device") -> dict[str, object]:
+def _summary(device: Device) -> dict[str, object]:
     return {
         "id": device.id,
         "name": device.name,
@@ -108,20 +100,13 @@ def _summary(device: "Device") -> dict[str, object]:
     }
 
 
-def _figures(device: "Device") -> str:
+def _figures(device: Device) -> str:
     """Where the latency figures come from, in a word or two."""
     return ", ".join(sorted({one.source for one in device.latency})) or "none"
 
 
 def _one(name: str) -> Answer:
-    from rich.table import Table
-
-    from automcu.mcu import find_device
-
     device = find_device(name)
-    table = Table(show_header=False, box=None)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
     serial = device.serial
     rows = [
         ("id", device.id),
@@ -147,16 +132,12 @@ def _one(name: str) -> Answer:
         ("latency", _latency(device)),
         *((f"source: {what}", where) for what, where in device.sources.items()),
     ]
-    for name_, value in rows:
-        table.add_row(name_, value)
-    return Answer(device.model_dump(mode="json"), table)
+    return Answer(device.model_dump(mode="json"), pairs(rows))
 
 
-def _latency(device: "Device") -> str:
+def _latency(device: Device) -> str:
     if not device.latency:
         return "no figures yet: it can be listed, but not designed for"
-    from automcu.report.wording import error_bar
-
     return "; ".join(
         f"{one.source}, {one.date}, {one.compiler}{error_bar(one.network_percent)}"
         for one in device.latency

@@ -4,8 +4,17 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+
+from rich.table import Table
+from rich.text import Text
 
 from automcu.cli.answer import Answer, Debug, Json, respond
+from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD, ToolError
+from automcu.mcu import all_devices
+from automcu.networks.cells.accuracies import accuracy_prior
+from automcu.toolchains import find_compiler
 
 _OLDEST_PYTHON = (3, 11)
 _PACKAGES = ("torch", "onnx", "onnxruntime", "sklearn", "unicorn", "capstone", "serial")
@@ -17,11 +26,6 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
 
 
 def _doctor() -> Answer:
-    from rich.table import Table
-    from rich.text import Text
-
-    from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD
-
     findings = list(_examine())
     table = Table(show_header=False, box=None)
     for _ in range(3):
@@ -65,30 +69,22 @@ def _try(name: str, check: Callable[[], str]) -> tuple[str, bool, str]:
 
 
 def _version_of(package: str) -> str:
-    import importlib
-
     try:
-        module = importlib.import_module(package)
+        module = import_module(package)
     except ImportError as error:
         raise RuntimeError(f"{error}. Install automcu again with pip.") from error
     return str(getattr(module, "__version__", "found"))
 
 
 def _arm_compiler() -> str:
-    from automcu.toolchains import find_compiler
-
     return str(find_compiler("cortex-m4"))
 
 
 def _boards() -> str:
-    from automcu.mcu import all_devices
-
     return ", ".join(all_devices())
 
 
 def _accuracy_table() -> str:
-    from automcu.networks.cells.accuracies import accuracy_prior
-
     table = accuracy_prior()
     return f"{table.source}, {len(table):,} cells"
 
@@ -101,15 +97,10 @@ def _virtual_core() -> str:
 
 
 def _optional(package: str, how: str) -> str:
-    from importlib.util import find_spec
-
     return f"{package} is installed" if find_spec(package) else f"not installed; {how}"
 
 
 def _xtensa_compiler() -> str:
-    from automcu.errors import ToolError
-    from automcu.toolchains import find_compiler
-
     try:
         return str(find_compiler("xtensa-lx7"))
     except ToolError:
@@ -117,8 +108,6 @@ def _xtensa_compiler() -> str:
 
 
 def _tensorflow() -> str:
-    from importlib.util import find_spec
-
     if find_spec("tensorflow"):
         return "tensorflow is installed"
     return "not installed; pip install automcu[tflite] adds keras.datasets and TFLite models"

@@ -1,9 +1,18 @@
-"""Options that several commands share."""
+"""Options that several commands share, and what they are read as."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from automcu.brief import Limits, draft_from_settings
+from automcu.errors import WrongInputError
+
+if TYPE_CHECKING:
+    from automcu.networks.cells.accuracies import AccuracyTable
+    from automcu.networks.cells.nats_bench import AccuracyDataset
+
+EMBEDDED_PRIOR = "AnalogNAS-Bench, CIFAR-10, float"  # what `accuracy_prior().source` says
 
 DeviceId = Annotated[
     str, typer.Option("--device", "-d", help="Board: id, alias or MCU; `automcu devices` lists.")
@@ -85,3 +94,60 @@ Board = Annotated[
         "--board", metavar="virtual|PORT", help="Virtual board, any pyserial URL, or labgrid:PLACE."
     ),
 ]
+
+
+def read_limits(
+    max_latency_ms: float | None,
+    max_energy: str | None,
+    max_ram: str | None,
+    max_flash: str | None,
+) -> Limits:
+    """Read limits given as flags as a brief would read them.
+
+    Raises:
+        WrongInputError: a value is no amount.
+    """
+    draft = draft_from_settings(
+        max_latency_ms=max_latency_ms, max_energy=max_energy, max_ram=max_ram, max_flash=max_flash
+    )
+    return Limits(
+        latency_ms=draft.max_latency_ms,
+        energy_mj=draft.max_energy_mj,
+        ram_bytes=draft.max_ram_bytes,
+        flash_bytes=draft.max_flash_bytes,
+    )
+
+
+def read_table(path: Path | None, dataset: str | None) -> "AccuracyTable | None":
+    """Read the accuracy table at `path`, by which to rank cells; None where none is named.
+
+    Raises:
+        WrongInputError: it cannot be read, there is no such data set, or a data set is named
+            without a table.
+    """
+    if path is None:
+        if dataset is not None:
+            raise WrongInputError(
+                "--accuracy-dataset chooses from NATS-Bench's files. Name one in --accuracy-table."
+            )
+        return None
+    # Needs numpy, which the embedded table does not.
+    from automcu.networks.cells.accuracies import read_accuracy_table
+
+    return read_accuracy_table(path, accuracy_dataset_named(dataset or "cifar10"))
+
+
+def accuracy_dataset_named(name: str) -> "AccuracyDataset":
+    """Return the data set of this name.
+
+    Raises:
+        WrongInputError: NATS-Bench has none of this name.
+    """
+    from automcu.networks.cells.nats_bench import ACCURACY_DATASETS
+
+    for known in ACCURACY_DATASETS:
+        if known.lower() == name.lower():
+            return known
+    raise WrongInputError(
+        f"NATS-Bench has no accuracies on {name!r}. Choose one of {', '.join(ACCURACY_DATASETS)}."
+    )

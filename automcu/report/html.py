@@ -7,11 +7,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+import automcu
 from automcu.brief import describe
 from automcu.networks.family import family_of
 from automcu.plain_text import printable
 from automcu.records import write_atomically
-from automcu.report import plots, wording
+from automcu.report import wording
 from automcu.report.record import Findings
 from automcu.report.terminal import result_rows
 
@@ -27,8 +28,24 @@ def write_html(findings: Findings, path: Path) -> None:
     write_atomically(path, render_html(findings).encode())
 
 
+def is_current(page: Path, record: Path, findings: Findings) -> bool:
+    """Whether `page` shows the run whose `record` holds the findings, as this automcu draws it.
+
+    Drawing takes a second or two. A page that was cut short, or is older than the record or from
+    another version, is not current.
+    """
+    try:
+        text = page.read_text("utf-8").rstrip()
+        is_newer = page.stat().st_mtime_ns >= record.stat().st_mtime_ns
+    except (OSError, UnicodeDecodeError):
+        return False
+    return is_newer and text.endswith("</html>") and findings.version == automcu.__version__
+
+
 def render_html(findings: Findings) -> str:
     """Return the report as the text of an HTML document."""
+    from automcu.report import plots  # matplotlib, for which a page that is current need not wait
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,

@@ -18,6 +18,7 @@ from automcu.run.findings import (
     warnings_about,
     with_proposals,
 )
+from automcu.run.intake import read_brief
 from automcu.run.job import Job, resume_job, start_job
 from automcu.run.language_models import agents_used
 from automcu.run.planning import make_plan, task_of
@@ -26,8 +27,8 @@ from automcu.run.records import Run, Settings, TrainedCandidate
 
 
 def design(
-    brief: Brief | None,
-    path: Path,
+    brief: Brief | str | None,
+    path: Path | str,
     settings: Settings | None = None,
     *,
     resume: bool = False,
@@ -36,11 +37,12 @@ def design(
     """Carry out a brief, or what is left of it.
 
     Args:
-        brief: what is wanted; None with `resume`, to continue what the folder holds.
+        brief: what is wanted, as a record or in one sentence; None with `resume`, to continue what
+            the folder holds.
         path: the run folder.
         settings: how to go about it; None for the defaults, or with `resume` for the folder's.
         resume: continue the run in `path`. Records that are there and valid are not made again.
-        progress: told of everything as it happens.
+        progress: notified of everything as it happens.
 
     Returns:
         The run. `findings.missed` says which goals it missed; everything is kept either way.
@@ -51,7 +53,9 @@ def design(
         ToolError: a compiler is missing or failed.
         BoardError: the board is missing, silent or of the wrong kind.
     """
-    progress = progress or Silent()
+    progress, path = progress or Silent(), Path(path)
+    if isinstance(brief, str):
+        brief = read_brief(brief, path, settings=settings, say=progress.say)
     if brief is None or resume:
         job = resume_job(path, brief, settings, progress)
     else:

@@ -1,11 +1,13 @@
 """A model file that the user brings, or that training made: compiled into a project folder."""
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from automcu.boards.project import ESTIMATE
+from automcu.brief import NO_LIMITS, Limits
 from automcu.compiler import (
     Graph,
     Project,
@@ -15,16 +17,96 @@ from automcu.compiler import (
     write_project,
 )
 from automcu.compiler.compile import Program
-from automcu.compiler.project import describe_tensor
-from automcu.compiler.render import DEFAULT_NAME
+from automcu.compiler.project import begin_output, check_output_folder, describe_tensor, end_output
+from automcu.compiler.render import DEFAULT_NAME, checked_name
 from automcu.cost.estimation import estimate_program
+from automcu.cost.records import ByRows, Verdict
+from automcu.cost.verdict import check as compare
+from automcu.cost.within_ram import by_rows, compile_within
 from automcu.datasets.record import Split
-from automcu.errors import ToolError, WrongInputError
+from automcu.errors import NoFiguresError, ToolError, WrongInputError
+from automcu.mcu import find_device
 from automcu.mcu.profile import Device
 from automcu.records import no_such_file
+from automcu.user_model.low_bit_weights import LowBitWeights, with_weights
+from automcu.user_model.quantise import Calibrated, quantise_first
 
+QUANTISED_MODEL = "model.int8.onnx"
 _RANDOM_INPUTS = 16
 _SEED = 0
+
+
+@dataclass(frozen=True)
+class CompileResult:
+    """A model of the user's own as a C project in `folder`, and what is known of it.
+
+    `verdict` is None where nobody has fitted figures for the device; `without_figures` then says
+    so in a sentence. `row_tiling` is None where no layer runs some rows at a time, `calibrated`
+    where the model was quantised already.
+    """
+
+    folder: Path
+    device: Device
+    project: Project
+    program: Program
+    weights: LowBitWeights
+    verdict: Verdict | None
+    row_tiling: ByRows | None = None
+    calibrated: Calibrated | None = None
+    without_figures: str = ""
+
+
+def compile(
+    model: Path | str,
+    device: Device | str,
+    out: Path | str,
+    limits: Limits = NO_LIMITS,
+    *,
+    weights: str = "8",
+    data: str | None = None,
+    calibrate: str | None = None,
+    name: str = DEFAULT_NAME,
+) -> CompileResult:
+    """Compile a model to C for a board.
+
+    Args:
+        model: a quantised .onnx or .tflite file, or a float .onnx file with `calibrate`.
+        device: a board, or its id, an alias of it, or its MCU.
+        out: folder of the C project; made anew, or one that an earlier call wrote.
+        limits: what the verdict compares with, beside the board's own memory. `ram_bytes` also
+            bounds the arena: where it is short, layers run some rows at a time.
+        weights: bits of the weights: "8", "6", "4", "3", "2", "ternary", or "auto" for as few as
+            flash asks for.
+        data: a data set, or a .npz of x and y, that measures what fewer bits cost in accuracy.
+        calibrate: a data set, or a .npz of x as the model takes it, to quantise a float model.
+        name: what the C symbols begin with.
+
+    Returns:
+        The project. What does not fit is written all the same: `verdict` says what breaks.
+
+    Raises:
+        WrongInputError: a file, a name, a folder or the data cannot be used.
+        UnsupportedModelError: the model is damaged, or holds what cannot be compiled.
+    """
+    file, out = Path(model), Path(out)
+    checked_name(name)  # before anything is computed
+    check_output_folder(out)
+    file, calibrated = quantise_first(file, calibrate, out / QUANTISED_MODEL)
+    device = find_device(device) if isinstance(device, str) else device
+    graph = import_model_file(file)
+    graph, reduced = with_weights(graph, weights, device, limits.flash_bytes, data)
+    program = compile_within(graph, device, limits.ram_bytes)
+    begin_output(out)
+    project = write_program(program, device, out, name=name)
+    end_output(out)
+    try:
+        verdict = compare(estimate_program(program, device), device, limits)
+    except (NoFiguresError, ToolError) as error:
+        return CompileResult(
+            out, device, project, program, reduced, None, None, calibrated, str(error)
+        )
+    tiling = by_rows(program, graph, device)
+    return CompileResult(out, device, project, program, reduced, verdict, tiling, calibrated)
 
 
 def compile_model_file(model: Path, device: Device) -> Program:

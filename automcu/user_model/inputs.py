@@ -1,7 +1,7 @@
 """Inputs for a model that somebody else made, from whatever form of data its owner has.
 
-`--calibrate` and `bench --data` take the same: a data set by name, a folder of pictures, a CSV of
-windows, or arrays in a `.npz` or `.npy`, with labels or without.
+`--calibrate`, `--data` and `bench --data` take the same: a data set by name, a folder of pictures,
+a CSV of windows, or arrays in a `.npz` or `.npy`, with labels or without.
 """
 
 from dataclasses import dataclass
@@ -11,22 +11,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler import quantise_inputs
+from automcu.boards.project import LabelledSet, class_counts
+from automcu.compiler import Graph, optimise, quantise_inputs, run_reference
 from automcu.compiler.graph import FileLayout
-from automcu.compiler.project import TensorInfo
+from automcu.compiler.project import TensorInfo, describe_tensor
 from automcu.datasets.image_folder import load_pictures
 from automcu.datasets.load import load_dataset
 from automcu.datasets.npz_archive import array_names, read_array, read_arrays
 from automcu.datasets.record import Dataset
 from automcu.datasets.resize import resized
 from automcu.errors import WrongInputError
+from automcu.report.reliability import accuracy_warnings
 
 _INPUTS = ("x", "inputs", "images", "data", "x_train")
 _LABELS = {"x": "y", "inputs": "labels", "images": "labels", "data": "target", "x_train": "y_train"}
 _IMAGE_CHANNELS = (1, 3)
 BYTE_MAXIMUM = np.float32(255)
-LEAST = -128  # the zero point of what begins at 0
-IMAGE_AXES, SEQUENCE_AXES = 3, 2
+_LOWEST, _HIGHEST = -128, 127  # what begins at 0 has the lowest as its zero point
+_IMAGE_AXES, _SEQUENCE_AXES = 3, 2
+_CALIBRATION_SHARE = 8  # one input in so many, where there is no training split
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,100 @@ def load_model_inputs(
     return _of_dataset(load_dataset(name_or_path, image_side=side, window_channels=signals), image)
 
 
+@dataclass(frozen=True)
+class LabelledInputs:
+    """`calibration` and `test` are int8 [n, height, width, channels]; `labels` are the test's."""
+
+    calibration: NDArray[np.int8]
+    test: NDArray[np.int8]
+    labels: NDArray[np.int64]
+
+    def outputs(self, graph: Graph) -> NDArray[np.int8]:
+        """What the integer reference gives for the test inputs, [n, values]."""
+        return run_reference(optimise(graph), self.test)
+
+    def accuracy(self, outputs: NDArray[np.int8]) -> float:
+        """Share of the test inputs of which the largest output is the label."""
+        return float((outputs.argmax(axis=1) == self.labels).mean())
+
+    def warnings(self, outputs: NDArray[np.int8]) -> tuple[str, ...]:
+        """A sentence for each reason why that accuracy is no result."""
+        counts = class_counts(outputs, self.labels)
+        correct = int((outputs.argmax(axis=1) == self.labels).sum())
+        return accuracy_warnings(correct, counts["label_counts"], counts["answer_counts"], ())
+
+
+def load_labelled_inputs(name_or_path: str, graph: Graph) -> LabelledInputs:
+    """Load data as the input of `graph`: whatever `--calibrate` takes, or its own int8.
+
+    The training split calibrates; where there is none, one input in eight.
+
+    Raises:
+        WrongInputError: there is no such data, its inputs have another size, or no class each.
+    """
+    taken = describe_tensor(graph.tensors[graph.input], graph.input_layout)
+    given = _for_compiled_network(name_or_path, taken)
+    if given.labels is None:
+        raise WrongInputError(
+            f"{name_or_path}: y must hold one class number for each of x. Save it so."
+        )
+    if len(given.compared) <= 1:
+        raise WrongInputError(
+            f"{name_or_path} holds {len(given.compared)} inputs. Save two or more."
+        )
+    test = as_network_takes(given.compared, given.are_pixels, taken, name_or_path)
+    if given.has_test_split:
+        fed = as_network_takes(given.calibrating, given.are_pixels, taken, name_or_path)
+        return LabelledInputs(fed, test, given.labels)
+    calibrates = np.arange(len(test)) % _CALIBRATION_SHARE == 0
+    return LabelledInputs(test[calibrates], test[~calibrates], given.labels[~calibrates])
+
+
+def load_test_set(
+    name_or_path: str, network_input: TensorInfo, limit: int | None
+) -> tuple[LabelledSet | None, tuple[str, ...]]:
+    """Load at most `limit` labelled inputs, drawn from all of them, and sentences that their owner
+    should read.
+
+    Whatever `--calibrate` takes is taken, and fed alike; int8 values are the network's own. There
+    is no set where the data has no classes: nothing could be said of it that the golden inputs do
+    not say.
+
+    Raises:
+        WrongInputError: there is no such data, or its inputs have another size.
+    """
+    given = _for_compiled_network(name_or_path, network_input)
+    drawn = sample(len(given.compared), limit)
+    inputs = as_network_takes(given.compared[drawn], given.are_pixels, network_input, name_or_path)
+    notes = given.notes
+    takes_pixels = _is_scale_of_pixels(network_input) or _is_scale_of_bytes(network_input)
+    if given.are_pixels and not takes_pixels:
+        low, high = (
+            (step - network_input.zero_point) * network_input.scale for step in (_LOWEST, _HIGHEST)
+        )
+        notes += (
+            f"{name_or_path}: the pixels were fed as 0 to 1, the network takes {low:.3g} to "
+            f"{high:.3g}. If that is wrong, give a .npz of float x as the model takes it.",
+        )
+    if given.labels is None:
+        notes += (
+            f"{name_or_path} has no class for each input: accuracy was not measured, the bytes of "
+            "the golden inputs were compared.",
+        )
+        return None, notes
+    return LabelledSet(inputs=inputs, labels=given.labels[drawn]), notes
+
+
+def sample(count: int, limit: int | None) -> NDArray[np.int64]:
+    """Return `limit` positions of `count`, or all; the same ones each time.
+
+    Data often lie class by class, so that the first ones would all be of one class.
+    """
+    if limit is None or limit >= count:
+        return np.arange(count)
+    return np.random.default_rng(0).permutation(count)[:limit]
+
+
 def laid_out(
     inputs: NDArray[np.generic], shape: tuple[int, ...], where: str
 ) -> NDArray[np.float32]:
@@ -98,9 +195,9 @@ def laid_out(
     values = inputs.astype(np.float32)
     if given == shape:
         return values
-    if len(given) == IMAGE_AXES and (given[2], *given[:2]) == shape:
+    if len(given) == _IMAGE_AXES and (given[2], *given[:2]) == shape:
         return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
-    if len(shape) == SEQUENCE_AXES and _without_ones(given)[::-1] == shape:
+    if len(shape) == _SEQUENCE_AXES and _without_ones(given)[::-1] == shape:
         return np.ascontiguousarray(values.reshape(-1, *shape[::-1]).transpose(0, 2, 1))
     are_vectors = 1 in (len(given), len(shape))
     if prod(given) == prod(shape) and (are_vectors or _without_ones(given) == _without_ones(shape)):
@@ -129,19 +226,25 @@ def as_network_takes(
     memory = FileLayout(shape, order).to_memory(values).reshape(-1, *network_input.shape)
     if inputs.dtype == np.int8:
         return memory.astype(np.int8)
-    if are_pixels and is_scale_of_bytes(network_input):
+    if are_pixels and _is_scale_of_bytes(network_input):
         memory = np.asarray(memory, np.float32) * BYTE_MAXIMUM
     return quantise_inputs(np.asarray(memory, np.float32), network_input)
 
 
-def is_scale_of_bytes(network_input: TensorInfo) -> bool:
+def _for_compiled_network(name_or_path: str, network_input: TensorInfo) -> ModelInputs:
+    """Load data for a network that is quantised already, whose input is described."""
+    shape = network_input.file_shape[1:] or network_input.shape
+    return load_model_inputs(name_or_path, shape, split_pixels=_is_scale_of_pixels(network_input))
+
+
+def _is_scale_of_bytes(network_input: TensorInfo) -> bool:
     """Whether a network takes pixels as numbers from 0 to 255."""
-    return network_input.scale == 1 and network_input.zero_point == LEAST
+    return network_input.scale == 1 and network_input.zero_point == _LOWEST
 
 
-def is_scale_of_pixels(network_input: TensorInfo) -> bool:
+def _is_scale_of_pixels(network_input: TensorInfo) -> bool:
     """Whether a network takes pixels as numbers from 0 to 1."""
-    return network_input.zero_point == LEAST and isclose(
+    return network_input.zero_point == _LOWEST and isclose(
         network_input.scale * float(BYTE_MAXIMUM), 1.0, rel_tol=1e-3
     )
 
@@ -165,8 +268,8 @@ def _of_archive(path: Path, split_pixels: bool) -> ModelInputs | None:
 
 def _are_images(values: NDArray[np.generic]) -> bool:
     """Whether a data set of images would take the values."""
-    is_channels_first = values.ndim == IMAGE_AXES + 1 and values.shape[1] in _IMAGE_CHANNELS
-    if values.dtype == np.int8 or values.ndim not in (IMAGE_AXES, IMAGE_AXES + 1):
+    is_channels_first = values.ndim == _IMAGE_AXES + 1 and values.shape[1] in _IMAGE_CHANNELS
+    if values.dtype == np.int8 or values.ndim not in (_IMAGE_AXES, _IMAGE_AXES + 1):
         return False
     return not is_channels_first and bool(
         0 <= float(values.min(initial=0)) <= float(values.max(initial=0)) <= BYTE_MAXIMUM

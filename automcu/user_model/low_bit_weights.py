@@ -1,4 +1,7 @@
-"""How many bits each layer's weights get: a width for all, ternary, or as few as flash asks for."""
+"""How many bits each layer's weights get, and what that costs in accuracy.
+
+One width for all, ternary, or as few bits as flash asks for.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,7 +23,10 @@ from automcu.compiler.low_bit_weights import (
 from automcu.compiler.ops import Convolution, Softmax
 from automcu.compiler.passes import optimise
 from automcu.cost.estimation import estimate_program
+from automcu.errors import WrongInputError
 from automcu.mcu.profile import Device
+from automcu.records import Record
+from automcu.user_model.inputs import load_labelled_inputs
 
 Weights = Literal["auto", "8", "6", "4", "3", "2", "ternary"]
 WEIGHTS: tuple[str, ...] = get_args(Weights)
@@ -29,6 +35,53 @@ TERNARY_BITS = 1.6  # five weights to a byte
 Widths = dict[str, int]
 Inputs = NDArray[np.int8]
 _Move = tuple[str, int]  # a layer and the bits that its weights could have
+
+
+class LowBitWeights(Record):
+    """Bits of the layers with fewer than 8, and accuracies on `test_inputs` labelled inputs.
+
+    Ternary layers have 1.6 bits. Both accuracies are those of the integer reference, as fractions;
+    None where no data was given. `warnings` say why the accuracy is no result.
+    """
+
+    widths: dict[str, int | float]
+    test_inputs: int = 0
+    accuracy_8_bits: float | None = None
+    accuracy: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def with_weights(
+    graph: Graph,
+    weights: str,
+    device: Device,
+    max_flash_bytes: int | None = None,
+    data: str | None = None,
+) -> tuple[Graph, LowBitWeights]:
+    """The graph with the weights that `--weights` asks for, and what is known of them.
+
+    With `data`, a data set, `auto` weighs widths by their error on it, and accuracy is measured.
+
+    Raises:
+        WrongInputError: `weights` is none of the choices, or the data do not go with the model.
+    """
+    if weights not in WEIGHTS:
+        raise WrongInputError(f"Weights cannot be {weights!r}. Choose {', '.join(WEIGHTS)}.")
+    if data is None:
+        reduced = apply_weights(graph, weights, device, max_flash_bytes)
+        return reduced, LowBitWeights(widths=weight_widths(reduced))
+    inputs = load_labelled_inputs(data, graph)
+    reduced = apply_weights(graph, weights, device, max_flash_bytes, inputs.calibration)
+    widths = weight_widths(reduced)
+    before = inputs.outputs(graph)
+    outputs = inputs.outputs(reduced) if widths else before
+    return reduced, LowBitWeights(
+        widths=widths,
+        test_inputs=len(inputs.test),
+        accuracy_8_bits=inputs.accuracy(before),
+        accuracy=inputs.accuracy(outputs),
+        warnings=inputs.warnings(outputs),
+    )
 
 
 def apply_weights(

@@ -2,6 +2,7 @@
 
 from math import log10, prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 from automcu.compiler import Graph, import_model, optimise, quantise_inputs, run_reference
 from automcu.compiler.project import describe_tensor
 from automcu.errors import WrongInputError
-from automcu.export.quantise_own import OwnModel, quantise_own, read_own
 from automcu.records import Record
 from automcu.user_model.inputs import (
     BYTE_MAXIMUM,
@@ -17,6 +17,9 @@ from automcu.user_model.inputs import (
     laid_out,
     load_model_inputs,
 )
+
+if TYPE_CHECKING:
+    from automcu.export.quantise_own import OwnModel
 
 _MOST_CALIBRATING = 512
 _MOST_COMPARED = 512
@@ -49,6 +52,19 @@ class Calibrated(Record):
     notes: tuple[str, ...] = ()
 
 
+def quantise_first(
+    model: Path, data: str | None, quantised: Path
+) -> tuple[Path, Calibrated | None]:
+    """The file to go on with: the model, or where there is `data` its quantised form.
+
+    Raises:
+        WrongInputError, UnsupportedModelError: as `calibrate_model_file`.
+    """
+    if data is None:
+        return model, None
+    return quantised, calibrate_model_file(model, data, quantised)
+
+
 def calibrate_model_file(model: Path, data: str, quantised: Path) -> Calibrated:
     """Quantise a float ONNX file with `data` into `quantised`.
 
@@ -59,6 +75,9 @@ def calibrate_model_file(model: Path, data: str, quantised: Path) -> Calibrated:
         WrongInputError: the file or the data are missing, or do not go together.
         UnsupportedModelError: the model cannot be quantised or compiled.
     """
+    # onnxruntime takes half a second to import, for which quantised models need not wait.
+    from automcu.export.quantise_own import quantise_own, read_own
+
     own = read_own(model)
     given = load_model_inputs(data, own.input_shape)
     if given.are_integers:
@@ -123,7 +142,7 @@ def _spread(values: NDArray[np.generic], most: int) -> NDArray[np.generic]:
     return values[np.linspace(0, len(values) - 1, most).round().astype(np.int64)]
 
 
-def _compared(own: OwnModel, graph: Graph, inputs: Reals) -> Calibrated:
+def _compared(own: "OwnModel", graph: Graph, inputs: Reals) -> Calibrated:
     """Both networks on the same inputs, their outputs side by side in our order of values."""
     given, returned = graph.input_layout, graph.output_layout
     assert given is not None and returned is not None, "an imported graph knows its file's layouts"

@@ -7,7 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner, Result
 
-from automcu.cli import app
+from automcu.cli.app import app
 
 HEAVY = ("torch", "onnxruntime", "matplotlib", "sklearn", "pydantic", "numpy", "unicorn")
 
@@ -83,12 +83,10 @@ def test_wrong_use_of_an_option_is_exit_code_2() -> None:
 
 
 def test_a_surprise_is_one_sentence_unless_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
-    import automcu.mcu
-
     def surprise() -> None:
         raise ZeroDivisionError("one by nothing")
 
-    monkeypatch.setattr(automcu.mcu, "all_devices", surprise)
+    monkeypatch.setattr("automcu.cli.devices.all_devices", surprise)
     result = run("devices")
     assert result.exit_code == 3
     assert "Unexpected ZeroDivisionError: one by nothing" in result.stderr
@@ -106,13 +104,12 @@ def test_a_healthy_installation_has_nothing_to_complain_about() -> None:
 
 
 def test_a_missing_compiler_is_named_by_the_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
-    import automcu.toolchains
     from automcu.errors import ToolError
 
     def nothing(core: str) -> None:
         raise ToolError("There is no C compiler. Install one with: pip install ziglang.")
 
-    monkeypatch.setattr(automcu.toolchains, "find_compiler", nothing)
+    monkeypatch.setattr("automcu.cli.doctor.find_compiler", nothing)
     result = run("doctor")
     assert result.exit_code == 3
     assert "pip install ziglang" in result.stderr

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from automcu.cli import app
+from automcu.cli.app import app
 from automcu.compiler import Project
 from automcu.compiler.project import TensorInfo
-from automcu.user_model.board_test_set import load_test_set
+from automcu.user_model.inputs import load_test_set
 
 
 def run(*arguments: str) -> Result:

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from automcu.boards.virtual import running_boards
-from automcu.cli import app
+from automcu.cli.app import app
 from tests.cli.conftest import DEVICE
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from automcu.cli import app
+from automcu.cli.app import app
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import automcu.calibration
 from automcu.calibration import Calibration, NetworkErrors
-from automcu.cli import app
+from automcu.cli.app import app
 from automcu.mcu import Device, find_device
 
 

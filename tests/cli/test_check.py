@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from automcu.cli import app
+from automcu.cli.app import app
 
 CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"
 SMALL = ("--stem", "8", "--cells", "2", "--resolution", "16")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from automcu.cli import app
+from automcu.cli.app import app
 from automcu.errors import ToolError
 
 SENTENCE = (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from automcu.cli import app
+from automcu.cli.app import app
 
 CELL = "|nor_conv_1x1~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|"
 TINY = ("--stem-channels", "4", "--cells-per-stage", "1", "--resolution", "8")

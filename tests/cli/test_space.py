@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from automcu.cli import app
-from automcu.cli.accuracies import EMBEDDED_PRIOR
+from automcu.cli.app import app
+from automcu.cli.options import EMBEDDED_PRIOR
 from automcu.networks.cells.accuracies import accuracy_prior
 from automcu.networks.cells.cell import Cell
 

@@ -10,10 +10,10 @@ import pytest
 from rich.console import Group
 from typer.testing import CliRunner, Result
 
-from automcu.cli import app
 from automcu.cli.answer import Answer
-from automcu.cli.narrowing_answer import with_narrowing
-from automcu.user_model.narrowing import Narrowing
+from automcu.cli.app import app
+from automcu.cli.verdict import with_weights
+from automcu.user_model.low_bit_weights import LowBitWeights
 
 DATA = Path(os.environ.get("AUTOMCU_DATA", "../shared/data")) / "mlperf_tiny"
 MODEL = DATA / "kws_ref_model.tflite"
@@ -73,10 +73,10 @@ def test_a_cell_has_no_weights_to_narrow() -> None:
 
 
 def test_an_accuracy_that_is_no_result_is_told_in_a_warning() -> None:
-    told = Narrowing(
+    told = LowBitWeights(
         widths={}, test_inputs=10, accuracy=0.5, accuracy_8_bits=0.5, warnings=("Only 10 inputs.",)
     )
-    answer = with_narrowing(Answer({}, "It fits."), told)
+    answer = with_weights(Answer({}, "It fits."), told)
     assert answer.document["weights"]["warnings"] == ("Only 10 inputs.",)
     assert isinstance(answer.shown, Group)
     assert "Warning: Only 10 inputs." in [str(line) for line in answer.shown.renderables]

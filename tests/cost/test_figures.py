@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from automcu.brief import Limits
-from automcu.cli.verdict_answer import verdict_answer
+from automcu.cli.verdict import verdict_answer
 from automcu.compiler import compile_graph
 from automcu.cost.estimation import estimate_program
 from automcu.cost.verdict import check

@@ -12,7 +12,7 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from automcu.cli import app
+from automcu.cli.app import app
 from automcu.run.records import Run
 
 SENTENCE = (

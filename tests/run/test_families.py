@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from automcu.brief import Brief
-from automcu.cli.run_answer import run_document
+from automcu.cli.runs import run_document
 from automcu.errors import DoesNotFitError, WrongInputError
 from automcu.networks.cells.architecture import Architecture
 from automcu.networks.estimate import estimate

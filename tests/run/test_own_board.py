@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from automcu.cli import app
+from automcu.cli.app import app
 from automcu.mcu import shipped_devices, write_profile
 from automcu.networks.cells.cell import Cell
 

@@ -13,7 +13,7 @@ from automcu.compiler.window import Window
 from automcu.cost.estimation import estimate_program
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device
-from automcu.user_model.labelled_inputs import load_labelled_inputs
+from automcu.user_model.inputs import load_labelled_inputs
 from automcu.user_model.low_bit_weights import apply_weights, weight_widths
 
 SAME = Window(3, 3, padding=(1, 1, 1, 1))

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 from typer.testing import CliRunner
 
-from automcu.cli import app
+from automcu.cli.app import app
 from automcu.compiler import Quantisation
 from automcu.errors import AutomcuError, UnsupportedModelError, WrongInputError
 from automcu.resources import resource_folder

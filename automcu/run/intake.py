@@ -1,12 +1,69 @@
-"""Before a run: with a language model as planner, it reads what the rules did not understand."""
+"""Before a run: from a sentence, a file and flags to a brief.
+
+With a language model as planner, it reads what the rules did not understand.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from automcu.brief import Draft, override
+from automcu.brief import (
+    Brief,
+    Draft,
+    complete,
+    draft_from_settings,
+    nearest_boards,
+    override,
+    read_brief_file,
+    read_sentence,
+)
+from automcu.mcu import all_devices, find_device
 from automcu.run.language_models import open_model, save_used
 from automcu.run.records import Settings
 from automcu.run.run_folder import RunFolder, load_if_valid
+
+
+def read_brief(
+    sentence: str,
+    path: Path,
+    file: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    understood: Callable[[Draft], None] = lambda _: None,
+) -> Brief:
+    """Read the sentence, then the file, then the flags; what comes later is stronger.
+
+    Args:
+        sentence: what is wanted, in words; may be empty.
+        path: the run folder, where an agent's transcript goes; the run need not have begun.
+        file: a TOML file that says the same without prose.
+        flags: entries of a brief by the names that `draft_from_settings` gives them.
+        settings: name the planner; where agents plan, one of them reads what is still open.
+        say: called with what an agent read, and why nothing was.
+        understood: called with all that was understood, before anything is found missing.
+
+    Raises:
+        WrongInputError: something is missing or contradicts itself; the message asks for it.
+        ToolError: the local model or what runs it is missing.
+    """
+    from_file = read_brief_file(file) if file else {}
+    boards = {id: (one.name, one.mcu, *one.aliases) for id, one in all_devices().items()}
+    draft = read_sentence(sentence or from_file.pop("text", ""), boards)
+    from_file.pop("text", None)
+    for stronger in (from_file, flags or {}):
+        draft = override(draft, _draft(stronger))
+    if settings and settings.planner != "offline":
+        draft = read_with_agent(draft, settings, path, boards, say)
+    understood(draft)
+    return complete(draft, nearest_boards(draft.unknown_boards, boards), tuple(sorted(boards)))
+
+
+def _draft(entries: Mapping[str, Any]) -> Draft:
+    device = entries.get("device")
+    resolved = {"device": find_device(str(device)).id} if device else {}
+    return draft_from_settings(**{**entries, **resolved})
 
 
 def read_with_agent(

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from automcu.brief import Brief
-from automcu.cli import app
+from automcu.cli.app import app
 from automcu.errors import WrongInputError
 from tests.planner.agents.conftest import say, serve
 
