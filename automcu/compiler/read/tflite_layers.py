@@ -318,7 +318,10 @@ def _softmax(layer: Layer) -> Iterator[Node]:
 @translation("ADD", "SUB", "MUL", "DIV")
 def _arithmetic(layer: Layer) -> Iterator[Node]:
     kind = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}[layer.record.kind]
-    yield layer.last_node(kind, _operands(layer), clamp=layer.clamp())
+    names = _operands(layer)
+    if kind != "Div" or layer.is_constant(1):
+        layer.scale()
+    yield layer.last_node(kind, names, clamp=layer.clamp())
 
 
 @translation("MINIMUM", "MAXIMUM")

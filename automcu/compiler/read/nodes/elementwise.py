@@ -94,7 +94,7 @@ def _with_first(node: Node, context: ImportContext) -> Activation:
             )
         number = float(constant.reshape(()))
         result = apply_function(builder, node.layer, source, "reciprocal", lambda x: number / x)
-        return _on_stated_scale(node, builder, result, "clip")
+        return _clamped(node, builder, result, "clip")
     gain = {"Add": _ONE, "Sub": -_ONE, "Mul": constant}[node.kind]
     affine = _Affine(gain, _ZERO if node.kind == "Mul" else constant)
     return _with_affine(node, builder, source, affine, table_title(node))
@@ -178,9 +178,14 @@ def _on_stated_scale(
     node: Node, builder: GraphBuilder, result: Activation, name: str
 ) -> Activation:
     """The result clamped and on its scale, where the node states them."""
-    if node.clamp != NO_CLAMP:
-        result = apply_clamp(builder, node.layer, result, node.clamp, name)
+    result = _clamped(node, builder, result, name)
     return result if node.scale is None else builder.quantised(result, node.scale, node.layer)
+
+
+def _clamped(node: Node, builder: GraphBuilder, result: Activation, name: str) -> Activation:
+    if node.clamp == NO_CLAMP:
+        return result
+    return apply_clamp(builder, node.layer, result, node.clamp, name)
 
 
 def _same_root(

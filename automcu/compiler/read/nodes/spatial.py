@@ -289,7 +289,7 @@ def _quantised_weights(constant: Constant, out_axis: int, layer: str) -> Weights
     """Weights with the output channel first."""
     if constant.scales is None:
         raise UnsupportedModelError(
-            f"layer {layer} has float weights. Quantise the model to int8, weights too."
+            f"layer {layer} has float weights. Quantise the model to int8 (QDQ), weights too."
         )
     if constant.scales.size > 1 and constant.axis != out_axis:
         raise UnsupportedModelError(
