@@ -5,7 +5,6 @@ Images of a file are channels-first, ours channels-last.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 from math import prod
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import AttributeProto, NodeProto, TensorProto, checker, defs, helper, numpy_helper
+from onnx import TensorProto, checker, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
 from automcu.compiler.graph import FileLayout, Graph
@@ -29,7 +28,13 @@ from automcu.compiler.read.node import (
     unknown_kind,
 )
 from automcu.compiler.read.nodes.constants import FOLDED_KINDS, fold
-from automcu.compiler.read.operator_format import as_quantise_dequantise, is_operator_format
+from automcu.compiler.read.onnx_nodes import (
+    as_quantise_dequantise,
+    first_opset,
+    is_operator_format,
+    node_of,
+    text,
+)
 from automcu.compiler.read.view import in_order
 from automcu.errors import UnsupportedModelError, WrongInputError
 from automcu.plain_text import with_article
@@ -38,8 +43,6 @@ _MOST_NODES = 20_000
 _DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul")
 _QUANTISING = ("QuantizeLinear", "DequantizeLinear")
 _MOVING = {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Constant"}
-# onnxruntime takes these in files of every opset, though ONNX defines them since opset 17.
-_OF_ANY_OPSET = {"LayerNormalization"}
 _HINTS = {
     "LogSoftmax": "Leave it out: the largest score stays the largest.",
     "ArgMax": "Leave it out: the application takes the largest of the scores.",
@@ -91,12 +94,12 @@ def import_onnx(path: Path) -> Graph:
     model = read_model(path)
     builder = GraphBuilder()
     for initializer in model.graph.initializer:
-        builder.constants[_text(initializer.name)] = Constant(_array(initializer, path))
+        builder.constants[text(initializer.name)] = Constant(_array(initializer, path))
     if len(model.graph.output) != 1:
         raise UnsupportedModelError(
             f"the model has {len(model.graph.output)} outputs. Export it with one."
         )
-    output = _text(model.graph.output[0].name)
+    output = text(model.graph.output[0].name)
     nodes = _needed_nodes(model, output, builder)
     _check_quantised(nodes)
     readers: dict[str, list[Node]] = {}
@@ -146,11 +149,11 @@ def _read_external_data(model: onnx.ModelProto, path: Path) -> None:
     """Put the arrays that lie in another file into the model."""
     read = 0
     for tensor in filter(uses_external_data, model.graph.initializer):
-        entries = {_text(entry.key): _text(entry.value) for entry in tensor.external_data}
+        entries = {text(entry.key): text(entry.value) for entry in tensor.external_data}
         location = entries.get("location", "")
         if not location or Path(location).is_absolute() or ".." in Path(location).parts:
             raise UnsupportedModelError(
-                f"{path} keeps {_text(tensor.name)} in another file, {location!r}, which is not in "
+                f"{path} keeps {text(tensor.name)} in another file, {location!r}, which is not in "
                 "its own folder. Save it as a single file."
             )
         beside = path.parent / location
@@ -165,7 +168,7 @@ def _read_external_data(model: onnx.ModelProto, path: Path) -> None:
             load_external_data_for_tensor(tensor, str(path.parent))
         except (ValueError, OSError, TypeError, checker.ValidationError) as error:
             raise UnsupportedModelError(
-                f"{beside} does not hold {_text(tensor.name)} of {path} ({_first_line(error)}). "
+                f"{beside} does not hold {text(tensor.name)} of {path} ({_first_line(error)}). "
                 "Export the model again, with both of its files."
             ) from error
         tensor.data_location = TensorProto.DEFAULT
@@ -177,14 +180,14 @@ def _read_external_data(model: onnx.ModelProto, path: Path) -> None:
 def _array(initializer: onnx.TensorProto, path: Path) -> NDArray[np.generic]:
     if min(initializer.dims, default=0) >= 0 and prod(initializer.dims) > MOST_ELEMENTS:
         raise UnsupportedModelError(
-            f"{path} holds a damaged array {_text(initializer.name)}, or one larger than any "
+            f"{path} holds a damaged array {text(initializer.name)}, or one larger than any "
             "microcontroller. Export the model again, or use a smaller one."
         )
     try:
         return np.asarray(numpy_helper.to_array(initializer))
     except (ValueError, TypeError, KeyError) as error:
         raise UnsupportedModelError(
-            f"{path} holds a damaged array {_text(initializer.name)}. Export the model again."
+            f"{path} holds a damaged array {text(initializer.name)}. Export the model again."
         ) from error
 
 
@@ -204,7 +207,7 @@ def _needed_nodes(model: onnx.ModelProto, output: str, builder: GraphBuilder) ->
     nodes: list[Node] = []
     for index, proto in enumerate(reversed(kept)):
         try:
-            node = _node_of(proto, index)
+            node = node_of(proto, index)
         except (ValueError, TypeError) as error:
             raise UnsupportedModelError(
                 f"layer {index} is damaged: {error}. Export the model again."
@@ -238,7 +241,7 @@ def _check_quantised(nodes: list[Node]) -> None:
 def _read_node(node: Node, context: ImportContext) -> None:
     if not is_known(node.kind):
         raise unknown_kind(node.layer, node.kind, _HINTS)
-    since = _first_opset(node)
+    since = first_opset(node)
     if since > context.opset:
         raise UnsupportedModelError(
             f"layer {node.layer} is {with_article(node.kind)}, an operator of opset {since} and "
@@ -259,10 +262,10 @@ def is_known(kind: str) -> bool:
 
 def _declare_input(model: onnx.ModelProto, context: ImportContext) -> FileLayout:
     builder = context.builder
-    inputs = [value for value in model.graph.input if _text(value.name) not in builder.constants]
+    inputs = [value for value in model.graph.input if text(value.name) not in builder.constants]
     if len(inputs) != 1:
         raise UnsupportedModelError(f"the model has {len(inputs)} inputs. Export it with one.")
-    name, kind = _text(inputs[0].name), inputs[0].type.tensor_type.elem_type
+    name, kind = text(inputs[0].name), inputs[0].type.tensor_type.elem_type
     dims = inputs[0].type.tensor_type.shape.dim
     sizes = [dim.dim_value for dim in dims]
     if len(sizes) < 2:
@@ -281,7 +284,7 @@ def _declare_input(model: onnx.ModelProto, context: ImportContext) -> FileLayout
             "Export it with the sizes that the network takes."
         )
     if min(sizes[1:]) < 1:
-        words = [_text(dim.dim_param) or dim.dim_value or "?" for dim in dims]
+        words = [text(dim.dim_param) or dim.dim_value or "?" for dim in dims]
         raise UnsupportedModelError(
             f"the model's input has the shape [{', '.join(map(str, words))}], of open size. "
             "Export it with static sizes."
@@ -348,66 +351,3 @@ def _first_reader_of_shape(name: str, context: ImportContext) -> Node | None:
             return readers[0]
         name = readers[0].outputs[0]
     return None
-
-
-def _node_of(proto: NodeProto, index: int) -> Node:
-    """The node of a file.
-
-    Raises:
-        ValueError: an attribute has no known type, or not that which the operator defines.
-    """
-    kind = _text(proto.op_type)
-    return Node(
-        kind=kind,
-        layer=_text(proto.name) or f"{proto.op_type}_{index}",
-        inputs=tuple(_text(name) for name in proto.input),
-        outputs=tuple(_text(name) for name in proto.output),
-        settings={
-            _text(attribute.name): helper.get_attribute_value(attribute)
-            for attribute in proto.attribute
-            if _is_defined(attribute, kind)
-        },
-        proto=proto,
-    )
-
-
-def _is_defined(attribute: AttributeProto, kind: str) -> bool:
-    """Whether ONNX's operator has this attribute; operators of other makers may have any."""
-    if kind not in _attribute_types():
-        return True
-    types = _attribute_types()[kind].get(_text(attribute.name))
-    if types is not None and attribute.type not in types:
-        raise ValueError(f"its {_text(attribute.name)} has the wrong type")
-    return types is not None
-
-
-@cache
-def _attribute_types() -> dict[str, dict[str, set[int]]]:
-    """By operator and attribute the types that any version of ONNX defines."""
-    found: dict[str, dict[str, set[int]]] = {}
-    for schema in defs.get_all_schemas_with_history():
-        if schema.domain == "":
-            attributes = found.setdefault(schema.name, {})
-            for name, attribute in schema.attributes.items():
-                attributes.setdefault(name, set()).add(int(attribute.type))
-    return found
-
-
-def _first_opset(node: Node) -> int:
-    """The opset that brought the node's operator; 0 where ONNX does not define it."""
-    is_onnx_s = node.proto is not None and node.proto.domain in ("", "ai.onnx")
-    return _first_opsets().get(node.kind, 0) if is_onnx_s and node.kind not in _OF_ANY_OPSET else 0
-
-
-@cache
-def _first_opsets() -> dict[str, int]:
-    found: dict[str, int] = {}
-    for schema in defs.get_all_schemas_with_history():
-        if schema.domain == "":
-            found[schema.name] = min(schema.since_version, found.get(schema.name, 1 << 30))
-    return found
-
-
-def _text(value: str | bytes) -> str:
-    """A name of the file; protobuf hands out bytes where a damaged one is not UTF-8."""
-    return value if isinstance(value, str) else value.decode("utf-8", "replace")

@@ -156,6 +156,13 @@ class Layer:
         names = tuple(str(self.record.outputs[position]) for position in given)
         return self.node(kind, inputs, settings or {}, names, clamp, scales)
 
+    def computing_node(
+        self, kind: str, inputs: Sequence[str], settings: Mapping[str, Any], clamp: Clamp = NO_CLAMP
+    ) -> Node:
+        """The same of a layer whose result has to be quantised, as it is computed on its scale."""
+        self.scale()
+        return self.last_node(kind, inputs, settings, clamp)
+
     def part(self, name: str) -> str:
         """A name for what a node computes on the way to the first result."""
         return f"{self.record.outputs[0]}/{name}"
@@ -247,7 +254,7 @@ def _convolution_node(
     constants[names[1]], constants[names[2]] = weights, _bias(layer, source, weights)
     dilations = layer.setting("DilationHFactor", 1), layer.setting("DilationWFactor", 1)
     settings = {"group": groups, "dilations": dilations, **_window(layer)}
-    return layer.last_node("Conv", names, settings, layer.clamp())
+    return layer.computing_node("Conv", names, settings, layer.clamp())
 
 
 @translation("FULLY_CONNECTED")
@@ -268,16 +275,13 @@ def _fully_connected(layer: Layer) -> Iterator[Node]:
     bias = layer.part("bias")
     layer.context.builder.constants[bias] = _bias(layer, source, weights)
     names = [source, str(layer.record.inputs[1]), bias]
-    yield layer.last_node("Gemm", names, {"transB": 1}, layer.clamp())
+    yield layer.computing_node("Gemm", names, {"transB": 1}, layer.clamp())
 
 
 @translation("AVERAGE_POOL_2D")
 def _average_pool(layer: Layer) -> Iterator[Node]:
-    source = _image(layer)
-    layer.scale()
-    yield layer.last_node(
-        "AveragePool", [source], {"raw_halves": True, **_pool_window(layer)}, layer.clamp()
-    )
+    settings = {"raw_halves": True, **_pool_window(layer)}
+    yield layer.computing_node("AveragePool", [_image(layer)], settings, layer.clamp())
 
 
 @translation("MAX_POOL_2D")
@@ -300,8 +304,7 @@ def _reduction(layer: Layer) -> Iterator[Node]:
         "noop_with_empty_axes": True,
     }
     if layer.record.kind == "MEAN":
-        layer.scale()
-        yield layer.last_node("ReduceMean", [source], settings)
+        yield layer.computing_node("ReduceMean", [source], settings)
     else:
         yield layer.last_node("ReduceMax", [source], settings)
 
@@ -311,17 +314,16 @@ def _softmax(layer: Layer) -> Iterator[Node]:
     source, beta = layer.computed(), float(layer.setting("Beta", 1.0))
     if not 0 < beta < inf:
         raise ValueError(f"a beta of {beta}")
-    layer.scale()
-    yield layer.last_node("Softmax", [source], {"beta": beta})
+    yield layer.computing_node("Softmax", [source], {"beta": beta})
 
 
 @translation("ADD", "SUB", "MUL", "DIV")
 def _arithmetic(layer: Layer) -> Iterator[Node]:
-    kind = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}[layer.record.kind]
-    names = _operands(layer)
-    if kind != "Div" or layer.is_constant(1):
-        layer.scale()
-    yield layer.last_node(kind, names, clamp=layer.clamp())
+    kind, names = layer.record.kind.capitalize(), _operands(layer)
+    if kind == "Div" and not layer.is_constant(1):  # a table, so that its scale can come later
+        yield layer.last_node(kind, names, clamp=layer.clamp())
+    else:
+        yield layer.computing_node(kind, names, {}, layer.clamp())
 
 
 @translation("MINIMUM", "MAXIMUM")
@@ -370,8 +372,7 @@ def _concatenate(layer: Layer) -> Iterator[Node]:
             f"layer {layer.name} joins tensors and clamps them. Put the ReLU before the join."
         )
     sources = [layer.computed(position) for position in range(len(layer.record.inputs))]
-    layer.scale()
-    yield layer.last_node("Concat", sources, {"axis": layer.setting("Axis")})
+    yield layer.computing_node("Concat", sources, {"axis": layer.setting("Axis")})
 
 
 @translation("PACK")
@@ -380,8 +381,7 @@ def _pack(layer: Layer) -> Iterator[Node]:
     axis = layer.setting("Axis")
     for position, part in enumerate(parts):
         yield layer.node("Unsqueeze", [layer.computed(position)], {"axes": (axis,)}, (part,))
-    layer.scale()
-    yield layer.last_node("Concat", parts, {"axis": axis})
+    yield layer.computing_node("Concat", parts, {"axis": axis})
 
 
 @translation("PAD", "PADV2")

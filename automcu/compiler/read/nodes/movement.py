@@ -101,7 +101,7 @@ def _slice(node: Node, context: ImportContext) -> None:
         return
     result = context.activation(node)
     for axis, indices in ranges.items():
-        result = _along(node, context, result, axis, indices)
+        result = slice_axis(context.builder, node.layer, result, axis, indices)
     context.set_output(node, result)
 
 
@@ -116,11 +116,11 @@ def _split(node: Node, context: ImportContext) -> None:
         sizes = tuple(min(part, shape[axis] - part * i) for i in range(len(node.outputs)))
     if sum(sizes) != shape[axis] or len(sizes) != len(node.outputs):
         raise ValueError(f"{shape[axis]} values split into {sizes}")
-    for position, size in enumerate(sizes):
+    for position in range(len(sizes)):
         if node.outputs[position]:
-            first = sum(sizes[:position])
-            part_of = _along(node, context, source, axis, range(first, first + size))
-            context.set_output(node, part_of, position)
+            indices = range(sum(sizes[:position]), sum(sizes[: position + 1]))
+            part = slice_axis(context.builder, node.layer, source, axis, indices)
+            context.set_output(node, part, position)
 
 
 @reader("Gather")
@@ -140,7 +140,7 @@ def _gather(node: Node, context: ImportContext) -> None:
             f"layer {node.layer} picks values without a regular step. Use a slice."
         )
     chosen = range(flat[0], flat[0] + step * len(flat), step)
-    result = _along(node, context, context.activation(node), axis, chosen)
+    result = slice_axis(context.builder, node.layer, context.activation(node), axis, chosen)
     if indices.ndim == 0:
         kept = tuple(n for place, n in enumerate(result.view.shape) if place != axis)
         result = reshape(context.builder, node.layer, result, kept)
@@ -219,43 +219,58 @@ def _depth_to_space(node: Node, context: ImportContext) -> None:
     In the mode DCR the channel is the innermost of (block row, block column, channel), otherwise
     the outermost.
     """
-    builder, layer, source = context.builder, node.layer, context.activation(node)
-    block, axes = int(node.settings["blocksize"]), _image_axes(node)
-    height, width, channels = (source.view.shape[axis] for axis in axes)
+    block, (height, width, channels) = _blocks(node, context)
     if block < 1 or channels % (block * block):
         raise ValueError(f"{channels} channels in blocks of {block}x{block}")
-    source = transpose(layer, source, (0, *axes))
-    depth = channels // (block * block)
-    depth_last = node.word("mode", "DCR") == "DCR"
-    inner = (block, block, depth) if depth_last else (depth, block, block)
-    source = reshape(builder, layer, source, (1, height, width, *inner))
-    order = (0, 1, 3, 2, 4, 5) if depth_last else (0, 1, 4, 2, 5, 3)
-    source = transpose(layer, source, order)
-    source = reshape(builder, layer, source, (1, height * block, width * block, depth))
-    result = _from_channels_last(layer, source, axes)
-    context.set_output(node, replace(result, step="depth to space"))
+    rows, columns, depth = height * block, width * block, channels // (block * block)
+    if node.settings.get("channels_last", False):
+        split, order = (1, height, width, block, block, depth), (0, 1, 3, 2, 4, 5)
+        shape = (1, rows, columns, depth)
+    elif node.word("mode", "DCR") == "DCR":
+        split, order = (1, block, block, depth, height, width), (0, 3, 4, 1, 5, 2)
+        shape = (1, depth, rows, columns)
+    else:
+        split, order = (1, depth, block, block, height, width), (0, 1, 4, 2, 5, 3)
+        shape = (1, depth, rows, columns)
+    _regroup(node, context, split, order, shape, "depth to space")
 
 
 @reader("SpaceToDepth")
 def _space_to_depth(node: Node, context: ImportContext) -> None:
     """Blocks of pixels put into channels, in the order (block row, block column, channel)."""
-    builder, layer, source = context.builder, node.layer, context.activation(node)
-    block, axes = int(node.settings["blocksize"]), _image_axes(node)
-    height, width, channels = (source.view.shape[axis] for axis in axes)
+    block, (height, width, channels) = _blocks(node, context)
     if block < 1 or height % block or width % block:
         raise ValueError(f"{height}x{width} pixels in blocks of {block}x{block}")
-    source = transpose(layer, source, (0, *axes))
-    rows, columns = height // block, width // block
-    source = reshape(builder, layer, source, (1, rows, block, columns, block, channels))
-    source = transpose(layer, source, (0, 1, 3, 2, 4, 5))
-    source = reshape(builder, layer, source, (1, rows, columns, block * block * channels))
-    result = _from_channels_last(layer, source, axes)
-    context.set_output(node, replace(result, step="space to depth"))
+    rows, columns, depth = height // block, width // block, channels * block * block
+    if node.settings.get("channels_last", False):
+        split, order = (1, rows, block, columns, block, channels), (0, 1, 3, 2, 4, 5)
+        shape = (1, rows, columns, depth)
+    else:
+        split, order = (1, channels, rows, block, columns, block), (0, 3, 5, 1, 2, 4)
+        shape = (1, depth, rows, columns)
+    _regroup(node, context, split, order, shape, "space to depth")
 
 
-def _image_axes(node: Node) -> tuple[int, int, int]:
-    """Height, width and channels."""
-    return (1, 2, 3) if node.settings.get("channels_last", False) else (2, 3, 1)
+def _blocks(node: Node, context: ImportContext) -> tuple[int, tuple[int, ...]]:
+    """The size of a block, and the height, width and channels of the image."""
+    shape = context.activation(node).view.shape
+    axes = (1, 2, 3) if node.settings.get("channels_last", False) else (2, 3, 1)
+    return int(node.settings["blocksize"]), tuple(shape[axis] for axis in axes)
+
+
+def _regroup(
+    node: Node,
+    context: ImportContext,
+    split: tuple[int, ...],
+    order: tuple[int, ...],
+    shape: tuple[int, ...],
+    step: str,
+) -> None:
+    """The output is the input with its axes split, put into another order and joined."""
+    result = reshape(context.builder, node.layer, context.activation(node), split)
+    result = transpose(node.layer, result, order)
+    result = reshape(context.builder, node.layer, result, shape)
+    context.set_output(node, replace(result, step=step))
 
 
 def _set_shape(node: Node, context: ImportContext, shape: tuple[int, ...]) -> None:
@@ -283,21 +298,11 @@ def _pad_constant(node: Node, context: ImportContext, before: list[int], after: 
     context.set_constant(node, replace(constant, values=values))
 
 
-def _along(
-    node: Node, context: ImportContext, source: Activation, axis: int, indices: range
-) -> Activation:
-    if len(indices) == 0:
-        raise ValueError(f"a slice of axis {axis} without values")
-    return slice_axis(
-        context.builder, node.layer, source, axis, indices.start, len(indices), indices.step
-    )
-
-
 def reshape(
     builder: GraphBuilder, layer: str, source: Activation, shape: tuple[int, ...]
 ) -> Activation:
     """The values in the same order with other axes, of which one may be -1."""
-    shape = resolved_shape(layer, shape, source.view.size)
+    shape = _resolved_shape(shape, source.view.size)
     view = source.view.reshaped(shape)
     if view is None:
         source = in_file_order(builder, source, layer)
@@ -307,7 +312,7 @@ def reshape(
     return source.viewed(view, layer, source.step)
 
 
-def resolved_shape(layer: str, shape: tuple[int, ...], size: int) -> tuple[int, ...]:
+def _resolved_shape(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
     """The shape with its -1 replaced by what is left of `size` values."""
     known = prod(length for length in shape if length != -1)
     if min(shape, default=1) < -1 or 0 in shape or shape.count(-1) > 1 or size % known:
@@ -324,21 +329,17 @@ def transpose(layer: str, source: Activation, order: tuple[int, ...]) -> Activat
 
 
 def slice_axis(
-    builder: GraphBuilder,
-    layer: str,
-    source: Activation,
-    axis: int,
-    first: int,
-    count: int,
-    step: int = 1,
+    builder: GraphBuilder, layer: str, source: Activation, axis: int, indices: range
 ) -> Activation:
-    """`count` values of one axis, every `step`-th from `first`; `step` may be negative."""
-    if (first, count, step) == (0, source.view.shape[axis], 1):
+    """The values at these indices of one axis; the step may be negative."""
+    if len(indices) == 0:
+        raise ValueError(f"a slice of axis {axis} without values")
+    if (indices.start, len(indices), indices.step) == (0, source.view.shape[axis], 1):
         return source
-    view = source.view.sliced(axis, first, count, step)
+    view = source.view.sliced(axis, indices.start, len(indices), indices.step)
     if view is None:
         source = contiguous(builder, source, layer)
-        view = source.view.sliced(axis, first, count, step)
+        view = source.view.sliced(axis, indices.start, len(indices), indices.step)
         assert view is not None, "an axis that is all of one memory axis is one part"
     return source.viewed(view, layer, "slice")
 
@@ -367,8 +368,8 @@ def _concatenated(
     for source in sources:
         if len(source.view.shape) != len(first.view.shape):
             raise ValueError(f"shapes {first.view.shape} and {source.view.shape} are joined")
-        settled = builder.computed(source, layer)
-        rescaled = on_scale(builder, settled, scale, f"{layer}_requantise")
+        computed = builder.computed(source, layer)
+        rescaled = on_scale(builder, computed, scale, f"{layer}_requantise")
         names.append(image(builder, rescaled, layer, groups))
         length += source.view.shape[axis]
     result = builder.add(layer, tuple(names), Concatenate(role), scale)
@@ -383,8 +384,8 @@ def _padded(
     builder, layer, source = context.builder, node.layer, context.activation(node)
     shape = source.view.shape
     for axis, (first, last) in enumerate(zip(before, after, strict=True)):
-        count = shape[axis] + min(first, 0) + min(last, 0)
-        source = slice_axis(builder, layer, source, axis, max(-first, 0), count)
+        kept = range(max(-first, 0), shape[axis] + min(last, 0))
+        source = slice_axis(builder, layer, source, axis, kept)
     before, after = ([max(width, 0) for width in widths] for widths in (before, after))
     padded = [axis for axis in range(len(shape)) if before[axis] or after[axis]]
     if not padded:
@@ -414,11 +415,3 @@ def _check_size(layer: str, size: int) -> None:
             f"layer {layer} has an output of {size} values, more than any microcontroller holds. "
             "Use a smaller input."
         )
-
-
-def _from_channels_last(layer: str, source: Activation, axes: tuple[int, int, int]) -> Activation:
-    """Put the axes of (1, height, width, channels) back where the file has them."""
-    back = [0, 0, 0, 0]
-    for place, axis in enumerate((0, *axes)):
-        back[axis] = place
-    return transpose(layer, source, tuple(back))

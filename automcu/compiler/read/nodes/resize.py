@@ -117,4 +117,5 @@ def _by_whole_factor(
             f"layer {layer} resizes {size} to {count}, which is not by a whole number. "
             "Resize by a whole factor."
         )
-    return slice_axis(builder, layer, source, axis, indices[0], count, step)
+    chosen = range(indices[0], indices[0] + step * count, step)
+    return slice_axis(builder, layer, source, axis, chosen)
