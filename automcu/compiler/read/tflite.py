@@ -10,13 +10,14 @@ from automcu.compiler.read.builder import GraphBuilder
 from automcu.compiler.read.content import read_content
 from automcu.compiler.read.node import DAMAGE, READERS, ImportContext, errors_named, unknown_kind
 from automcu.compiler.read.nodes.spatial import SOFTMAX_OF_ONE_AXIS
-from automcu.compiler.read.tflite_layers import FOLDED_KINDS, TRANSLATIONS, Layer, fold
+from automcu.compiler.read.tflite_layer import FOLDED_KINDS, Layer, fold
 from automcu.compiler.read.tflite_records import (
     LayerRecord,
     ModelRecord,
     read_records,
     tensor_quantisation,
 )
+from automcu.compiler.read.tflite_translations import TRANSLATIONS
 from automcu.compiler.read.view import natural
 from automcu.errors import UnsupportedModelError
 
