@@ -112,8 +112,8 @@ def _split(node: Node, context: ImportContext) -> None:
     axis = positive_axis(int(node.settings.get("axis", 0)), len(shape))
     sizes = context.integers(node, 1, "split")
     if sizes is None:
-        part = -(-shape[axis] // len(node.outputs))
-        sizes = tuple(min(part, shape[axis] - part * i) for i in range(len(node.outputs)))
+        most = -(-shape[axis] // len(node.outputs))
+        sizes = tuple(min(most, shape[axis] - most * i) for i in range(len(node.outputs)))
     if sum(sizes) != shape[axis] or len(sizes) != len(node.outputs):
         raise ValueError(f"{shape[axis]} values split into {sizes}")
     for position in range(len(sizes)):
