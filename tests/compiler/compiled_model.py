@@ -31,9 +31,9 @@ class CompiledModel:
     def __init__(self, program: Program, folder: Path, flags: tuple[str, ...] = STRICT) -> None:
         self.program = program
         folder.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=folder))
+        self.folder = Path(tempfile.mkdtemp(dir=folder))
         library = host_compiler().shared_library(
-            write_sources(program, folder), folder / "model.so", flags=flags
+            write_sources(program, self.folder), self.folder / "model.so", flags=flags
         )
         self._library = ctypes.CDLL(str(library))
         self._library.model_input.restype = ctypes.POINTER(ctypes.c_int8)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from automcu.compiler.graph import Attributes
 from automcu.compiler.kernel import Isa, Kernel
 from automcu.compiler.tensor import Tensor
-from automcu.mcu.profile import Core, Device
+from automcu.mcu.profile import Core
 
 AttributesT = TypeVar("AttributesT", bound=Attributes)
 Factory = Callable[[AttributesT, tuple[Tensor, ...], Tensor, Core], Iterable[Kernel]]
@@ -21,14 +21,13 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, eq=False)
 class InstructionSet:
-    """Kernels that some cores can run, and the C around them.
+    """Kernels that some cores can run (`mcu.core.Core` says which), and the C around them.
 
     `runs_on_pc` says whether they are C that any machine can run. `guard` is C that refuses other
     machines than those that the code is for; `headers` are what its kernels share.
     """
 
     name: Isa
-    runs_on: Callable[[Device], bool]
     runs_on_pc: bool
     guard: Path
     headers: tuple[Path, ...] = ()
@@ -61,14 +60,12 @@ class InstructionSet:
 
 ARMV7E_M = InstructionSet(
     name="armv7e-m",
-    runs_on=lambda device: "dsp" in device.isa,
     runs_on_pc=False,
     guard=_FOLDER / "armv7e_m" / "guard.h",
     headers=(_FOLDER / "armv7e_m" / "armv7e_m.h", _FOLDER / "armv7e_m" / "block.h"),
 )
 XTENSA_LX7 = InstructionSet(
     name="xtensa-lx7",
-    runs_on=lambda device: device.core == "xtensa-lx7",
     runs_on_pc=True,
     guard=_FOLDER / "xtensa_lx7" / "guard.h",
 )
