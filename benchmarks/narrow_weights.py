@@ -7,7 +7,7 @@ Needs the reference model (mlcommons/tiny) in `$AUTOMCU_DATA/mlperf_tiny` or
 ones ("usual"), or all but the depthwise ones ("every"). Accuracy is that of the integer reference
 on the 1,000 test inputs (--quick: 200), a few of which the virtual board answers as well: it has
 to give the same bytes. Cycles are those of the timing model, with flash wait states.
-`benchmarks/narrow_weights.csv` holds the rows.
+`benchmarks/reduce_weight_bits.csv` holds the rows.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from automcu.compiler import compile_graph, import_model, run_reference, write_p
 from automcu.compiler.graph import Graph
 from automcu.compiler.low_bit_weights import (
     WIDTHS,
-    narrow_weights,
-    narrowable_layers,
+    reduce_weight_bits,
+    reducible_layers,
 )
 from automcu.errors import AutomcuError
 from automcu.mcu import find_device
@@ -40,8 +40,8 @@ BOARD_INPUTS = 4
 def narrowed(graph: Graph, layers: str, bits: int) -> Graph:
     """The model with `usual` or `every` layer narrowed."""
     if layers == "usual":
-        return narrow_weights(graph, bits)
-    return narrow_weights(graph, dict.fromkeys(narrowable_layers(graph), bits))
+        return reduce_weight_bits(graph, bits)
+    return reduce_weight_bits(graph, dict.fromkeys(reducible_layers(graph), bits))
 
 
 def measure(layers: str, bits: int, inputs: np.ndarray, labels: np.ndarray) -> dict[str, object]:

@@ -25,28 +25,27 @@ _BIAS_LIMIT = (1 << 31) - 1
 Reals = NDArray[np.float64]
 
 
-def narrowable_layers(graph: Graph) -> tuple[str, ...]:
+def reducible_layers(graph: Graph) -> tuple[str, ...]:
     """Convolutions and fully connected layers, in the graph's order, by name.
 
     Not depthwise ones: they hold few weights and are sensitive to rounding. Nor those whose weights
     are ternary already.
     """
-    return tuple(operator.name for operator in graph.operators if _is_narrowable(operator, graph))
+    return tuple(operator.name for operator in graph.operators if _is_reducible(operator, graph))
 
 
-def narrow_weights(graph: Graph, bits: int | Mapping[str, int]) -> Graph:
+def reduce_weight_bits(graph: Graph, bits: int | Mapping[str, int]) -> Graph:
     """Round the weights to `bits`, 8, 6, 4, 3 or 2: of each named layer, or of the usual ones.
 
-    A number leaves the first and the last layer of `narrowable_layers` alone, which are the most
+    A number leaves the first and the last layer of `reducible_layers` alone, which are the most
     sensitive and seldom large. The graph must hold its weights.
     """
     if isinstance(bits, int):
-        bits = dict.fromkeys(narrowable_layers(graph)[1:-1], bits)
+        bits = dict.fromkeys(reducible_layers(graph)[1:-1], bits)
     return replace(
         graph,
         operators=tuple(
-            _narrow_operator(operator, bits.get(operator.name, FULL_WIDTH))
-            for operator in graph.operators
+            _reduced(operator, bits.get(operator.name, FULL_WIDTH)) for operator in graph.operators
         ),
     )
 
@@ -54,10 +53,10 @@ def narrow_weights(graph: Graph, bits: int | Mapping[str, int]) -> Graph:
 def ternary_weights(graph: Graph) -> Graph:
     """Round the weights of the usual layers to -1, 0 and 1, a scale for each channel.
 
-    Those are all of `narrowable_layers` but the first, the last and grouped ones. Accuracy
+    Those are all of `reducible_layers` but the first, the last and grouped ones. Accuracy
     suffers more than by any width, unless the network was trained for it.
     """
-    chosen = set(narrowable_layers(graph)[1:-1])
+    chosen = set(reducible_layers(graph)[1:-1])
     return replace(
         graph,
         operators=tuple(
@@ -76,7 +75,7 @@ def ternary_convolution(attributes: Convolution) -> Convolution:
     return replace(_rounded(attributes, -1, 1, unit=1), ternary=True, weight_bits=FULL_WIDTH)
 
 
-def narrow_convolution(attributes: Convolution, bits: int) -> Convolution:
+def reduce_convolution_bits(attributes: Convolution, bits: int) -> Convolution:
     """The layer with weights of `bits`: int8 multiples of 2^(8 - bits) with scales of their own.
 
     The bias is expressed in the new scale; a weight offset is rounded into the weights.
@@ -154,7 +153,7 @@ def _least_squares(real: Reals, steps: Reals, scale: Reals) -> Reals:
     return np.where((norms > 0) & (projected > 0), projected, scale)
 
 
-def _is_narrowable(operator: Operator, graph: Graph) -> bool:
+def _is_reducible(operator: Operator, graph: Graph) -> bool:
     attributes = operator.attributes
     if not isinstance(attributes, Convolution) or attributes.ternary:
         return False
@@ -162,9 +161,9 @@ def _is_narrowable(operator: Operator, graph: Graph) -> bool:
     return attributes.groups == 1 or attributes.groups < in_channels
 
 
-def _narrow_operator(operator: Operator, bits: int) -> Operator:
+def _reduced(operator: Operator, bits: int) -> Operator:
     if bits == FULL_WIDTH:
         return operator
     if not isinstance(operator.attributes, Convolution):
         raise ValueError(f"{operator.name} is no convolution")
-    return replace(operator, attributes=narrow_convolution(operator.attributes, bits))
+    return replace(operator, attributes=reduce_convolution_bits(operator.attributes, bits))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from automcu.compiler.graph import Graph
-from automcu.compiler.low_bit_weights import WIDTHS, narrowable_layers
+from automcu.compiler.low_bit_weights import WIDTHS, reducible_layers
 from automcu.compiler.ops import Convolution
 
 
@@ -13,7 +13,7 @@ def with_weight_bits(graph: Graph, bits: int) -> Graph:
     Layers that have fewer already keep theirs. The weights themselves stay as they are, or missing:
     the result is there to be costed, not to be run.
     """
-    chosen = set(narrowable_layers(graph)[1:-1])
+    chosen = set(reducible_layers(graph)[1:-1])
 
     def narrow(attributes: Convolution) -> Convolution:
         return replace(attributes, weight_bits=min(bits, attributes.weight_bits))
@@ -31,7 +31,7 @@ def with_weight_bits(graph: Graph, bits: int) -> Graph:
 
 def widths_below(graph: Graph) -> tuple[int, ...]:
     """The widths that would narrow some layer of the graph, the widest first."""
-    layers = set(narrowable_layers(graph)[1:-1])
+    layers = set(reducible_layers(graph)[1:-1])
     widest = max(
         (
             operator.attributes.weight_bits

@@ -14,10 +14,10 @@ from automcu.compiler import Graph, compile_graph, run_all_tensors
 from automcu.compiler.choose import choose_kernel
 from automcu.compiler.low_bit_weights import (
     WIDTHS,
-    narrow_convolution,
-    narrow_weights,
-    narrowable_layers,
     real_weights,
+    reduce_convolution_bits,
+    reduce_weight_bits,
+    reducible_layers,
     ternary_weights,
 )
 from automcu.compiler.ops import Convolution, Softmax
@@ -98,10 +98,10 @@ def apply_weights(
     if weights == "ternary":
         return ternary_weights(graph)
     if weights != "auto":
-        return graph if weights == "8" else narrow_weights(graph, int(weights))
+        return graph if weights == "8" else reduce_weight_bits(graph, int(weights))
     flash = device.flash_bytes if max_flash_bytes is None else max_flash_bytes
     flash = min(flash, device.flash_bytes)
-    return narrow_weights(graph, widths_for_flash(graph, device, flash, calibration))
+    return reduce_weight_bits(graph, widths_for_flash(graph, device, flash, calibration))
 
 
 def widths_for_flash(
@@ -118,7 +118,7 @@ def widths_for_flash(
     widths: Widths = {}
     if _flash_bytes(graph, device, widths) <= flash_bytes:
         return widths
-    moves = [(name, bits) for name in narrowable_layers(graph) for bits in WIDTHS]
+    moves = [(name, bits) for name in reducible_layers(graph) for bits in WIDTHS]
     sizes = {move: _weight_bytes(graph, device, move) for move in moves}
     errors = _errors(graph, moves, calibration)
     while _flash_bytes(graph, device, widths) > flash_bytes:
@@ -171,7 +171,7 @@ def _cheapest(
 
 
 def _flash_bytes(graph: Graph, device: Device, widths: Widths) -> int:
-    program = compile_graph(narrow_weights(graph, widths), device)
+    program = compile_graph(reduce_weight_bits(graph, widths), device)
     return estimate_program(program, device).flash_bytes
 
 
@@ -195,7 +195,7 @@ def _output_error(graph: Graph, inputs: Inputs) -> Callable[[_Move], float]:
     expected = run_all_tensors(graph, inputs)[tensor].astype(np.float64)
 
     def error(move: _Move) -> float:
-        narrow = narrow_weights(graph, dict([move]))
+        narrow = reduce_weight_bits(graph, dict([move]))
         return float(((run_all_tensors(narrow, inputs)[tensor] - expected) ** 2).mean())
 
     return error
@@ -217,7 +217,7 @@ def _weight_error(graph: Graph) -> Callable[[_Move], float]:
         attributes = layers[move[0]]
         assert isinstance(attributes, Convolution)
         real = real_weights(attributes)
-        narrow = real_weights(narrow_convolution(attributes, move[1]))
+        narrow = real_weights(reduce_convolution_bits(attributes, move[1]))
         return float(((narrow - real) ** 2).sum() / max((real**2).sum(), np.finfo(float).tiny))
 
     return error

@@ -7,19 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automcu.compiler import (
-    Graph,
-    Operator,
-    Quantisation,
-    Tensor,
-    compile_graph,
-    run_reference,
-)
+from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph, run_reference
 from automcu.compiler.low_bit_weights import (
-    narrow_convolution,
-    narrow_weights,
-    narrowable_layers,
     real_weights,
+    reduce_convolution_bits,
+    reduce_weight_bits,
+    reducible_layers,
     round_channels,
 )
 from automcu.compiler.ops import Convolution
@@ -91,7 +84,7 @@ def test_compiled_narrow_weights_equal_the_reference(
     source: Quantisation,
 ) -> None:
     shape, attributes = case
-    graph = one_operator(narrow_convolution(attributes, bits), ((shape, source),), RESULT)
+    graph = one_operator(reduce_convolution_bits(attributes, bits), ((shape, source),), RESULT)
     assert_c_equals_reference(graph, portable_device, tmp_path_factory.getbasetemp())
 
 
@@ -103,7 +96,7 @@ def test_whole_graphs_with_narrow_weights_equal_the_reference(
     graph: Graph,
     bits: int,
 ) -> None:
-    narrow = narrow_weights(graph, dict.fromkeys(narrowable_layers(graph), bits))
+    narrow = reduce_weight_bits(graph, dict.fromkeys(reducible_layers(graph), bits))
     assert_c_equals_reference(narrow, portable_device, tmp_path_factory.getbasetemp())
 
 
@@ -116,7 +109,7 @@ def test_a_narrow_layer_computes_what_its_real_weights_say(
     assert weights is not None
     whole = np.tile(weights[:, :1, :1], (1, 1, 1, attributes.groups))
     pointwise = replace(attributes, window=Window(1, 1), groups=1, weights=whole)
-    narrow = narrow_convolution(pointwise, bits)
+    narrow = reduce_convolution_bits(pointwise, bits)
     graph = one_operator(narrow, ((shape, source),), RESULT)
     (values,), result = operands_and_result(graph)
     assert narrow.bias is not None and narrow.weight_scales is not None
@@ -147,13 +140,13 @@ def test_a_channel_of_zeros_stays_zero() -> None:
         weight_scales=np.array([0.01]),
         bias=np.array([700], np.int32),
     )
-    narrow = narrow_convolution(attributes, 4)
+    narrow = reduce_convolution_bits(attributes, 4)
     assert narrow.weights is not None and not narrow.weights.any()
     assert narrow.weight_scales == attributes.weight_scales and narrow.bias == attributes.bias
 
 
 def test_a_number_leaves_the_first_and_last_layer_alone(four_layers: Graph) -> None:
-    narrow = narrow_weights(four_layers, 4)
+    narrow = reduce_weight_bits(four_layers, 4)
     widths = [op.attributes.weight_bits for op in narrow.operators]  # type: ignore[union-attr]
     assert widths == [8, 4, 8, 8], "the third layer is depthwise"
 
@@ -163,7 +156,7 @@ def test_flash_shrinks_by_the_bits_that_are_left_out(
     bits: int, four_layers: Graph, portable_device: Device
 ) -> None:
     whole = compile_graph(four_layers, portable_device)
-    narrow = compile_graph(narrow_weights(four_layers, bits), portable_device)
+    narrow = compile_graph(reduce_weight_bits(four_layers, bits), portable_device)
     weights = 9 * 16 * 32
     assert whole.weight_bytes - narrow.weight_bytes == weights * (8 - bits) // 8
     assert narrow.kernels["layer1"].variant == f"portable {bits}-bit"
@@ -173,7 +166,7 @@ def test_fewer_bits_change_the_outputs_more(four_layers: Graph) -> None:
     inputs = random_inputs(four_layers, 8)
     expected = run_reference(four_layers, inputs).astype(int)
     errors = [
-        np.abs(run_reference(narrow_weights(four_layers, bits), inputs) - expected).mean()
+        np.abs(run_reference(reduce_weight_bits(four_layers, bits), inputs) - expected).mean()
         for bits in (8, *NARROW)
     ]
     assert errors[0] == 0 and errors == sorted(errors)

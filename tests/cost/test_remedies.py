@@ -5,7 +5,7 @@ import pytest
 from automcu.brief import Limits
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph
-from automcu.compiler.low_bit_weights import narrow_weights
+from automcu.compiler.low_bit_weights import reduce_weight_bits
 from automcu.compiler.passes import optimise
 from automcu.cost.estimation import estimate_program
 from automcu.cost.remedies import bits_remedies, with_remedies
@@ -81,7 +81,7 @@ def test_where_nothing_fits_the_help_says_so(device: Device) -> None:
 @pytest.mark.parametrize("bits", [6, 4, 3, 2])
 def test_fewer_bits_are_the_most_that_keep_the_flash_limit(device: Device, bits: int) -> None:
     weights = with_random_weights(optimise(architecture_graph(BIG)), 1)
-    narrowed = compile_graph(narrow_weights(weights, bits), device)
+    narrowed = compile_graph(reduce_weight_bits(weights, bits), device)
     limit = estimate_program(narrowed, device).flash_bytes
     remedies = {
         one.change: one for one in architecture_remedies(BIG, device, [], Limits(flash_bytes=limit))
@@ -105,7 +105,7 @@ def test_fewer_bits_do_not_help_where_flash_is_not_what_is_short(device: Device)
 
 
 def test_weights_that_are_narrow_already_only_get_narrower(device: Device) -> None:
-    graph = narrow_weights(with_random_weights(architecture_graph(BIG), 1), 4)
+    graph = reduce_weight_bits(with_random_weights(architecture_graph(BIG), 1), 4)
     needed = estimate_program(compile_graph(graph, device), device)
     (found,) = bits_remedies(
         graph,

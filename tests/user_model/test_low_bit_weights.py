@@ -7,7 +7,7 @@ import pytest
 
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph
-from automcu.compiler.low_bit_weights import narrowable_layers
+from automcu.compiler.low_bit_weights import reducible_layers
 from automcu.compiler.ops import Convolution
 from automcu.compiler.window import Window
 from automcu.cost.estimation import estimate_program
@@ -72,7 +72,7 @@ def test_as_many_bits_are_left_out_as_flash_asks_for(
         assert flash(narrow, device) <= share * whole
         widths = weight_widths(narrow)
         assert "layer2" not in widths, "it is depthwise"
-        bits.append(sum(widths.get(name, 8) for name in narrowable_layers(graph)))
+        bits.append(sum(widths.get(name, 8) for name in reducible_layers(graph)))
     assert bits == sorted(bits, reverse=True) and bits[0] > bits[-1]
 
 

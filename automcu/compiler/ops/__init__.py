@@ -3,8 +3,7 @@
 A kernel's C template lies beside the operator.
 """
 
-from automcu.compiler.ops.add import Add
-from automcu.compiler.ops.add_constant import AddConstant
+from automcu.compiler.ops.add import Add, AddConstant
 from automcu.compiler.ops.attention import Attention
 from automcu.compiler.ops.convolution import Convolution
 from automcu.compiler.ops.layer_norm import LayerNorm

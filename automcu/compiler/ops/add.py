@@ -1,9 +1,15 @@
-"""Sum of two tensors of one shape, each on its own scale."""
+"""Sum of two tensors of one shape, each on its own scale; or of a tensor and the model's constants.
+
+Constants are, for instance, the embedding of positions.
+"""
 
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from automcu.compiler import fixed_point
 from automcu.compiler.fixed_point import AddScaling
@@ -11,9 +17,12 @@ from automcu.compiler.graph import Attributes
 from automcu.compiler.kernel import (
     ADD_SCALING,
     WIDE_ADD_SCALING,
+    ArrayShape,
+    Field,
     Kernel,
     LayerConstants,
     Parameters,
+    aligned,
     cost_key,
 )
 from automcu.compiler.tensor import (
@@ -26,6 +35,34 @@ from automcu.compiler.tensor import (
     integer_limits,
     intersect,
     is_idle,
+)
+
+_LARGEST = 127
+# Steps of the result that int8 constants may be apart, which is twice what rounding them costs ...
+_LARGEST_STEP = 0.75
+# ... and that one step of the input may be, as long as 16 bits of multipliers are enough.
+_LARGEST_NARROW_RATIO = 8.0
+_INPUT_SPAN = 255
+_OUT_OF_RANGE = 512  # any result of this magnitude saturates, whatever the zero point
+_SHIFT_LIMIT = 22
+_RATIO_LIMIT = 1 << 13  # at a shift of 9, which leaves a quarter of a step to rounding
+_INT32_BYTES = 4
+
+CONSTANT_PARAMETERS = Parameters(
+    "add_constant_parameters", {"values": "const int8_t *", "scaling": ADD_SCALING}, order=7
+)
+WIDE_CONSTANT_PARAMETERS = Parameters(
+    "wide_add_constant_parameters",
+    {
+        "values": Field("const int32_t *", "in the sum's own steps: multiplier_b is 1"),
+        "scaling": ADD_SCALING,
+    },
+    order=8,
+)
+# The same, written with an offset of a long constant: where multipliers take more than 16 bits.
+_LONG_SCALING = replace(ADD_SCALING, fields={**ADD_SCALING.fields, "offset": "int64_t"})
+_LONG_CONSTANT_PARAMETERS = replace(
+    WIDE_CONSTANT_PARAMETERS, fields={**WIDE_CONSTANT_PARAMETERS.fields, "scaling": _LONG_SCALING}
 )
 
 
@@ -90,3 +127,119 @@ def is_wide_sum(inputs: tuple[Tensor, ...], output: Tensor) -> bool:
 
 def _pack(parameters: Parameters, integers: AddScaling) -> LayerConstants:
     return LayerConstants({}, parameters.constants_of(integers))
+
+
+@dataclass(frozen=True)
+class AddConstantIntegers:
+    """The second operand of an addition, and its scaling.
+
+    `values` are int8; or int32 in the steps of the sum before it is shifted right.
+    """
+
+    values: NDArray[np.int8] | NDArray[np.int32]
+    scaling: AddScaling
+
+    @property
+    def wide(self) -> bool:
+        """Whether the values are int32."""
+        return self.values.dtype != np.int8
+
+
+@dataclass(frozen=True, eq=False)
+class AddConstant(Attributes):
+    """`values` are real [height, width, channels]; None in a graph only costed."""
+
+    values: NDArray[np.float64] | None
+    clamp: Clamp = NO_CLAMP
+
+    def title(self, source: Shape) -> str:
+        return "add constants"
+
+    def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> AddConstantIntegers:
+        if self.values is None:
+            raise ValueError("a sum without values can be costed but not lowered")
+        (source,) = sources
+        limits = integer_limits(self.clamp, result.scale, result.zero_point)
+        if self._needs_wide_values(source, result):
+            return _wide(self.values, source, result, limits)
+        scale = _scale(self.values)
+        scaling = fixed_point.add_scaling(
+            source.scale / result.scale,
+            scale / result.scale,
+            (source.zero_point, 0, result.zero_point),
+            *limits,
+        )
+        return AddConstantIntegers(np.rint(self.values / scale).astype(np.int8), scaling)
+
+    def reference(self, inputs: tuple[Values, ...], integers: AddConstantIntegers) -> Values:
+        return fixed_point.add(inputs[0], integers.values, integers.scaling)
+
+    def kernel(self, inputs: tuple[Tensor, ...], output: Tensor) -> Kernel:
+        """One loop; it may write over its input."""
+        source, result = inputs[0].quantisation, output.quantisation
+        wide = bool(source and result and self._needs_wide_values(source, result))
+        values = (
+            ArrayShape("values", "int32_t", _INT32_BYTES * output.size)
+            if wide
+            else ArrayShape("values", "int8_t", aligned(output.size))
+        )
+        return Kernel(
+            isa="portable",
+            variant="portable",
+            cost_key=cost_key("portable-add_constant", wide_values=wide),
+            function=f"add_constant_{output.size}" + ("_wide" if wide else ""),
+            template=Path(__file__).with_name("add_constant.c.j2"),
+            settings={"elements": output.size, "wide_values": wide},
+            parameters=WIDE_CONSTANT_PARAMETERS if wide else CONSTANT_PARAMETERS,
+            arrays=(values,),
+            pack=_pack_constant,
+            overwrites=(0,),
+            work={"outputs": output.size},
+        )
+
+    def with_clamp(self, clamp: Clamp) -> "AddConstant":
+        return replace(self, clamp=intersect(self.clamp, clamp))
+
+    def without_idle_clamp(self, result: Quantisation) -> "AddConstant":
+        return replace(self, clamp=NO_CLAMP) if is_idle(self.clamp, result) else self
+
+    def _needs_wide_values(self, source: Quantisation, result: Quantisation) -> bool:
+        """Whether one scale for all constants in int8 would be too coarse; no without values."""
+        if self.values is None:
+            return False
+        return (
+            _scale(self.values) / result.scale > _LARGEST_STEP
+            or source.scale / result.scale >= _LARGEST_NARROW_RATIO
+        )
+
+
+def _scale(values: NDArray[np.float64]) -> float:
+    return float(np.abs(values).max()) / _LARGEST or 1.0
+
+
+def _wide(
+    values: NDArray[np.float64],
+    source: Quantisation,
+    result: Quantisation,
+    limits: tuple[int, int],
+) -> AddConstantIntegers:
+    """Constants beyond all that the input can make up for are cut to where they saturate."""
+    ratio = source.scale / result.scale
+    terms = values / result.scale
+    if ratio > _RATIO_LIMIT:
+        terms, ratio = terms * (_RATIO_LIMIT / ratio), float(_RATIO_LIMIT)
+    reach = _INPUT_SPAN * ratio + _OUT_OF_RANGE
+    largest = reach + _INPUT_SPAN * ratio + _INPUT_SPAN
+    shift = min(_SHIFT_LIMIT, int(np.floor(np.log2(fixed_point.INT32_MAX / largest))))
+    multiplier = round(ratio * (1 << shift))
+    offset = (result.zero_point << shift) + (1 << (shift - 1)) - source.zero_point * multiplier
+    rounded = np.rint(np.clip(terms, -reach, reach) * (1 << shift)).astype(np.int32)
+    scaling = AddScaling(multiplier, 1, offset, shift, *limits)
+    return AddConstantIntegers(rounded, scaling)
+
+
+def _pack_constant(integers: AddConstantIntegers) -> LayerConstants:
+    parameters = _LONG_CONSTANT_PARAMETERS if integers.scaling.wide else CONSTANT_PARAMETERS
+    return LayerConstants(
+        {"values": integers.values.reshape(-1)}, parameters.constants({"scaling": integers.scaling})
+    )

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _Choose = Callable[[Operator, Graph], Kernel]
 
 
-class NoStripesError(UnsupportedModelError):
+class NotTileableError(UnsupportedModelError):
     """The chain cannot be run in stripes of so many rows."""
 
 
@@ -80,7 +80,7 @@ def row_tiling_kernel(
     """The kernel of a chain; `choose` finds those of its stages.
 
     Raises:
-        NoStripesError: rows do not begin at whole words, a window lies wholly in the padding, or
+        NotTileableError: rows do not begin at whole words, a window lies wholly in the padding, or
             the stage's kernels for different rows order their weights differently.
     """
     layer = _Layer(attributes, inputs, output, attributes.shapes(inputs[0].shape))
@@ -174,7 +174,7 @@ def _check_alignment(shapes: Sequence[Shape]) -> None:
     """Kernels may load whole words, so that every row must begin at one."""
     for _, width, channels in shapes:
         if aligned(width * channels) != width * channels:
-            raise NoStripesError(f"rows of {width}x{channels} values are not whole words")
+            raise NotTileableError(f"rows of {width}x{channels} values are not whole words")
 
 
 def _parts(layer: _Layer, stripes: Sequence[Stripe], choose: _Choose) -> _Parts:
@@ -188,7 +188,7 @@ def _parts(layer: _Layer, stripes: Sequence[Stripe], choose: _Choose) -> _Parts:
     for index, rows in needed:
         if not len(rows.read):
             name = layer.attributes.stages[index].name
-            raise NoStripesError(f"a window of {name} is all padding")
+            raise NotTileableError(f"a window of {name} is all padding")
         operator, graph = _part(layer, index, rows)
         parts[index, rows] = choose(operator, graph)
     for index in range(layer.last + 1):
@@ -223,7 +223,7 @@ def _part(layer: _Layer, index: int, rows: StageRows) -> tuple[Operator, Graph]:
 
 def _check_one_order(kernels: Sequence[Kernel]) -> None:
     if len({(kernel.template, kernel.arrays, kernel.weight_order) for kernel in kernels}) > 1:
-        raise NoStripesError(f"{kernels[0].function} and others of its stage order weights apart")
+        raise NotTileableError(f"{kernels[0].function} and others of its stage order weights apart")
 
 
 def _buffers(shapes: Sequence[Shape], stripes: Sequence[Stripe]) -> dict[str, int]:

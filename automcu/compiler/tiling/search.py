@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from automcu.compiler.arena import occupied_bytes
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernel import Kernel
-from automcu.compiler.tiling.kernel import NoStripesError
+from automcu.compiler.tiling.kernel import NotTileableError
 from automcu.compiler.tiling.operator import RowTiling, Stage
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _candidates(
                 chain = Chain(names, rows)
                 try:
                     kernel, least = _alone(graph, chain, choose)
-                except NoStripesError:
+                except NotTileableError:
                     continue
                 excess = _above((*elsewhere, least), limit_bytes)
                 yield _Candidate((*others, chain), excess, kernel.work["stripes"])

@@ -23,11 +23,7 @@ from automcu.compiler import (
 )
 from automcu.compiler.choose import candidates
 from automcu.compiler.kernel import Kernel
-from automcu.compiler.low_bit_weights import (
-    real_weights,
-    ternary_convolution,
-    ternary_weights,
-)
+from automcu.compiler.low_bit_weights import real_weights, ternary_convolution, ternary_weights
 from automcu.compiler.ops import Add, Convolution
 from automcu.compiler.ops.ternary import groups_of, pack_ternary, unpack_ternary
 from automcu.compiler.passes import optimise

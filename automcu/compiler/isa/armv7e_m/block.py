@@ -11,11 +11,7 @@ cycle), and addresses advance by post-indexing.
 from collections.abc import Iterator
 
 from automcu.compiler.fixed_point import AMPLIFIED_BITS, AMPLIFIED_SHIFT
-from automcu.compiler.isa.armv7e_m.block_shape import (
-    ACCUMULATORS,
-    LARGEST_OFFSET,
-    Block,
-)
+from automcu.compiler.isa.armv7e_m.block_shape import ACCUMULATORS, LARGEST_OFFSET, Block
 from automcu.compiler.isa.armv7e_m.dual_issue import (
     LOOP_END,
     order_for_dual_issue,

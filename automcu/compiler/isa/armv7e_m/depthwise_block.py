@@ -10,11 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from automcu.compiler.isa.armv7e_m.block import requantise_amplified, split_multiplier
-from automcu.compiler.isa.armv7e_m.block_shape import (
-    ACCUMULATORS,
-    LARGEST_OFFSET,
-    Issue,
-)
+from automcu.compiler.isa.armv7e_m.block_shape import ACCUMULATORS, LARGEST_OFFSET, Issue
 from automcu.compiler.isa.armv7e_m.dual_issue import order_for_dual_issue
 
 WIDEST_KERNEL = 3  # weights of a kernel row that fit in registers

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from automcu.compiler.ops import Add, Convolution, Multiply
-from automcu.compiler.ops.add_constant import AddConstant
+from automcu.compiler.ops.add import AddConstant
 from automcu.compiler.read.arrange import compact, copied, in_file_order, parts_like
 from automcu.compiler.read.builder import Activation, Constant, GraphBuilder
 from automcu.compiler.read.node import ImportContext, Node, reader

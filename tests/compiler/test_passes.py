@@ -10,13 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, run_reference
 from automcu.compiler.graph import Attributes
 from automcu.compiler.ops import Add, Convolution, Rescale
-from automcu.compiler.passes import (
-    PASSES,
-    fuse_clamps,
-    fuse_sums,
-    optimise,
-    remove_dead_operators,
-)
+from automcu.compiler.passes import PASSES, fuse_clamps, fuse_sums, optimise, remove_dead_operators
 from automcu.compiler.window import Window
 from tests.compiler.random_graphs import graphs
 
