@@ -20,7 +20,7 @@ import os
 import pickle
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from automcu.calibration import (
+    LayerChain,
     observe_code,
     random_architectures,
     small_graphs,
@@ -38,6 +39,8 @@ from automcu.calibration import (
 from automcu.calibration.counting import LinkedLayers, link_and_count
 from automcu.calibration.random_weights import with_random_weights
 from automcu.calibration.single_layers import (
+    BLOCKS_FROM,
+    POOLS_FROM,
     RARE_FROM,
     WINDOWS_FROM,
     layer_program,
@@ -47,6 +50,8 @@ from automcu.compiler import Program, compile_graph
 from automcu.compiler.choose import is_fitted, layer_cycles
 from automcu.compiler.graph import Graph
 from automcu.compiler.kernel import Kernel
+from automcu.compiler.ops import Add, Convolution, Lookup, Softmax
+from automcu.compiler.ops.windows import Window
 from automcu.cost.code_size import (
     SIZES_FILE,
     RuntimeSize,
@@ -54,6 +59,8 @@ from automcu.cost.code_size import (
     code_sizes,
     code_units,
     layer_unit,
+    ring_alone_unit,
+    uses_ring,
 )
 from automcu.cost.latency import Fit, Observation, fit, latency_of
 from automcu.errors import DoesNotFitError
@@ -90,7 +97,10 @@ FAMILIES = (
 PARTS = ("nrf52840-qiaa",)
 """One for each family; of the last there is no board among the profiles."""
 
-SEEDS, RARE, BY_ROWS = 24, 2, 3
+SEEDS, BY_ROWS = 24, 3
+IMAGES = {RARE_FROM: 2, WINDOWS_FROM: 1, POOLS_FROM: 2, BLOCKS_FROM: 2}
+"""Images of layers that the others have too few of: how many, by the first seed."""
+
 JUDGING_IMAGES = 6
 _PROCESSES = 2
 _KEPT_OUT = 5  # one image in so many, to see how the fit does on layers that it has not seen
@@ -103,6 +113,16 @@ _TRANSFORMERS = (
     TransformerShape(resolution=28, patch=7, dim=48, depth=2, heads=3, mlp_ratio=2),
     TransformerShape(resolution=28, patch=4, dim=32, depth=1, heads=2, mlp_ratio=4),
 )
+
+_WITH_RING = (
+    ((16, 16, 8), Convolution(Window(3, 3, padding=(1, 1, 1, 1)), 8)),
+    ((16, 16, 3), Convolution(Window(3, 3, (2, 2), (0, 0, 1, 1)), 8)),
+    ((20, 20, 4), Convolution(Window(5, 5), 8)),
+    ((8, 8, 16), Convolution(Window(1, 1), 16)),
+    ((1, 1, 64), Convolution(Window(1, 1), 8)),
+    ((1, 49, 40), Convolution(Window(1, 3, padding=(0, 1, 0, 1)), 32)),
+)
+"""Inputs and convolutions whose code alone in a firmware is looked at."""
 
 _MakeProgram = Callable[[int, Device], Program]
 
@@ -144,7 +164,7 @@ def judging_graphs() -> dict[str, Graph]:
     graphs = {name: with_random_weights(make(), 0) for name, make in PUBLIC_NETWORKS.items()}
     for seed in range(_FIRST_GRAPH, _FIRST_GRAPH + _GRAPHS):
         graph = random_graph(seed)
-        if not _saturates(graph):
+        if not has_constant_result(graph):
             graphs[f"random graph {seed}"] = graph
     for index, one in enumerate(random_architectures(_CELLS, 1)):
         graphs[f"cell {index}"] = with_random_weights(architecture_graph(one), index)
@@ -153,10 +173,16 @@ def judging_graphs() -> dict[str, Graph]:
     return graphs
 
 
-def _saturates(graph: Graph) -> bool:
-    """Whether a clamp leaves one value: compilers then leave the whole layer out."""
+def has_constant_result(graph: Graph) -> bool:
+    """Whether a layer gives one value for every input: compilers then leave it out.
+
+    That is a clamp which nothing reaches, or a tensor less itself.
+    """
     clamps = [getattr(one.attributes, "clamp", (0.0, 0.0)) for one in graph.operators]
-    return any(least >= _SATURATING for least, _ in clamps)
+    return any(least >= _SATURATING for least, _ in clamps) or any(
+        isinstance(one.attributes, Add) and one.attributes.sign < 0 and len(set(one.inputs)) == 1
+        for one in graph.operators
+    )
 
 
 def judging_program(image: int, device: Device) -> Program:
@@ -229,7 +255,7 @@ def fitted_bytes(rows: Sequence[tuple[dict[str, int], int]]) -> dict[str, float]
     return dict(zip(names, (round(float(v), 2) for v in found), strict=True))
 
 
-def write_code_sizes(key: str, seen: Sequence[Seen]) -> None:
+def write_code_sizes(key: str, seen: Sequence[Seen], reference: Device) -> None:
     """Replace the core's figures of functions and layers; runtimes stay."""
     functions = [
         (code_units(kernel), one.found.functions[kernel.function])
@@ -247,6 +273,8 @@ def write_code_sizes(key: str, seen: Sequence[Seen]) -> None:
         for name, size in one.found.shared.items():
             shared.setdefault(f"shared/{name}", []).append(size)
     kernels = fitted_bytes(functions) | _medians(shared)
+    if reference.core != "xtensa-lx7":
+        kernels |= ring_alone(kernels, reference)
     known = code_sizes()
     known.model_copy(
         update={
@@ -255,6 +283,25 @@ def write_code_sizes(key: str, seen: Sequence[Seen]) -> None:
         }
     ).save(SIZES_FILE)
     code_sizes.cache_clear()
+
+
+def ring_alone(kernels: Mapping[str, float], device: Device) -> dict[str, float]:
+    """Bytes of the ring's functions with constants, and what they save in the kernel that calls.
+
+    Layers behind the convolution keep a compiler from putting all into one function.
+    """
+    found: dict[str, list[int]] = {}
+    for shape, convolution in _WITH_RING:
+        chain = LayerChain(shape)
+        for attributes in (convolution, Softmax(), Lookup("sigmoid", np.zeros(256, np.int8))):
+            chain.append(attributes)
+        seen = observe_code(chain.graph(), device, 0)
+        for one in seen.kernels:
+            if uses_ring(one.kernel):
+                modelled = sum(kernels[name] * n for name, n in code_units(one.kernel).items())
+                size = sum(seen.shared.values()) + one.code_bytes - modelled
+                found.setdefault(ring_alone_unit(one.kernel), []).append(round(size))
+    return _medians(found)
 
 
 def _medians(sizes: dict[str, list[int]]) -> dict[str, float]:
@@ -361,10 +408,10 @@ def fit_core(
         ]
 
     if not judge_only:
-        rare = [*range(RARE_FROM, RARE_FROM + RARE), WINDOWS_FROM]
-        single = see(jobs(layer_program, [*range(seeds), *rare], reference, "layers"))
+        images = [i for first, n in IMAGES.items() for i in range(first, first + n)]
+        single = see(jobs(layer_program, [*range(seeds), *images], reference, "layers"))
         by_rows = see(jobs(by_rows_program, range(BY_ROWS), reference, "rows"))
-        write_code_sizes(f"{core}/{kind}", single + by_rows)
+        write_code_sizes(f"{core}/{kind}", single + by_rows, reference)
         fits: dict[FlashTiming, Fit] = {}
         for index, board in enumerate(boards):
             if board.flash_timing not in fits:

@@ -12,8 +12,9 @@ from automcu.calibration.networks import HELD_OUT, arena_limit_bytes, calibratio
 from automcu.calibration.observe import Observed, observe
 from automcu.calibration.variety import varied_choice
 from automcu.compiler.choose import Choose, choose_kernel
+from automcu.compiler.cycles import is_fitted, work_of
 from automcu.compiler.graph import Graph
-from automcu.cost.latency import Fit, fit, layer_cycles
+from automcu.cost.latency import Fit, Observation, fit, layer_cycles, robust_fit
 from automcu.mcu import user_folder
 from automcu.mcu.find import load_profile
 from automcu.mcu.generate import with_latency, write_profile
@@ -48,11 +49,12 @@ class Calibration(Record):
 def calibrate(
     device: Device, board: str, chains: int, networks: int, progress: Progress | None = None
 ) -> Calibration:
-    """Run microbenchmarks on `board` ("virtual" or a port) and fit the latency model to them.
+    """Run microbenchmarks on `board` ("virtual" or a port) and bring the profile's figures near.
 
-    Their kernels are drawn by lot, so that all get figures; the networks that judge the fit have
-    the kernels that the new figures choose.
-    Figures of kernels that no microbenchmark has stay as they are.
+    There are more figures than a board runs layers in sensible time: those of a kind of work keep
+    their proportions and are scaled together, by what the board takes. A profile without figures
+    gets what a fit to these layers finds. Kernels are drawn by lot, so that all take part; the
+    networks that judge the figures have the kernels that the new ones choose.
 
     Raises:
         BoardError: the board fails, or computes something else than the integer reference.
@@ -66,21 +68,21 @@ def calibrate(
 
     fitted_to = observe_all(graphs[:judges], device, board, count(0), varied_choice)
     compiler = find_compiler(device.core)
-    fitted = fit([layer for network in fitted_to for layer in network.cycles])
+    layers = [layer for network in fitted_to for layer in network.cycles]
     old = next((one for one in device.latency if one.compiler == compiler.kind), None)
     known = dict(old.coefficients) if old else {}
-    coefficients = {**known, **fitted.coefficients}
+    fitted = scaled(known, layers) if known else fit(layers)
     latency = Latency(
         source=fitted_to[0].source,
         date=_today(),
         compiler=compiler.kind,
         compiler_version=compiler.version,
         residual_percent=round(fitted.residual_percent, 1),
-        coefficients=coefficients,
+        coefficients=fitted.coefficients,
     )
     judge = with_figures(device, latency)
     held_out = observe_all(graphs[judges:], judge, board, count(judges))
-    after = network_errors(coefficients, held_out)
+    after = network_errors(fitted.coefficients, held_out)
     return Calibration(
         device=device.id,
         board=board,
@@ -89,6 +91,35 @@ def calibrate(
         after=after,
         latency=latency.model_copy(update={"network_percent": round(after.worst_percent, 1)}),
     )
+
+
+def scaled(known: Mapping[str, float], layers: Sequence[Observation]) -> Fit:
+    """The figures of each kind of work times a factor, so that layers take what was observed.
+
+    Layers with work that has no figures are left out. Each factor is drawn to the board's usual one
+    as by one more layer, so that kinds with few layers do not stray.
+    """
+    known_layers = [one for one in layers if is_fitted(one.kernel, known, one.callers)]
+    if not known_layers:
+        return Fit(dict(known), 0.0)
+    kinds = sorted({_kind_of_work(name) for name in known})
+    parts = np.zeros((len(known_layers), len(kinds)))
+    for row, layer in zip(parts, known_layers, strict=True):
+        for name, amount in work_of(layer.kernel, layer.callers).items():
+            row[kinds.index(_kind_of_work(name))] += known[name] * amount / layer.cycles
+    usual = 1 / float(np.median(parts.sum(axis=1)))
+    usual_parts = np.vstack([usual * parts, np.eye(len(kinds))])
+    factors = usual * robust_fit(usual_parts)
+    errors = np.abs(parts @ factors - 1)
+    return Fit(
+        {name: value * factors[kinds.index(_kind_of_work(name))] for name, value in known.items()},
+        100 * float(errors.max()),
+    )
+
+
+def _kind_of_work(name: str) -> str:
+    """What figures are scaled together: those of one category of kernels, or of shared code."""
+    return name.rpartition("/")[0]
 
 
 def _usual_choice(_: int) -> Choose:

@@ -7,6 +7,7 @@ large images. The layers make no network: each has inputs of its own.
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from math import inf
 
 import numpy as np
@@ -45,7 +46,9 @@ _MOST_MACS = 120_000
 _MOST_CHANNELS = 128
 _MOST_WEIGHTS = 12_000
 RARE_FROM = 1000  # seeds from here on draw what users' models seldom have
-WINDOWS_FROM = 2000  # and from here on long and narrow windows
+WINDOWS_FROM = 2000  # and from here on long and narrow windows,
+POOLS_FROM = 3000  # pools of every kind of window in turn,
+BLOCKS_FROM = 4000  # more weights than pixels, sums, and depthwise windows of any size
 _OFTEN_TWICE = 0.3
 _RARE = 0.15  # chance of scales that kernels have forms of their own for ...
 _AMPLIFYING = 0.75  # ... of weights, and of a sum
@@ -88,6 +91,28 @@ _RARE_KINDS = {
     "softmax": 1,
 }
 _WINDOW_KINDS = {"gathered": 5, "long_depthwise": 3}
+_BLOCK_KINDS = {
+    "connected": 4,
+    "large": 4,
+    "pointwise": 3,
+    "convolution": 3,
+    "summed": 5,
+    "odd_depthwise": 7,
+}
+_KINDS_FROM = {
+    0: _KINDS,
+    RARE_FROM: _RARE_KINDS,
+    WINDOWS_FROM: _WINDOW_KINDS,
+    POOLS_FROM: {"pool_in_turn": 1},
+    BLOCKS_FROM: _BLOCK_KINDS,
+}
+_Turn = tuple[str, str, bool, bool, bool]
+_POOLS: tuple[_Turn, ...] = tuple(
+    (rows, columns, one_row, cut, mean)
+    for rows, columns, one_row, cut, mean in product("12n", "12n", *((False, True),) * 3)
+    if rows + columns != "11" and (rows == "2" or not one_row)
+)
+"""Rows and columns of a window, whether one row comes out, a border cuts it, it is the mean."""
 
 
 def layer_program(seed: int, device: Device, layers: int = LAYERS) -> Program:
@@ -163,10 +188,11 @@ def _with_rare_scales(graph: Graph, seed: int) -> Graph:
 
 def single_layers(seed: int, layers: int = LAYERS) -> Graph:
     """Layers without weights, some of them twice; none reads what another writes."""
-    sampler = _Sampler(random.Random(f"single layers {seed}"), {}, [])
+    turns = [_POOLS[(seed * layers + i) % len(_POOLS)] for i in range(layers)]
+    sampler = _Sampler(random.Random(f"single layers {seed}"), {}, [], turns)
     draw = random.Random(f"kinds {seed}")
     rare = seed >= RARE_FROM
-    kinds = (_WINDOW_KINDS if seed >= WINDOWS_FROM else _RARE_KINDS) if rare else _KINDS
+    kinds = _KINDS_FROM[max(first for first in _KINDS_FROM if first <= seed)]
     for kind in draw.choices(list(kinds), list(kinds.values()), k=layers):
         getattr(sampler, kind)()
         if draw.random() < (_OFTEN_TWICE if rare else _TWICE):
@@ -180,6 +206,7 @@ class _Sampler:
     generator: random.Random
     tensors: dict[str, Tensor]
     operators: list[Operator]
+    pools: list[_Turn]
 
     def between(self, least: int, most: int) -> int:
         """Log-uniform."""
@@ -284,6 +311,12 @@ class _Sampler:
         pixels = self.generator.choice(((1, 1), (2, 5), (2, 34)))
         self.layer(Convolution(Window(1, 1), 4 * self.between(16, 48)), (*pixels, channels))
 
+    def large(self) -> None:
+        """More weights than small caches hold, for a pixel or two."""
+        pixels = self.generator.choice(((1, 1), (1, 1), (1, 2), (1, 3), (2, 2)))
+        channels = 4 * self.between(16, 96)
+        self.layer(Convolution(Window(1, 1), 4 * self.between(8, 48)), (*pixels, channels))
+
     def connected(self) -> None:
         """One pixel, from one input to some thousand; sometimes as a window over an image."""
         if self.chance(0.3):
@@ -375,6 +408,47 @@ class _Sampler:
             offsets = np.zeros(attributes.out_channels, np.int32)
             attributes = replace(attributes, weight_offsets=offsets)
         self.layer(attributes, self.image(channels))
+
+    def pool_in_turn(self) -> None:
+        """A pool whose window a compiler makes other loops of than of the one before."""
+        rows, columns, one_row, cut, mean = self.pools.pop()
+        tall, wide = (self.between(3, 5) if n == "n" else int(n) for n in (rows, columns))
+        before = (tall // 2, wide // 2) if cut else (0, 0)
+        stride = self.between(1, 3) if self.chance(0.5) else max(tall, wide)
+        height = tall + stride * (0 if one_row else self.between(1, 8)) - before[0]
+        width = wide + stride * self.between(1, 8) - before[1]
+        window = Window(tall, wide, (stride, stride), (*before, 0, 0))
+        # Special kernels take four channels at a time: they are to be left out.
+        shape = height, width, 4 * self.between(1, 12) - (2 if mean else 0)
+        self.layer(AveragePool(window) if mean else MaxPool(window), shape)
+
+    def summed(self) -> None:
+        """A convolution that keeps the size, and the sum of its result with another tensor."""
+        channels = 2 * self.between(1, 32)
+        height, width, _ = self.image(channels)
+        size = min(3, height, width) if self.chance(0.5) else 1
+        side = (size - 1) // 2
+        behind = size - 1 - side
+        most = max(2, _MOST_MACS // (height * width * size * size * channels))
+        window = Window(size, size, padding=(side, side, behind, behind))
+        out = 2 * self.between(1, max(1, min(32, most // 2)))
+        self.sum(Convolution(window, out), (height, width, channels))
+
+    def odd_depthwise(self) -> None:
+        """Windows of up to four rows and columns, in images of few rows too."""
+        tall, wide = self.between(1, 4), self.between(1, 4)
+        channels = max(2, self.channels(48))
+        height = tall if self.chance(0.3) else self.between(tall, 16)
+        cut = self.chance(0.5)
+        padding = (tall // 2, wide // 2, (tall - 1) // 2, (wide - 1) // 2) if cut else (0,) * 4
+        stride = self.between(1, 2)
+        window = Window(tall, wide, (stride, stride), padding)
+        attributes = Convolution(window, channels, groups=channels, clamp=self.clamp())
+        shape = (height, self.between(wide, 16), channels)
+        if self.chance(0.25):
+            self.sum(attributes, shape)
+        else:
+            self.layer(attributes, shape)
 
     def gathered(self) -> None:
         """Tall windows of a few values a row."""

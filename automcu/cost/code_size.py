@@ -21,6 +21,7 @@ from automcu.mcu.profile import Device
 from automcu.records import Record
 
 _AMONG_OTHERS = "shared"
+_OF_RING = ("_ring", "_pixels")  # how the names of the ring's functions end
 _CONVOLUTION_RECORDS = ("convolution_parameters", "ternary_parameters")
 _SUM_FIELD, _OFFSETS_FIELD = 24, 4  # bytes of an add_scaling and of a pointer
 SIZES_FILE = Path(__file__).parent / "code_sizes.json"
@@ -125,9 +126,33 @@ def program_code_bytes(program: Program, device: Device, compiler: str) -> int:
         for kernel in program.functions
     )
     figures = _figures(code_sizes().kernels, device, compiler)
+    shared = sum(_figure(figures, name) for name in _shared_units(program, figures))
+    return round(code + calls + shared + _record_bytes(program, callers))
+
+
+def _shared_units(program: Program, figures: Mapping[str, float]) -> set[str]:
+    """Names of the figures of functions that several kernels call.
+
+    Where one kernel alone calls those of the ring, a compiler puts its constants into them.
+    """
     shared = {name for kernel in program.functions for name in kernel.shared_functions}
-    helpers = sum(_figure(figures, f"shared/{name}") for name in shared)
-    return round(code + calls + helpers + _record_bytes(program, callers))
+    units = {f"{_AMONG_OTHERS}/{name}" for name in shared}
+    with_ring = [kernel for kernel in program.functions if uses_ring(kernel)]
+    if len(with_ring) == 1 and (alone := ring_alone_unit(with_ring[0])) in figures:
+        ring = {name for name in with_ring[0].shared_functions if name.endswith(_OF_RING)}
+        return {unit for unit in units if unit.rpartition("/")[2] not in ring} | {alone}
+    return units
+
+
+def uses_ring(kernel: Kernel) -> bool:
+    """Whether the kernel calls the functions that keep input rows in a ring."""
+    return any(name.endswith(_OF_RING) for name in kernel.shared_functions)
+
+
+def ring_alone_unit(kernel: Kernel) -> str:
+    """The name of the figure for the ring's functions where only this kernel calls them."""
+    rows = "rows" if int(str(kernel.settings["kernel_height"])) > 1 else "row"
+    return f"{_AMONG_OTHERS}/ring_alone_{rows}"
 
 
 def _record_bytes(program: Program, callers: Mapping[str, int]) -> int:

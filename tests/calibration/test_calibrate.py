@@ -9,9 +9,14 @@ from automcu.calibration import (
     Calibration,
     calibrate,
     calibration_graphs,
+    chain,
     random_architectures,
     save_to_own_profile,
 )
+from automcu.calibration.calibrate import scaled
+from automcu.compiler import compile_graph
+from automcu.compiler.cycles import is_fitted, layer_cycles
+from automcu.cost.latency import Observation
 from automcu.mcu import Device, find_device, load_profile
 from automcu.mcu.generate import with_latency
 from automcu.resources import resource_folder
@@ -43,6 +48,28 @@ def test_calibrating_brings_wrong_figures_near_the_board(calibration: Calibratio
     assert calibration.after.median_percent < calibration.before.median_percent / 4
     transformers = 1
     assert calibration.networks == 2 + transformers + 1 + HELD_OUT
+
+
+def test_figures_of_a_kind_of_work_are_scaled_together() -> None:
+    device = find_device(ID)
+    known = dict(device.latency[0].coefficients)
+    board = {name: (1.6 if name.startswith("block/") else 0.8) * v for name, v in known.items()}
+    kernels = [
+        kernel
+        for seed in range(4)
+        for kernel in compile_graph(chain(seed), device).kernels.values()
+        if is_fitted(kernel, known)
+    ]
+    layers = [Observation(one, layer_cycles(one, board)) for one in kernels]
+    found = scaled(known, layers).coefficients
+
+    def off(figures: dict[str, float]) -> float:
+        return max(abs(layer_cycles(one.kernel, figures) / one.cycles - 1) for one in layers)
+
+    assert off(known) > 0.2
+    assert off(found) < 0.05
+    factors = {round(found[name] / v, 6) for name, v in known.items() if v and "block/" in name}
+    assert len(factors) == 1
 
 
 def test_figures_from_a_virtual_board_are_never_called_measured(calibration: Calibration) -> None:

@@ -249,15 +249,21 @@ def _loop_work(block: Block) -> dict[str, int]:
 
 
 def _gathering(attributes: Convolution, ring: Ring) -> dict[str, int]:
-    """Windows gathered value by value, where kernel rows are too short for the ring."""
+    """Windows gathered value by value, where kernel rows are too short for the ring.
+
+    Each tap is tested where the image has a border; one channel leaves a loop out.
+    """
     window = attributes.window
     pixels = ring.out_height * ring.out_width
+    taps = pixels * window.height * window.width
+    single = "_single" if ring.in_channels == window.height * window.width else ""
+    border = "_border" if any(window.padding) else ""
     return {
         "gather/rows": ring.out_height,
         "gather/pixels": pixels,
-        "gather/tap_rows": pixels * window.height,
-        "gather/taps": pixels * window.height * window.width,
-        "gather/values": pixels * ring.in_channels,
+        f"gather/tap_rows{border}": pixels * window.height,
+        f"gather/taps{border}{single}": taps,
+        f"gather/values{border}": 0 if single else pixels * ring.in_channels,
     }
 
 
