@@ -34,7 +34,6 @@ from automcu.boards.discovery import VIRTUAL
 from automcu.boards.xtensa import can_emulate
 from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, compile_graph, import_model, write_project
-from automcu.compiler.shapes import operator_macs
 from automcu.cost.estimation import estimate_program
 from automcu.cost.verdict import check
 from automcu.errors import AutomcuError, WrongInputError
@@ -78,7 +77,7 @@ class Subject:
     @property
     def macs(self) -> int:
         """Of one inference."""
-        return sum(operator_macs(one, self.graph) for one in self.graph.operators)
+        return sum(one.macs(self.graph) for one in self.graph.operators)
 
 
 def main() -> int:

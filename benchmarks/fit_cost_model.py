@@ -51,7 +51,7 @@ from automcu.compiler.choose import is_fitted, layer_cycles
 from automcu.compiler.graph import Graph
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Add, Convolution, Lookup, Softmax
-from automcu.compiler.ops.windows import Window
+from automcu.compiler.window import Window
 from automcu.cost.code_size import (
     SIZES_FILE,
     RuntimeSize,

@@ -11,8 +11,7 @@ from automcu.boards.discovery import VIRTUAL
 from automcu.calibration.networks import HELD_OUT, arena_limit_bytes, calibration_graphs
 from automcu.calibration.observe import Observed, observe
 from automcu.calibration.variety import varied_choice
-from automcu.compiler.choose import Choose, choose_kernel
-from automcu.compiler.cycles import is_fitted, work_of
+from automcu.compiler.choose import Choose, choose_kernel, is_fitted, work_of
 from automcu.compiler.graph import Graph
 from automcu.cost.latency import Fit, Observation, fit, layer_cycles, robust_fit
 from automcu.mcu import user_folder

@@ -15,7 +15,7 @@ from automcu.calibration import (
 )
 from automcu.calibration.calibrate import scaled
 from automcu.compiler import compile_graph
-from automcu.compiler.cycles import is_fitted, layer_cycles
+from automcu.compiler.choose import is_fitted, layer_cycles
 from automcu.cost.latency import Observation
 from automcu.mcu import Device, find_device, load_profile
 from automcu.mcu.generate import with_latency
