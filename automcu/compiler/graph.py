@@ -32,6 +32,9 @@ class Attributes(ABC):
     is_elementwise: ClassVar[bool] = False
     """Whether each value of the result is a function of the inputs' values at its place alone."""
 
+    keeps_scale: ClassVar[bool] = False
+    """Whether the result has the scale of the inputs, as it only passes values on."""
+
     @abstractmethod
     def title(self, source: Shape) -> str:
         """What a person calls the operator, given the shape of its first input."""
@@ -47,6 +50,13 @@ class Attributes(ABC):
     def macs(self, source: Shape, result: Shape) -> int:
         """Multiply-accumulates of one inference, for the first input's shape and the result's."""
         return 0
+
+    def usual_scale(self, source: Quantisation | None) -> Quantisation | None:
+        """The scale of a result that a model file leaves in floating point; None where it may not.
+
+        `source` is that of the input.
+        """
+        return None
 
     @abstractmethod
     def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> Any:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,9 @@ class AveragePool(Attributes):
     padding_counts: bool = False
     clamp: Clamp = NO_CLAMP
     raw_halves: bool = False
+
+    def usual_scale(self, source: Quantisation | None) -> Quantisation | None:
+        return source
 
     def title(self, source: Shape) -> str:
         return f"average pool {self.window.height}x{self.window.width}"
@@ -170,6 +174,7 @@ class MaxPool(Attributes):
     """Maximum of the pixels inside the image; input and output share their quantisation."""
 
     window: Window
+    keeps_scale: ClassVar[bool] = True
 
     def title(self, source: Shape) -> str:
         return f"max pool {self.window.height}x{self.window.width}"

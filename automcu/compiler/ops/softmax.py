@@ -32,6 +32,7 @@ NORMALISED_BITS = 16  # of the sum, before it is inverted
 MOST_CLASSES = 4096  # beyond this the rounding of the exponentials adds up to half an LSB
 DIFFERENCES = 256
 _BYTES_PER_EXPONENTIAL = 4
+_PROBABILITIES = Quantisation(1 / 256, -128)
 
 PARAMETERS = Parameters(
     "softmax_parameters",
@@ -57,6 +58,9 @@ class Softmax(Attributes):
     """exp(beta x) over the sum of exp(beta x) of all channels of the pixel."""
 
     beta: float = 1.0
+
+    def usual_scale(self, source: Quantisation | None) -> Quantisation | None:
+        return _PROBABILITIES
 
     def title(self, source: Shape) -> str:
         return "softmax"

@@ -7,17 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.graph import Attributes, Graph, Operator, Quantisation, Shape, Tensor
-from automcu.compiler.ops import (
-    AveragePool,
-    Concatenate,
-    Convolution,
-    Lookup,
-    MaxPool,
-    Pad,
-    Rearrange,
-    Rescale,
-    Softmax,
-)
+from automcu.compiler.ops import Convolution, Lookup, Rescale
 from automcu.compiler.ops.lookup import quantised_table
 from automcu.compiler.read.content import checked_shape
 from automcu.compiler.read.view import View
@@ -31,10 +21,8 @@ COMPUTES_NOTHING = (
 )
 MOST_OPERATORS = 1000
 MOST_WEIGHTS = 1 << 26
-PROBABILITIES = Quantisation(1 / 256, -128)
 STEPS = 255  # between the least and the largest int8
 WIDEST_STEP = 8.0  # of a function's result on its own range, in steps of its input
-KEEPS_QUANTISATION = (MaxPool, Rearrange, Concatenate, Pad)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +209,7 @@ class GraphBuilder:
         if not isinstance(attributes, Rescale):  # which joins its producer and needs no scale there
             for name in sources:
                 self._give_usual_scale(name)
-        if quantisation is None and isinstance(attributes, KEEPS_QUANTISATION):
+        if quantisation is None and attributes.keeps_scale:
             quantisation = self.tensors[sources[0]].quantisation
         tensor = self._store(output or layer, checked_shape(shape, layer), quantisation)
         self.operators.append(Operator(self._unique_layer(layer), sources, tensor, attributes))
@@ -292,12 +280,9 @@ class GraphBuilder:
         producer = next((op for op in self.operators if op.output == name), None)
         if producer is None or self.tensors[name].quantisation is not None:
             return
-        if isinstance(producer.attributes, AveragePool):
-            source = self.tensors[producer.inputs[0]].quantisation
-            if source is not None:
-                self._set_quantisation(name, source)
-        elif isinstance(producer.attributes, Softmax):
-            self._set_quantisation(name, PROBABILITIES)
+        scale = producer.attributes.usual_scale(self.tensors[producer.inputs[0]].quantisation)
+        if scale is not None:
+            self._set_quantisation(name, scale)
 
     def _set_quantisation(self, name: str, quantisation: Quantisation) -> None:
         """Quantise a tensor, and those before it that only pass their values on."""
@@ -308,9 +293,7 @@ class GraphBuilder:
                 continue
             self.tensors[tensor.name] = replace(tensor, quantisation=quantisation)
             for operator in self.operators:
-                if operator.output == tensor.name and isinstance(
-                    operator.attributes, KEEPS_QUANTISATION
-                ):
+                if operator.output == tensor.name and operator.attributes.keeps_scale:
                     waiting.extend(operator.inputs)
 
     def _title(self, name: str) -> str:

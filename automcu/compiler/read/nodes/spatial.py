@@ -273,7 +273,7 @@ def _with_axes(
     attributes: Convolution | AveragePool | MaxPool,
 ) -> Activation:
     """The operator on the image `name`; the height, width and channels of its result are `axes`."""
-    scale = None if isinstance(attributes, MaxPool) else node.scale
+    scale = None if attributes.keeps_scale else node.scale
     result = builder.add(node.layer, (name,), attributes, scale)
     shape = list(source.view.shape)
     for axis, size in zip(
