@@ -5,7 +5,8 @@
 
 Each graph is compiled with kernels for the DSP extension and in portable C, each with
 arm-none-eabi-gcc and zig, linked, and run as a Cortex-M4's machine code on the virtual board's
-processor; and, where a compiler and QEMU are there, as Xtensa code. Graphs are of all operators,
+processor; with those of a Cortex-M7, whose assembly is in another order; and, where a compiler and
+QEMU are there, as Xtensa code. Graphs are of all operators,
 where every fifth is a chain that runs some rows at a time, or of copies, which GCC 12 may take for
 nothing. `--lto` lets GCC optimise across files as it links, and `--unguarded` empties the macro
 that keeps it from leaving copies out: this is how many would be wrong. The exit code is 1 where an
@@ -47,7 +48,13 @@ GRAPHS, FEWER_GRAPHS, QUICK_GRAPHS = 1000, 200, 40  # fewer: with --lto and --un
 _BATCH = 20  # graphs in one program
 _INPUTS = 2
 _WORKERS = 2
-_CORTEX_M4, _LX7 = "stm32f407g-disc1", "esp32-s3-devkitc-1"
+BOARDS = {
+    "dsp": "stm32f407g-disc1",
+    "portable": "stm32f407g-disc1",
+    "dual issue": "stm32f746g-disco",
+    "xtensa": "esp32-s3-devkitc-1",
+}
+"""By whose kernels they are, the board that graphs are compiled for."""
 
 _KEY = ["kind", "kernels", "compiler", "level", "guarded"]  # of a row of the CSV
 KINDS: dict[str, Callable[[int], Graph]] = {"all": random_graph, "copies": random_copies}
@@ -59,7 +66,7 @@ Row = dict[str, object]
 class Way:
     """How graphs become machine code."""
 
-    kernels: str  # "dsp", "portable" or "xtensa"
+    kernels: str  # a key of BOARDS
     compiler: str
     flags: tuple[str, ...] = ()
     guarded: bool = True  # MODEL_WRITES_MEMORY as it is generated, not empty
@@ -104,7 +111,7 @@ def _record(row: Row) -> None:
 
 
 def _line(row: Row) -> str:
-    built = f"{row['kernels']:9}{row['compiler']:13}{row['level']}"
+    built = f"{row['kernels']:11}{row['compiler']:13}{row['level']}"
     return (
         f"{row['kind']:7}{built}{'' if row['guarded'] else ', unguarded'}: {row['graphs']} graphs "
         f"({row['by_rows']} by rows), {row['layers']} layers, {row['output_bytes']} output "
@@ -115,7 +122,9 @@ def _line(row: Row) -> str:
 def ways(level: str, lto: bool, unguarded: bool) -> Sequence[Way]:
     """Those for which there is a compiler here; only GCC's for Arm with one of the options."""
     flags = (level, "-flto") if lto else (level,)
-    gcc = [Way(kernels, "gcc", flags, not unguarded) for kernels in ("dsp", "portable")]
+    gcc = [
+        Way(kernels, "gcc", flags, not unguarded) for kernels in ("dsp", "portable", "dual issue")
+    ]
     if lto or unguarded:
         return gcc
     zig = [Way(kernels, "zig", flags) for kernels in ("dsp", "portable")]
@@ -208,7 +217,7 @@ def network(kind: str, way: Way, seed: int) -> Network:
 
 
 def _device(way: Way) -> Device:
-    return find_device(_LX7 if way.kernels == "xtensa" else _CORTEX_M4)
+    return find_device(BOARDS[way.kernels])
 
 
 if __name__ == "__main__":
