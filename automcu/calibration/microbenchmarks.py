@@ -42,7 +42,7 @@ _LAYERS = 24
 _MOST_MACS = 300_000  # of one layer, so that a chain runs quickly on a virtual board
 _MOST_VALUES = 2000  # of a tensor that a layer may enlarge
 _RESIDUAL_CHANCE = 0.35
-_NARROW_CHANCE = 0.3
+_LOW_BIT_CHANCE = 0.3
 
 
 def chain(seed: int) -> Graph:
@@ -59,7 +59,7 @@ def chain(seed: int) -> Graph:
         result.append(Convolution(Window(1, 1), channels))
     # Widths are drawn apart, so that they do not change the shapes.
     widths = random.Random(f"widths of {seed}")
-    operators = tuple(_sometimes_narrow(operator, widths) for operator in result.operators)
+    operators = tuple(_sometimes_low_bit(operator, widths) for operator in result.operators)
     return replace(result.graph(), operators=operators)
 
 
@@ -112,11 +112,11 @@ def _append_ternary(result: LayerChain, generator: random.Random, window: Window
     result.append(Add((0.0, inf) if generator.random() < 0.5 else NO_CLAMP), before)
 
 
-def _sometimes_narrow(operator: Operator, generator: random.Random) -> Operator:
+def _sometimes_low_bit(operator: Operator, generator: random.Random) -> Operator:
     attributes = operator.attributes
     if not isinstance(attributes, Convolution) or attributes.groups > 1:
         return operator
-    if generator.random() >= _NARROW_CHANCE:
+    if generator.random() >= _LOW_BIT_CHANCE:
         return operator
     return replace(
         operator, attributes=replace(attributes, weight_bits=generator.choice(WIDTHS[1:]))

@@ -169,7 +169,7 @@ def with_weights(answer: Answer, weights: LowBitWeights | None) -> Answer:
         return answer
     layers = Counter(weights.widths.values())
     counts = [f"{count} with {bits} bits" for bits, count in sorted(layers.items(), reverse=True)]
-    line = f"Layers with narrow weights: {', '.join(counts) or 'none'}"
+    line = f"Layers with low-bit weights: {', '.join(counts) or 'none'}"
     if weights.accuracy is not None and weights.accuracy_8_bits is not None:
         line += (
             f"; accuracy {weights.accuracy:.1%} on {weights.test_inputs} inputs, "

@@ -1,4 +1,4 @@
-"""What a network would cost with narrow weights, before any weight is rounded."""
+"""What a network would cost with low-bit weights, before any weight is rounded."""
 
 from dataclasses import replace
 

@@ -35,7 +35,7 @@ def document(*arguments: str) -> dict[str, Any]:
 
 
 @needs_data
-def test_a_compiled_model_has_narrow_kernels_and_says_what_they_cost(tmp_path: Path) -> None:
+def test_a_compiled_model_has_low_bit_kernels_and_says_what_they_cost(tmp_path: Path) -> None:
     data = str(DATA / "kws01_mfcc_int8.npz")
     whole = document("check", str(MODEL), *BOARD)
     told = document(

@@ -76,7 +76,7 @@ def test_groups_are_padded_to_whole_units(bits: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(convolutions(), st.sampled_from(NARROW), quantisations())
-def test_compiled_narrow_weights_equal_the_reference(
+def test_compiled_low_bit_weights_equal_the_reference(
     portable_device: Device,
     tmp_path_factory: pytest.TempPathFactory,
     case: tuple[Shape, Convolution],
@@ -90,7 +90,7 @@ def test_compiled_narrow_weights_equal_the_reference(
 
 @settings(max_examples=40, deadline=None)
 @given(graphs(), st.sampled_from(NARROW))
-def test_whole_graphs_with_narrow_weights_equal_the_reference(
+def test_whole_graphs_with_low_bit_weights_equal_the_reference(
     portable_device: Device,
     tmp_path_factory: pytest.TempPathFactory,
     graph: Graph,

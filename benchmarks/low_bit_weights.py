@@ -1,13 +1,13 @@
 """Keyword spotting with weights of 8, 6, 4, 3 and 2 bits: flash, arena, cycles, accuracy.
 
-    python -m benchmarks.narrow_weights [--quick] [--json]
+    python -m benchmarks.low_bit_weights [--quick] [--json]
 
 Needs the reference model (mlcommons/tiny) in `$AUTOMCU_DATA/mlperf_tiny` or
-`../shared/data/mlperf_tiny`. A width narrows all layers but the first, the last and the depthwise
+`../shared/data/mlperf_tiny`. A width is that of all layers but the first, last and depthwise
 ones ("usual"), or all but the depthwise ones ("every"). Accuracy is that of the integer reference
 on the 1,000 test inputs (--quick: 200), a few of which the virtual board answers as well: it has
 to give the same bytes. Cycles are those of the timing model, with flash wait states.
-`benchmarks/reduce_weight_bits.csv` holds the rows.
+`benchmarks/low_bit_weights.csv` holds the rows.
 """
 
 import argparse
@@ -37,8 +37,8 @@ DEVICE = "nucleo-l4r5zi"
 BOARD_INPUTS = 4
 
 
-def narrowed(graph: Graph, layers: str, bits: int) -> Graph:
-    """The model with `usual` or `every` layer narrowed."""
+def with_fewer_bits(graph: Graph, layers: str, bits: int) -> Graph:
+    """The model with `usual` or `every` layer of fewer bits."""
     if layers == "usual":
         return reduce_weight_bits(graph, bits)
     return reduce_weight_bits(graph, dict.fromkeys(reducible_layers(graph), bits))
@@ -48,7 +48,7 @@ def measure(layers: str, bits: int, inputs: np.ndarray, labels: np.ndarray) -> d
     """Compile, build and run the network with weights of so many bits."""
     device = find_device(DEVICE)
     graph = import_model(data_folder() / "mlperf_tiny" / MODELS["kws"])
-    program = compile_graph(narrowed(graph, layers, bits), device)
+    program = compile_graph(with_fewer_bits(graph, layers, bits), device)
     shape = program.graph.tensors[program.graph.input].shape
     golden = inputs[:BOARD_INPUTS].reshape(-1, *shape)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,11 +1,11 @@
-"""What running layers some rows at a time saves in RAM, and what it costs in cycles and flash.
+"""What row tiling of layers saves in RAM, and what it costs in cycles and flash.
 
-    python -m benchmarks.by_rows [--json]
+    python -m benchmarks.row_tiling [--json]
 
 Image classification of MLPerf Tiny (from `$AUTOMCU_DATA` or `../shared/data`) and a MobileNetV2 of
 96x96 pixels at width 0.35 with random weights, under limits on the arena. Each is linked and run
 on a virtual NUCLEO-L4R5ZI: cycles are those of its timing model, flash wait states included, and
-the output must equal the integer reference. `benchmarks/by_rows.csv` holds the rows.
+the output must equal the integer reference. `benchmarks/row_tiling.csv` holds the rows.
 """
 
 import argparse
