@@ -16,8 +16,9 @@ from rich.text import Text
 from automcu.boards.project import load_firmware, project_device, project_folder
 from automcu.boards.records import LayerCycles, Measurement, compared, history, remember
 from automcu.cli.answer import Answer, Debug, Json, number, respond, table, text
-from automcu.cli.console import TerminalProgress, say
+from automcu.cli.console import say
 from automcu.cli.options import Board
+from automcu.cli.progress import TerminalProgress
 from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD
 from automcu.mcu import find_device
 from automcu.report.terminal import warning_lines

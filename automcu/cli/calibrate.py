@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from automcu.cli.answer import Answer, Debug, Json, respond
-from automcu.cli.console import TerminalProgress
 from automcu.cli.options import Board, DeviceId
+from automcu.cli.progress import TerminalProgress
 from automcu.mcu import find_device
 
 if TYPE_CHECKING:

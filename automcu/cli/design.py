@@ -8,7 +8,7 @@ import typer
 
 from automcu.brief import Draft, describe
 from automcu.cli.answer import Answer, Debug, Json, respond
-from automcu.cli.console import TerminalProgress, plain_console, say
+from automcu.cli.console import plain_console, say
 from automcu.cli.options import (
     AccuracyDatasetName,
     AccuracyTablePath,
@@ -18,6 +18,7 @@ from automcu.cli.options import (
     MaxRam,
     accuracy_dataset_named,
 )
+from automcu.cli.progress import TerminalProgress
 from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED, WrongInputError
 from automcu.report.terminal import understood_table
 

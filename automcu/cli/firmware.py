@@ -7,7 +7,8 @@ import typer
 
 from automcu.boards.project import project_folder
 from automcu.cli.answer import Answer, Debug, Json, pairs, respond
-from automcu.cli.console import TerminalProgress, say
+from automcu.cli.console import say
+from automcu.cli.progress import TerminalProgress
 from automcu.report.wording import kilobytes
 from automcu.toolchains.build import Build
 

@@ -58,7 +58,7 @@ def check(
 
     def command() -> Answer:
         from automcu.cli.verdict import checked_answer
-        from automcu.user_model.check import check
+        from automcu.user_model.model import check
 
         limits = read_limits(max_latency_ms, max_energy, max_ram, max_flash)
         network = None
@@ -105,7 +105,7 @@ def compile(
 
     def command() -> Answer:
         from automcu.cli.verdict import compiled_answer
-        from automcu.user_model.compile import compile
+        from automcu.user_model.model import compile
 
         limits = read_limits(max_latency_ms, max_energy, max_ram, max_flash)
         made = compile(

@@ -12,9 +12,8 @@ from automcu.cost.records import ByRows, Estimate, Limit, Verdict
 from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED
 from automcu.report.terminal import warning_lines
 from automcu.report.wording import kilobytes, modelled_milliseconds
-from automcu.user_model.check import CheckResult
-from automcu.user_model.compile import CompileResult
 from automcu.user_model.low_bit_weights import LowBitWeights
+from automcu.user_model.model import CheckResult, CompileResult
 from automcu.user_model.quantise import Calibrated
 
 _MOST_LAYERS_SHOWN = 60

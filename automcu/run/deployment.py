@@ -19,8 +19,8 @@ from automcu.run.job import Job
 from automcu.run.records import Deployment, TrainedCandidate
 from automcu.run.run_folder import load_if_valid
 from automcu.toolchains.build import Build, changed_files
-from automcu.user_model.compile import compile_model_file, write_program
 from automcu.user_model.inputs import sample
+from automcu.user_model.model import compile_model_file, write_program
 
 # Enough to tell 97 % from 98 %, and little enough for a slow serial line.
 BOARD_INPUTS = 500

@@ -8,7 +8,7 @@ from automcu.boards.discovery import VIRTUAL, board_url
 from automcu.boards.flashing import choose_method, flash_image, flashing_steps
 from automcu.boards.flashing.image import FlashReport
 from automcu.boards.project import load_firmware, project_device, project_folder
-from automcu.boards.records import Measurement, Progress, keep_silent
+from automcu.boards.records import Measurement, Progress
 from automcu.boards.verification import build_verified
 from automcu.compiler.project import Project
 from automcu.errors import WrongInputError
@@ -74,7 +74,7 @@ def flash(
     board: str,
     *,
     method: str | None = None,
-    progress: Progress = keep_silent,
+    progress: Progress | None = None,
 ) -> FlashResult:
     """Write a project's firmware to a board, verify it and start it.
 
@@ -116,7 +116,7 @@ def bench(
     inputs: int | None = None,
     runs: int | None = None,
     data: str | None = None,
-    progress: Progress = keep_silent,
+    progress: Progress | None = None,
 ) -> BenchResult:
     """Put a project's firmware on a board, unless it runs there already, and measure it.
 

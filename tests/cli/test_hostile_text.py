@@ -15,7 +15,8 @@ from rich.text import Text
 from typer.testing import CliRunner, Result
 
 from automcu.cli.app import app
-from automcu.cli.console import TerminalProgress, plain_console, say, say_json
+from automcu.cli.console import plain_console, say, say_json
+from automcu.cli.progress import TerminalProgress
 
 HOSTILE = "x\x1b[2J\x1b]0;owned\x07[/red][bold]\u202e\u200b\x9b31m:smile:$\\frac$"
 UNSEEN = set("\x1b\x07\x9b\u202e\u200b\r\x00")

@@ -1,3 +1,4 @@
+import os
 import re
 import xml.etree.ElementTree as ElementTree
 from html import escape
@@ -6,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from automcu.report.html import render_html, write_html
+import automcu
+from automcu.report.html import is_current, render_html, write_html
 from automcu.report.record import Findings
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "col"}
@@ -238,3 +240,22 @@ def test_on_a_narrow_screen_every_figure_of_a_table_keeps_its_heading(findings: 
         for row in re.findall(r"<tr[^>]*>(?:<th scope|<td).*?</tr>", table, re.S):
             labels = re.findall(r'data-label="(.*?)"', row)
             assert labels == [heading for heading in headings if heading != "result"]
+
+
+def test_a_page_is_drawn_again_only_where_it_does_not_show_the_record(
+    findings: Findings, tmp_path: Path
+) -> None:
+    record, page = tmp_path / "run.json", tmp_path / "report.html"
+    record.write_text("{}")
+    ours = findings.model_copy(update={"version": automcu.__version__})
+    assert not is_current(page, record, ours)
+    page.write_text("<html></html>\n")
+    os.utime(record, ns=(0, 0))
+    assert is_current(page, record, ours)
+    assert not is_current(page, record, findings.model_copy(update={"version": "0.0.1"}))
+    page.write_text("<html>cut sho")
+    assert not is_current(page, record, ours)
+    page.write_text("<html></html>\n")
+    os.utime(page, ns=(0, 0))
+    os.utime(record, ns=(10**9, 10**9))
+    assert not is_current(page, record, ours)

@@ -177,3 +177,14 @@ def test_a_run_that_is_stopped_twice_goes_on(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["board_mismatches"] == 0
     assert not list((tmp_path / "digits").rglob(".*")), "files that were being written are left"
+
+
+def test_a_report_imports_nothing_that_trains_or_draws(finished_folder: Path) -> None:
+    program = (
+        "import sys\nfrom automcu.cli.app import app\n"
+        f"try: app(['report', {str(finished_folder)!r}])\n"
+        "except SystemExit as end: print(end.code)\n"
+        "print([one for one in ('torch', 'optuna', 'matplotlib') if one in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-2:] == ["0", "[]"], done.stderr
