@@ -1,26 +1,19 @@
 """The cost of each kind of layer that cells have, in each stage of a skeleton."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.choose import choose_kernel
-from automcu.compiler.graph import Attributes, Graph, Operator, Quantisation, Tensor
 from automcu.compiler.kernel import Kernel
-from automcu.compiler.ops import Add, AveragePool, Convolution, Rescale
-from automcu.compiler.read.weights import TERNARY_FROM
-from automcu.compiler.window import Window
 from automcu.cost.code_size import LayerBytes, function_bytes, layer_bytes
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.mcu.profile import Device
 from automcu.networks.cells.architecture import Skeleton
 from automcu.networks.cells.counting import Stage, stages
-from automcu.networks.cells.structure import KINDS, OVERWRITES
+from automcu.networks.cells.structure import KINDS, kind_layer, overwrites
 
-_QUANTISATION = Quantisation(1.0, 0)
-_RECTIFIED = Quantisation(1.0, -128)
-_SAME_3X3 = Window(3, 3, padding=(1, 1, 1, 1))
 _ALIGNMENT = 4
 
 
@@ -75,40 +68,21 @@ def stage_costs(skeleton: Skeleton, device: Device, compiler: str) -> tuple[Stag
 
 def _kernel(kind: str, stage: Stage, ternary: bool, device: Device) -> Kernel:
     shape = (stage.resolution, stage.resolution, stage.channels)
-    attributes = _attributes(kind, stage.channels, ternary)
-    inputs = ("a", "b") if kind.endswith("_sum") or kind == "add" else ("a",)
-    result = _RECTIFIED if kind == "rescale" else _QUANTISATION
-    tensors = {name: Tensor(name, shape, _QUANTISATION) for name in inputs}
-    operator = Operator(kind, inputs, "result", attributes)
-    graph = Graph(tensors | {"result": Tensor("result", shape, result)}, (operator,), "a", "result")
-    return choose_kernel(operator, graph, device)
-
-
-def _attributes(kind: str, channels: int, ternary: bool) -> Attributes:
-    if kind == "pool":
-        return AveragePool(_SAME_3X3)
-    if kind == "add":
-        return Add()
-    if kind == "rescale":
-        return Rescale()
-    window = _SAME_3X3 if kind.startswith("conv3") else Window(1, 1)
-    weights = window.height * window.width * channels**2
-    convolution = Convolution(window, channels, ternary=ternary and weights >= TERNARY_FROM)
-    return replace(convolution, sum_scale=1.0) if kind.endswith("_sum") else convolution
+    return choose_kernel(*kind_layer(kind, shape, ternary), device)
 
 
 def _family(kernels: list[Kernel]) -> str:
     """Which table of memory counts holds: that of kernels with these rights to overwrite."""
     rights = {kind: k.overwrites for kind, k in zip(KINDS, kernels, strict=True)}
-    for family, overwrites in OVERWRITES.items():
-        if rights == overwrites:
+    for family, allowed in overwrites().items():
+        if rights == allowed:
             return family
     # Mixed kernels (a width that the special ones do not take): a table that allows no more.
     return next(
         (
             family
-            for family, overwrites in OVERWRITES.items()
-            if all(set(overwrites[kind]) <= set(rights[kind]) for kind in KINDS)
+            for family, allowed in overwrites().items()
+            if all(set(allowed[kind]) <= set(rights[kind]) for kind in KINDS)
         ),
         "portable",
     )

@@ -7,22 +7,27 @@ the whole space quick; `cell_structures.npz` holds the counts, and
 
     python -m automcu.networks.cells.structure
 
-writes it anew, which is needed after a change to the passes (a test notices).
+writes it anew, which is needed after a change to the passes or to what kernels may overwrite (a
+test notices).
 """
 
 import io
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.graph import Attributes, Graph, Operator, Quantisation, Shape, Tensor
+from automcu.compiler.isa.instruction_set import ARMV7E_M
+from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Add, AveragePool, Convolution, Rescale
 from automcu.compiler.passes import optimise
+from automcu.compiler.read.weights import TERNARY_FROM
+from automcu.compiler.window import POINTWISE, Window
 from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell, Operation, all_cells
 from automcu.networks.cells.graph import LAST_NORMALISATION, architecture_graph
@@ -34,39 +39,12 @@ Vector = tuple[int, ...]
 
 STRUCTURES_FILE = Path(__file__).parent / "cell_structures.npz"
 
-# Inputs whose memory a layer's output may take, by kind: with the DSP extension's kernels, which
-# copy rows before they use them, with the portable ones, and where all weights are ternary.
-OVERWRITES: dict[str, dict[str, tuple[int, ...]]] = {
-    "dsp": {
-        "conv3": (0,),
-        "conv3_sum": (1, 0),
-        "conv1": (0,),
-        "conv1_sum": (1, 0),
-        "pool": (),
-        "add": (0, 1),
-        "rescale": (0,),
-    },
-    "portable": {
-        "conv3": (),
-        "conv3_sum": (1,),
-        "conv1": (0,),
-        "conv1_sum": (0, 1),
-        "pool": (),
-        "add": (0, 1),
-        "rescale": (0,),
-    },
-    "ternary": {
-        "conv3": (),
-        "conv3_sum": (1,),
-        "conv1": (),
-        "conv1_sum": (1,),
-        "pool": (),
-        "add": (0, 1),
-        "rescale": (0,),
-    },
-}
 _TWO_CELLS = Skeleton(stem_channels=16, cells_per_stage=2, resolution=16)
 _SECOND_CELL = "stage0_cell1_"
+_QUANTISATION = Quantisation(1.0, 0)
+_RECTIFIED = Quantisation(1.0, -128)
+_SAME_3X3 = Window(3, 3, padding=(1, 1, 1, 1))
+_USUAL_SHAPE = (16, 16, 64)
 
 
 @dataclass(frozen=True)
@@ -93,7 +71,7 @@ def distinct_networks() -> tuple[Edges, ...]:
 
 @cache
 def cell_structures(kernels: str) -> CellStructures:
-    """The shipped table for the kernels that `OVERWRITES` names."""
+    """The shipped table for the kernels that `overwrites` names."""
     with np.load(STRUCTURES_FILE) as file:
         return CellStructures(
             {edges: row for row, edges in enumerate(distinct_networks())},
@@ -101,6 +79,60 @@ def cell_structures(kernels: str) -> CellStructures:
             file[f"tensors_{kernels}"].astype(np.int64),
             file["folds"].astype(np.bool_),
         )
+
+
+@cache
+def overwrites() -> Mapping[str, Mapping[str, tuple[int, ...]]]:
+    """Inputs whose memory a layer's output may take, by table and kind, as the kernels say.
+
+    The tables are for kernels with the DSP extension, which copy rows before they use them, for
+    the portable ones, and for those where all weights are ternary.
+    """
+    return {
+        "dsp": {kind: _special_kernel(*kind_layer(kind)).overwrites for kind in KINDS},
+        "portable": {kind: _portable_kernel(*kind_layer(kind)).overwrites for kind in KINDS},
+        "ternary": {
+            kind: _portable_kernel(*kind_layer(kind, ternary=True)).overwrites for kind in KINDS
+        },
+    }
+
+
+def _special_kernel(operator: Operator, graph: Graph) -> Kernel:
+    tensors = operator.sources(graph), graph.tensors[operator.output]
+    special = ARMV7E_M.kernels(operator.attributes, *tensors, "cortex-m4")
+    return special[0] if special else operator.kernel(graph)
+
+
+def _portable_kernel(operator: Operator, graph: Graph) -> Kernel:
+    return operator.kernel(graph)
+
+
+def kind_layer(
+    kind: str, shape: Shape = _USUAL_SHAPE, ternary: bool = False
+) -> tuple[Operator, Graph]:
+    """A layer of one kind on tensors of one shape, and the graph around it.
+
+    With `ternary` convolutions have ternary weights if they have enough of them.
+    """
+    inputs = ("a", "b") if kind.endswith("_sum") or kind == "add" else ("a",)
+    result = _RECTIFIED if kind == "rescale" else _QUANTISATION
+    tensors = {name: Tensor(name, shape, _QUANTISATION) for name in inputs}
+    operator = Operator(kind, inputs, "result", _attributes(kind, shape[2], ternary))
+    graph = Graph(tensors | {"result": Tensor("result", shape, result)}, (operator,), "a", "result")
+    return operator, graph
+
+
+def _attributes(kind: str, channels: int, ternary: bool) -> Attributes:
+    if kind == "pool":
+        return AveragePool(_SAME_3X3)
+    if kind == "add":
+        return Add()
+    if kind == "rescale":
+        return Rescale()
+    window = _SAME_3X3 if kind.startswith("conv3") else POINTWISE
+    weights = window.height * window.width * channels**2
+    convolution = Convolution(window, channels, ternary=ternary and weights >= TERNARY_FROM)
+    return replace(convolution, sum_scale=1.0) if kind.endswith("_sum") else convolution
 
 
 def cell_layers(edges: Edges) -> tuple[tuple[Operator, ...], Graph]:
@@ -192,13 +224,13 @@ def _pareto(vectors: set[Vector]) -> set[Vector]:
 def _write() -> None:
     counts: list[Vector] = []
     folds: list[bool] = []
-    orders: dict[str, list[list[Vector]]] = {kernels: [] for kernels in OVERWRITES}
+    orders: dict[str, list[list[Vector]]] = {kernels: [] for kernels in overwrites()}
     for number, edges in enumerate(distinct_networks()):
         layers, graph = cell_layers(edges)
         counts.append(count_kinds(layers))
         folds.append(all(op.name != LAST_NORMALISATION for op in graph.operators))
-        for kernels, overwrites in OVERWRITES.items():
-            orders[kernels].append(fewest_tensors(layers, overwrites))
+        for kernels, rights in overwrites().items():
+            orders[kernels].append(fewest_tensors(layers, rights))
         if number % 500 == 0:
             print(f"{number} of {len(distinct_networks())} networks", file=sys.stderr)
     content = io.BytesIO()

@@ -11,12 +11,12 @@ from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell, all_cells
 from automcu.networks.cells.records import Survey
 from automcu.networks.cells.structure import (
-    OVERWRITES,
     cell_layers,
     cell_structures,
     count_kinds,
     distinct_networks,
     fewest_tensors,
+    overwrites,
 )
 from automcu.networks.cells.survey import space_costs, survey
 from automcu.networks.estimate import estimate
@@ -146,11 +146,11 @@ def test_the_smallest_network_is_judged_as_any_other(everything: Survey, device:
 
 def test_the_shipped_table_of_cells_is_what_the_passes_make_of_them() -> None:
     """Where this fails after a change to the passes: python -m automcu.networks.cells.structure."""
-    tables = {kernels: cell_structures(kernels) for kernels in OVERWRITES}
+    tables = {kernels: cell_structures(kernels) for kernels in overwrites()}
     for edges in random.Random(3).sample(distinct_networks(), 150):
         layers, _ = cell_layers(edges)
         for kernels, table in tables.items():
             row = table.networks[edges]
             assert tuple(table.counts[row]) == count_kinds(layers)
-            best = fewest_tensors(layers, OVERWRITES[kernels])
+            best = fewest_tensors(layers, overwrites()[kernels])
             assert {tuple(order) for order in table.tensors[row].tolist()} == set(best)
