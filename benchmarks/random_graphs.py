@@ -37,12 +37,7 @@ from automcu.mcu import Device, find_device
 from automcu.toolchains import find_compiler
 from automcu.toolchains.compiler import ToolFailedError
 from benchmarks.graph_generator import random_copies, random_graph
-from benchmarks.network_check import (
-    Network,
-    differing_on_board,
-    differing_on_xtensa,
-    unchanged,
-)
+from benchmarks.network_check import Network, differing_on_board, differing_on_xtensa, unchanged
 
 GRAPHS, FEWER_GRAPHS, QUICK_GRAPHS = 1000, 200, 40  # fewer: with --lto and --unguarded
 _BATCH = 20  # graphs in one program

@@ -88,7 +88,7 @@ def reduce_convolution_bits(attributes: Convolution, bits: int) -> Convolution:
 def _rounded(attributes: Convolution, lowest: int, highest: int, unit: int) -> Convolution:
     """The layer with integers between the limits, which are stored times `unit`."""
     if attributes.weights is None or attributes.weight_scales is None or attributes.bias is None:
-        raise ValueError("a convolution without weights cannot be narrowed")
+        raise ValueError("a convolution without weights cannot have fewer bits")
     real = real_weights(attributes).reshape(attributes.out_channels, -1)
     steps, scales = _best_scales(real, lowest, highest)
     scales = np.where(scales > 0, scales / unit, attributes.weight_scales)
