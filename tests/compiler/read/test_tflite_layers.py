@@ -510,6 +510,120 @@ def _nibbles() -> bytes:
     return writer.content(x, y)
 
 
+def on_same_scale(kind: str, *constants: np.ndarray) -> Callable[[], bytes]:
+    """A layer on an image and stored integers; int8 ones have the scale that all of it has."""
+
+    def write() -> bytes:
+        writer = TfliteWriter()
+        x = writer.activation(IMAGE, SCALE, ZERO)
+        stored = [
+            writer.constant(values, [SCALE], [ZERO])
+            if values.dtype == np.int8
+            else writer.constant(values)
+            for values in constants
+        ]
+        y = writer.activation(IMAGE, SCALE, ZERO)
+        writer.layer(kind, (x, *stored), y)
+        return writer.content(x, y)
+
+    return write
+
+
+def in_floating_point(*kinds: str, constant_first: bool = False) -> Callable[[], bytes]:
+    """Layers between DEQUANTIZE and QUANTIZE; those of two operands take the number 0.7."""
+
+    def write() -> bytes:
+        writer = TfliteWriter()
+        x = writer.activation(IMAGE, SCALE, ZERO)
+        last = writer.activation(IMAGE, 0, 0, "float32")
+        number = writer.constant(np.array([0.7], np.float32))
+        writer.layer("DEQUANTIZE", (x,), last)
+        for kind in kinds:
+            source, last = last, writer.activation(IMAGE, 0, 0, "float32")
+            if kind == "DIV":
+                inputs = (number, source) if constant_first else (source, number)
+                writer.layer(kind, inputs, last, "DivOptions", FusedActivationFunction=3)
+            else:
+                is_limit = kind in ("MINIMUM", "MAXIMUM")
+                writer.layer(kind, (source, number) if is_limit else (source,), last)
+        y = writer.activation(IMAGE, RESULT_SCALE, RESULT_ZERO)
+        writer.layer("QUANTIZE", (last,), y)
+        return writer.content(x, y)
+
+    return write
+
+
+CASES |= {
+    "absolute value": simple("ABS", IMAGE, IMAGE),
+    "negated": in_floating_point("NEG"),
+    "square": in_floating_point("SQUARE"),
+    "root": in_floating_point("MAXIMUM", "SQRT"),
+    "reciprocal root": in_floating_point("MAXIMUM", "RSQRT"),
+    "logarithm": in_floating_point("MAXIMUM", "LOG"),
+    "number by an image": in_floating_point("MAXIMUM", "DIV", constant_first=True),
+    "relu between 0 and 1": simple("RELU_0_TO_1", IMAGE, IMAGE, scale=(0.01, 3)),
+    "least of an image and a number": on_same_scale("MINIMUM", np.array([20], np.int8)),
+    "largest of an image and a number": on_same_scale("MAXIMUM", np.array([20], np.int8)),
+    "repeated rows": simple(
+        "BROADCAST_TO",
+        (1, 1, 5, 3),
+        IMAGE,
+        constants=(integers(*IMAGE),),
+        keeps_scale=True,
+    ),
+}
+
+
+@case("image by a number")
+def _divided() -> bytes:
+    writer = TfliteWriter()
+    x = writer.activation(IMAGE, SCALE, 121, "uint8")
+    divisor = writer.constant(np.array([90], np.uint8), [0.013], [4])
+    y = writer.activation(IMAGE, RESULT_SCALE * 2, 133, "uint8")
+    writer.layer("DIV", (x, divisor), y, "DivOptions", FusedActivationFunction=1)
+    return writer.content(x, y)
+
+
+@case("one slope")
+def _one_slope() -> bytes:
+    writer = TfliteWriter()
+    x = writer.activation(IMAGE, SCALE, ZERO)
+    slope = writer.constant(np.full((1, 1, 3), 23, np.int8), [0.011], [3])
+    y = writer.activation(IMAGE, RESULT_SCALE, RESULT_ZERO)
+    writer.layer("PRELU", (x, slope), y)
+    return writer.content(x, y)
+
+
+@case("border of a number")
+def _border() -> bytes:
+    writer = TfliteWriter()
+    x = writer.activation(IMAGE, SCALE, ZERO)
+    widths = writer.constant(np.array([[0, 0], [1, 2], [0, 1], [1, 0]], np.int32))
+    value = writer.constant(np.array([44], np.int8), [SCALE], [ZERO])
+    y = writer.activation((1, 7, 6, 4), SCALE, ZERO)
+    writer.layer("PADV2", (x, widths, value), y)
+    return writer.content(x, y)
+
+
+@case("last of unequal parts")
+def _unequal_parts() -> bytes:
+    writer = TfliteWriter()
+    x = writer.activation(IMAGE, SCALE, ZERO)
+    sizes, axis = writer.constant(integers(1, 4)), writer.constant(integers(2))
+    parts = [writer.activation((1, 4, size, 3), SCALE, ZERO) for size in (1, 4)]
+    writer.layer("SPLIT_V", (x, sizes, axis), parts, "SplitVOptions", NumSplits=2)
+    return writer.content(x, parts[1])
+
+
+@case("second of the rows")
+def _unpacked() -> bytes:
+    writer = TfliteWriter()
+    x = writer.activation(IMAGE, SCALE, ZERO)
+    rows = [writer.activation((1, 5, 3), SCALE, ZERO) for _ in range(4)]
+    writer.layer("UNPACK", (x,), rows, "UnpackOptions", Num=4, Axis=1)
+    return writer.content(x, rows[1])
+
+
 def both(content: bytes, path: Path, device: Device) -> tuple[np.ndarray, np.ndarray]:
     """Our results and LiteRT's for equal random inputs, as int8."""
     path.write_bytes(content)

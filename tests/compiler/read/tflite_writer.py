@@ -17,6 +17,8 @@ _TYPES = {
     "float32": tflite.TensorType.FLOAT32,
 }
 
+_VERSIONS = {"BROADCAST_TO": 2}  # the first that LiteRT has
+
 
 @dataclass
 class _Tensor:
@@ -173,7 +175,7 @@ def _code(builder: Any, kind: str) -> int:
     tflite.OperatorCodeStart(builder)
     tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, min(number, 127))
     tflite.OperatorCodeAddBuiltinCode(builder, number)
-    tflite.OperatorCodeAddVersion(builder, 1)
+    tflite.OperatorCodeAddVersion(builder, _VERSIONS.get(kind, 1))
     return int(tflite.OperatorCodeEnd(builder))
 
 
