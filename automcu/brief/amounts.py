@@ -8,19 +8,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from automcu.brief.numerals import (
+from automcu.brief.vocabulary import (
     ARTICLES,
     DIGITS,
     LONGEST_FRENCH,
+    NEVER_ALONE,
     SHARES,
+    THOUSANDS,
+    UNITS,
+    Dimension,
     digits_value,
     french_value,
+    meant_instead,
     multiplier,
     spoken_value,
+    unit_named,
+    word_set,
     word_value,
 )
-from automcu.brief.units import NEVER_ALONE, THOUSANDS, UNITS, Dimension, meant_instead, unit_named
-from automcu.brief.vocabulary import word_set
 
 _TOKEN = re.compile(
     r"(?P<times>(?<=\d)[x×*](?=[^\W_]))"

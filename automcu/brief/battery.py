@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from automcu.brief.amounts import Amount, Token
-from automcu.brief.numerals import digits_value, word_value
+from automcu.brief.vocabulary import digits_value, word_value
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Literal
 
 from automcu.brief.amounts import Amount
 from automcu.brief.battery import LITHIUM, StoredEnergy, stored_millijoule
-from automcu.brief.draft import Problem
+from automcu.brief.brief import Problem
 from automcu.brief.phrases import OPPOSITE, PhrasedText, Said
-from automcu.brief.units import MS_PER_DAY, NEVER_ALONE
+from automcu.brief.vocabulary import MS_PER_DAY, NEVER_ALONE
 
 LimitEntry = Literal[
     "max_latency_ms", "max_energy_mj", "max_ram_bytes", "max_flash_bytes", "min_accuracy"

@@ -17,7 +17,6 @@ from automcu.brief.amounts import (
     tokenise,
 )
 from automcu.brief.battery import NamedCells, find_cells
-from automcu.brief.units import MS_PER_DAY
 from automcu.brief.vocabulary import (
     COMPARISONS,
     DIRECTIONS,
@@ -29,6 +28,7 @@ from automcu.brief.vocabulary import (
     LEFT_OVER,
     LINKS,
     LONGEST_PHRASE,
+    MS_PER_DAY,
     NEGATIONS,
     OCCASIONS,
     OF_ALL,
@@ -57,15 +57,7 @@ _SUBJECTS_OF: dict[str, tuple[str, ...]] = {
     "rate": ("rate", "sampling", "input", "latency", "tolerance"),
     "frequency": ("sampling", "rate", "other"),
     "count": (
-        "latency",
-        "energy",
-        "ram",
-        "flash",
-        "accuracy",
-        "error",
-        "rate",
-        "other",
-        "tolerance",
+        *("latency", "energy", "ram", "flash", "accuracy", "error", "rate", "other", "tolerance"),
     ),
 }
 

@@ -6,14 +6,57 @@ were not used, or to words that say nothing.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from automcu.brief.amounts import tokenise
 from automcu.brief.boards_named import NamedBoards, find_boards
-from automcu.brief.data_named import NamedData, find_data
-from automcu.brief.draft import Draft, Problem
+from automcu.brief.brief import Draft, Problem
 from automcu.brief.limits import SaidLimit, read_limits_said
 from automcu.brief.vocabulary import DIRECTIONS, FILLER
+
+# Words for data in general, "digits" say, go with the more specific name: "MNIST digits" is MNIST.
+_SYNONYMS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (name, re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE))
+    for name, pattern in (
+        ("fashion-mnist", r"fashion[-_ ]?mnist"),
+        ("mnist", r"(?<!fashion[-_ ])(?<!fashion)mnist"),
+        ("cifar-100", r"cifar[-_ ]?100"),
+        ("cifar-10", r"cifar[-_ ]?10"),
+        (
+            "digits",
+            r"(?:hand[- ]?written |hand[- ]?drawn |handgeschriebenen? )?"
+            r"(?:digits?|numerals?|ziffern?|chiffres?|dígitos?|cifre)"
+            r"(?: written by hand| manuscrits| escritos a mano)?"
+            r"|(?:hand[- ]?written|hand[- ]?drawn)[- ]numbers?",
+        ),
+        ("fashion-mnist", r"clothes|clothing|garments?"),
+    )
+)
+_GENERAL = {"digits": ("mnist",)}
+"""Data whose words also describe more specific data."""
+
+DATASET_NAMES = tuple(dict.fromkeys(name for name, _ in _SYNONYMS))
+"""The data sets that a sentence can name."""
+
+_NOUN = r"(?:data ?sets?|data|folder|directory|file|datensatz|daten|ordner|dossier|données)"
+_PATHS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"""(?P<all>["'“„«]\s?(?P<path>[^"'”“»\n]*(?:/|\.npz|\.csv)[^"'”“»\n]*?)\s?["'”“»])""",
+        rf"""(?P<all>\b{_NOUN}:?\s+(?:in |from |aus |at )?["'“„«](?P<path>[^"'”“»\n]+)["'”“»])""",
+        r"(?P<all>(?<![\w/])(?P<path>(?:~|\.{1,2})?/[\w.~](?:[^\s,;'\"()]*[\w/])?|[\w./-]+\.(?:npz|csv)\b))",
+        rf"(?P<all>\b(?:from|in|aus|dans|{_NOUN})\s+(?P<path>(?![\d.,]+\s?[a-z]{{1,2}}/)[\w.-]{{2,}}/[\w./-]*\w/?))",
+    )
+)
+
+_WORDS_OF_A_LIMIT = re.compile(
+    r"(?:s?ram|flash|rom)/(?:s?ram|flash|rom)|\d\s?[km]?b/\d", re.IGNORECASE
+)
+_ALTERNATIVE = re.compile(
+    r"[\s(,]*(?:or|not|vs|instead of|rather than|oder|nicht|statt|ou|pas)\s+", re.IGNORECASE
+)
 
 LONGEST_READ = 4000
 """Characters of a sentence that are read: whoever pastes a document is asked for its gist."""
@@ -25,6 +68,18 @@ _READ = "\ufffc"
 # The full-width forms of ASCII, which keyboards of East Asia write, are 0xFEE0 above it.
 _FULL_WIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F)} | {ord("≦"): "≤", ord("≧"): "≥"}
 _BREAKS = frozenset(",;:!?()[]{}\n")
+
+
+@dataclass(frozen=True)
+class NamedData:
+    """`name`: the data set or path that a text names; `others`: more of them that do not agree.
+
+    `spans` are the parts of the text that name them.
+    """
+
+    name: str | None
+    others: tuple[str, ...]
+    spans: tuple[Span, ...]
 
 
 def read_sentence(text: str, boards: Mapping[str, Iterable[str]]) -> Draft:
@@ -178,3 +233,29 @@ def _trimmed(group: str) -> str:
 
 def _says_nothing(word: str) -> bool:
     return word in FILLER or (not any(char.isalnum() for char in word) and word not in "'\"%$€<>≤≥")
+
+
+def find_data(text: str) -> NamedData:
+    """Find the data that a text names: a path as it stands, else a well-known name."""
+    named = [
+        (name, match.span()) for name, pattern in _SYNONYMS for match in pattern.finditer(text)
+    ]
+    for pattern in _PATHS:
+        if (match := pattern.search(text)) and not _WORDS_OF_A_LIMIT.search(match["path"]):
+            span = match.span("all")
+            outside = [inner for _, inner in named if inner[1] <= span[0] or inner[0] >= span[1]]
+            return NamedData(match["path"], (), tuple(sorted([span, *outside])))
+    names = list(dict.fromkeys(name for name, _ in named))
+    if not _names_alternatives(text, [span for _, span in named]):
+        names = [name for name in names if not any(one in names for one in _GENERAL.get(name, ()))]
+    specific = names
+    spans = tuple(sorted({span for _, span in named}))
+    if not specific:
+        return NamedData(None, (), ())
+    return NamedData(specific[0], tuple(specific[1:]), spans)
+
+
+def _names_alternatives(text: str, spans: Sequence[tuple[int, int]]) -> bool:
+    """Say whether "or" or "not" stands between two names: "digits or MNIST" is no one set."""
+    ordered = sorted(spans)
+    return any(_ALTERNATIVE.fullmatch(text[one[1] : other[0]]) for one, other in pairwise(ordered))

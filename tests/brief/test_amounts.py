@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automcu.brief.amounts import find_amounts, has_decimal_comma, single_amount, tokenise
-from automcu.brief.units import MS_PER_DAY, Dimension
+from automcu.brief.vocabulary import MS_PER_DAY, Dimension
 
 
 def only(text: str) -> tuple[str, float | None]:
