@@ -67,7 +67,7 @@ from automcu.errors import DoesNotFitError
 from automcu.mcu import Device, find_device, find_part, profile_of, shipped_devices
 from automcu.mcu.find import load_profile
 from automcu.mcu.generate import with_latency
-from automcu.mcu.profile import Core, FlashTiming, Latency
+from automcu.mcu.profile import FlashTiming, Latency
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.transformers.graph import transformer_graph
 from automcu.networks.transformers.shape import TransformerShape
@@ -77,7 +77,7 @@ from automcu.toolchains import find_compiler
 from benchmarks.graph_generator import random_graph
 from benchmarks.public_networks import PUBLIC_NETWORKS
 
-REFERENCES: dict[Core, str] = {
+REFERENCES: dict[str, str] = {
     "cortex-m4": "nucleo-l4r5zi",
     "cortex-m7": "nucleo-h743zi2",
     "cortex-m33": "nucleo-u575zi-q",
@@ -231,7 +231,7 @@ def see(jobs: Sequence[Job]) -> list[Seen]:
     return seen
 
 
-def boards_of(core: Core) -> tuple[Device, ...]:
+def boards_of(core: str) -> tuple[Device, ...]:
     """The shipped boards with this core, as their profiles are now."""
     folder = resource_folder("hw_profiles")
     return tuple(
@@ -392,7 +392,7 @@ def layer_errors(seen: Sequence[Seen], board: int, coefficients: dict[str, float
 
 
 def fit_core(
-    core: Core, kind: str, seeds: int, folder: Path | None, judge_only: bool, fit_only: bool
+    core: str, kind: str, seeds: int, folder: Path | None, judge_only: bool, fit_only: bool
 ) -> None:
     """Fit, write and judge the figures of all boards with a core."""
     os.environ["AUTOMCU_COMPILER"] = kind
@@ -442,7 +442,7 @@ def fit_core(
         judge(core, kind, jobs)
 
 
-def judge(core: Core, kind: str, jobs: Callable[..., list[Job]]) -> None:
+def judge(core: str, kind: str, jobs: Callable[..., list[Job]]) -> None:
     """Find the error bars of a core's boards on whole networks, and write them."""
     boards = boards_of(core)
     reference = next(one for one in boards if one.id == REFERENCES[core])

@@ -38,7 +38,7 @@ from automcu.compiler.ops import (
 )
 from automcu.compiler.tensor import NO_CLAMP, Clamp, Quantisation, Shape, Tensor
 from automcu.compiler.window import Window
-from automcu.mcu.profile import Core, Device
+from automcu.mcu.profile import Device
 
 LAYERS = 80
 _MOST_VALUES = 6_000  # of a tensor
@@ -144,7 +144,7 @@ def networks_side_by_side(programs: Mapping[str, Program]) -> Program:
     return side_by_side(graph, kernels, next(iter(programs.values())).core)
 
 
-def side_by_side(graph: Graph, kernels: Mapping[str, Kernel], core: Core | None) -> Program:
+def side_by_side(graph: Graph, kernels: Mapping[str, Kernel], core: str | None) -> Program:
     """A program whose layers all have their tensors at the arena's start.
 
     They only work where each is given its input (see `counting`).

@@ -11,7 +11,7 @@ from functools import partial
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.isa import INSTRUCTION_SETS
 from automcu.compiler.kernel import Candidate, Kernel
-from automcu.mcu.core import kernel_sets
+from automcu.mcu.core import core_named, kernel_sets
 from automcu.mcu.profile import Device
 
 Choose = Callable[[Operator, Graph, Device], Kernel]
@@ -37,12 +37,12 @@ def _cheapest_on(device: Device, operator: Operator, graph: Graph) -> Kernel:
 def candidates(operator: Operator, graph: Graph, device: Device) -> tuple[Kernel, ...]:
     """The kernels that can carry out an operator, the one that usually wins first."""
     sources, result = operator.sources(graph), graph.tensors[operator.output]
-    available = kernel_sets(device)
+    core, available = core_named(device.core), kernel_sets(device)
     special = (
         kernel
         for instruction_set in INSTRUCTION_SETS
         if instruction_set.name in available
-        for kernel in instruction_set.kernels(operator.attributes, sources, result, device.core)
+        for kernel in instruction_set.kernels(operator.attributes, sources, result, core)
     )
     return (*special, operator.kernel(graph))
 

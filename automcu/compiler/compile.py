@@ -12,7 +12,7 @@ from automcu.compiler.graph import Graph, Operator, run_reference
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.passes import optimise
 from automcu.compiler.tiling.search import fit_arena
-from automcu.mcu.profile import Core, Device
+from automcu.mcu.profile import Device
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Program:
     graph: Graph
     kernels: Mapping[str, Kernel]
     arena: Arena
-    core: Core | None
+    core: str | None
 
     @property
     def functions(self) -> tuple[Kernel, ...]:
@@ -94,7 +94,7 @@ def portable_program(program: Program) -> Program:
     return Program(graph, kernels, plan_arena(graph, graph.operators, kernels), None)
 
 
-def _plan(graph: Graph, choose: Callable[[Operator, Graph], Kernel], core: Core) -> Program:
+def _plan(graph: Graph, choose: Callable[[Operator, Graph], Kernel], core: str) -> Program:
     kernels = {operator.name: choose(operator, graph) for operator in graph.operators}
     graph = graph.with_operators(schedule(graph, kernels))
     return Program(graph, kernels, plan_arena(graph, graph.operators, kernels), core)

@@ -25,6 +25,7 @@ from automcu.compiler.kernel import (
     SharedCode,
 )
 from automcu.errors import WrongInputError
+from automcu.mcu.core import core_named
 from automcu.plain_text import c_comment
 from automcu.resources import resource_folder
 
@@ -138,8 +139,9 @@ def _render(template: Path, environment: jinja2.Environment, context: Mapping[st
 def _guard(program: Program, environment: jinja2.Environment) -> str:
     """What refuses other machines than those that the code is for; nothing for any machine."""
     used = {kernel.isa for kernel in program.functions}
+    of_core = core_named(program.core).kernel_sets if program.core else {}
     for one in INSTRUCTION_SETS:
-        if one.name == program.core or (one.name in used and not one.runs_on_pc):
+        if one.name in (of_core if one.runs_on_pc else used):
             return _render(one.guard, environment, {})
     return ""
 

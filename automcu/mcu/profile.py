@@ -10,7 +10,6 @@ from automcu.errors import WrongInputError
 from automcu.records import Record
 
 FlashingMethod = Literal["usart-bootloader", "swd", "mass-storage", "esptool"]
-Core = str
 
 
 class MemoryRegion(Record):

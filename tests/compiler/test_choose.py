@@ -23,6 +23,7 @@ from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Convolution
 from automcu.compiler.window import Window
 from automcu.mcu import Device, find_device
+from automcu.mcu.core import CORTEX_M4, CORTEX_M7
 
 _SAME = Window(3, 3, padding=(1, 1, 1, 1))
 
@@ -139,7 +140,7 @@ def test_blocks_cover_a_row_without_gap_or_overlap(width: int, pixels: int) -> N
 
 @given(width=st.integers(1, 200), out=st.integers(1, 50).map(lambda half: 2 * half))
 def test_every_even_number_of_channels_has_a_tile(width: int, out: int) -> None:
-    assert all(tiles(width, out, core) for core in ("cortex-m4", "cortex-m7"))
+    assert all(tiles(width, out, core) for core in (CORTEX_M4, CORTEX_M7))
 
 
 def test_the_listing_names_the_kernel_and_the_next_best() -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from automcu.errors import ToolError, WrongInputError
-from automcu.mcu.profile import Core
 from automcu.toolchains import find_compiler
 
 
@@ -90,7 +89,7 @@ def test_espressif_s_compiler_is_taken_before_debian_s(
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m33"])
 @pytest.mark.parametrize("kind", ["gcc", "zig"])
 def test_flags_choose_the_core_and_hard_float(
-    core: Core, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    core: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_gcc(tmp_path, monkeypatch)
     monkeypatch.setenv("AUTOMCU_COMPILER", kind)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from automcu.compiler.graph import Attributes
 from automcu.compiler.kernel import Isa, Kernel
 from automcu.compiler.tensor import Tensor
-from automcu.mcu.profile import Core
+from automcu.mcu.core import Core
 
 AttributesT = TypeVar("AttributesT", bound=Attributes)
 Factory = Callable[[AttributesT, tuple[Tensor, ...], Tensor, Core], Iterable[Kernel]]

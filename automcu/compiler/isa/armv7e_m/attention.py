@@ -23,7 +23,7 @@ from automcu.compiler.ops.attention import (
     pack_attention,
 )
 from automcu.compiler.tensor import Tensor
-from automcu.mcu.profile import Core
+from automcu.mcu.core import Core
 
 WORD_CHANNELS = 4
 MOST_STRIDE = 4095  # bytes between pixels, an offset of a load

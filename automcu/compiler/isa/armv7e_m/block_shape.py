@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from automcu.mcu.profile import Core
+from automcu.mcu.core import Core
 
 ACCUMULATORS = ("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11")
 LARGEST_OFFSET = 4095  # of LDR and ADD with a 12-bit immediate
 LARGEST_CONSTANT = 65535  # of MOVW
 Issue = Literal["single", "dual"]
-DUAL_ISSUE_CORES: tuple[Core, ...] = ("cortex-m7",)
 
 # Steps in a pass of a single-issue loop. 8 x 60 bytes stay inside a 1 KiB instruction cache;
 # several kernel rows make long loops anyway, where half the code costs 3 % of the time.
@@ -91,12 +90,16 @@ class Tile:
         return f"{self.pixels}x{self.channels}" + (" dual-issue" if self.issue == "dual" else "")
 
 
+def issues(core: Core) -> tuple[Issue, ...]:
+    """The ways in which loops are worth ordering for a core, the one that usually wins first."""
+    return ("dual", "single") if core.issue_width > 1 else ("single",)
+
+
 def tiles(width: int, out_channels: int, core: Core) -> tuple[Tile, ...]:
     """The tiles for rows of `width` pixels; the one that usually wins comes first."""
-    issues: tuple[Issue, ...] = ("dual", "single") if core in DUAL_ISSUE_CORES else ("single",)
     return tuple(
         Tile(pixels, channels, issue)
-        for issue in issues
+        for issue in issues(core)
         for pixels, channels in _shapes(width, issue)
         if out_channels % channels == 0
     )

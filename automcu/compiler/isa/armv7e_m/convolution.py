@@ -29,7 +29,7 @@ from automcu.compiler.ops.convolution_kernel import (
 from automcu.compiler.tensor import NO_CLAMP, Shape, Tensor
 from automcu.compiler.weight_packing import UNPACKING, Packing, packing
 from automcu.compiler.window import POINTWISE
-from automcu.mcu.profile import Core
+from automcu.mcu.core import Core
 
 _PIXELS = 4
 _LONGEST_ROW = 32  # pixels that a pointwise layer takes at a time ...

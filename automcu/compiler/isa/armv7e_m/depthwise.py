@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.isa.armv7e_m.block_shape import DUAL_ISSUE_CORES, Issue, Tile, split_row
+from automcu.compiler.isa.armv7e_m.block_shape import Tile, issues, split_row
 from automcu.compiler.isa.armv7e_m.convolution import clamp_code, clamp_work
 from automcu.compiler.isa.armv7e_m.depthwise_block import (
     WIDEST_KERNEL,
@@ -27,7 +27,7 @@ from automcu.compiler.ops.convolution_kernel import (
     convolution_shape,
 )
 from automcu.compiler.tensor import NO_CLAMP, Tensor
-from automcu.mcu.profile import Core
+from automcu.mcu.core import Core
 
 
 @ARMV7E_M.register(Convolution)
@@ -58,8 +58,7 @@ def armv7e_m_depthwise(
 
 def _tiles(core: Core) -> tuple[Tile, ...]:
     """Blocks of eight sums; six with more registers left over are no faster here."""
-    issues: tuple[Issue, ...] = ("dual", "single") if core in DUAL_ISSUE_CORES else ("single",)
-    return tuple(Tile(4, 2, issue) for issue in issues)
+    return tuple(Tile(4, 2, issue) for issue in issues(core))
 
 
 def _row(ring: Ring, function: str, tile: Tile, amplifies: bool) -> DepthwiseRow:

@@ -15,7 +15,7 @@ from automcu.compiler.ops.pool import AveragePool
 from automcu.compiler.ops.rescale import Rescale
 from automcu.compiler.tensor import NO_CLAMP, Tensor
 from automcu.compiler.window import pixel_counts, window_class
-from automcu.mcu.profile import Core
+from automcu.mcu.core import Core
 
 _LANES = 4
 _MOST_TAPS = 256  # of int8 that a 16-bit lane can sum

@@ -26,7 +26,7 @@ from automcu.compiler.ops.ternary import (
     ternary_layer,
 )
 from automcu.compiler.tensor import NO_CLAMP, Tensor
-from automcu.mcu.profile import Core
+from automcu.mcu.core import Core
 
 ENTRY_BYTES = 8  # four sums of 16 bits
 ROW_BYTES = PASS * ENTRY_BYTES  # entries of one weight byte's value

@@ -18,7 +18,7 @@ from automcu.compiler.ops.attention import (
     pack_attention,
 )
 from automcu.compiler.tensor import Tensor
-from automcu.mcu.profile import Core
+from automcu.mcu.core import Core
 
 _WORD_CHANNELS = 4
 _QUERIES = 2

@@ -24,7 +24,7 @@ from automcu.compiler.ops.ternary import (
     ternary_layer,
 )
 from automcu.compiler.tensor import Tensor
-from automcu.mcu.profile import Core
+from automcu.mcu.core import Core
 
 _TABLE_WORDS = SUMS * PIXELS // 2
 _PLACES = ("first", "second", "third")
