@@ -28,6 +28,7 @@ from automcu.compiler.ops import Add, AveragePool, Convolution, Rescale
 from automcu.compiler.passes import optimise
 from automcu.compiler.read.weights import TERNARY_FROM
 from automcu.compiler.window import POINTWISE, Window
+from automcu.mcu.core import CORTEX_M4
 from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell, Operation, all_cells
 from automcu.networks.cells.graph import LAST_NORMALISATION, architecture_graph
@@ -99,7 +100,7 @@ def overwrites() -> Mapping[str, Mapping[str, tuple[int, ...]]]:
 
 def _special_kernel(operator: Operator, graph: Graph) -> Kernel:
     tensors = operator.sources(graph), graph.tensors[operator.output]
-    special = ARMV7E_M.kernels(operator.attributes, *tensors, "cortex-m4")
+    special = ARMV7E_M.kernels(operator.attributes, *tensors, CORTEX_M4)
     return special[0] if special else operator.kernel(graph)
 
 
