@@ -38,9 +38,9 @@ from automcu.cost.estimation import estimate_program
 from automcu.cost.verdict import check
 from automcu.errors import AutomcuError, WrongInputError
 from automcu.mcu import Device, all_devices, find_device
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import all_cells
 from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.toolchains import build_project, find_compiler
 from benchmarks.fit_cost_model import has_constant_result
 from benchmarks.graph_generator import random_graph

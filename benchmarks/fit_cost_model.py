@@ -70,7 +70,7 @@ from automcu.mcu.generate import with_latency
 from automcu.mcu.profile import FlashTiming, Latency
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.transformers.graph import transformer_graph
-from automcu.networks.transformers.shape import TransformerShape
+from automcu.networks.transformers.space import TransformerShape
 from automcu.records import write_atomically
 from automcu.resources import resource_folder
 from automcu.toolchains import find_compiler

@@ -9,15 +9,13 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from automcu.networks.cells.next_proposal import next_proposal
 from automcu.networks.cells.plan import plan
+from automcu.networks.cells.search import next_proposal
 from automcu.networks.family import Observation
-from automcu.planner.agents.council import Council
-from automcu.planner.agents.disguise import Disguise
-from automcu.planner.agents.feasible_space import FeasibleSpace
-from automcu.planner.agents.language_model import LanguageModel
-from automcu.planner.agents.local_server import start_local_server
+from automcu.planner.agents.council import Council, FeasibleSpace
+from automcu.planner.agents.language_model import Disguise, LanguageModel
 from automcu.planner.agents.records import ModelSettings
+from automcu.planner.agents.servers import start_local_server
 from benchmarks.nas_searches import Oracle, Task
 
 _LOCAL_TIME_OUT_S = 300.0

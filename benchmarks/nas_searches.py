@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.networks.cells.cell import OPERATIONS, Cell, all_cells
-from automcu.networks.cells.evolution import next_cell
-from automcu.networks.cells.next_proposal import next_proposal
 from automcu.networks.cells.plan import plan
 from automcu.networks.cells.pool import CellPool
-from automcu.networks.cells.prior import RankedCells, rank_cells
+from automcu.networks.cells.prior import RankedCells, expected_synflow, rank_cells
 from automcu.networks.cells.records import Survey
-from automcu.networks.cells.synflow import expected_synflow
+from automcu.networks.cells.search import next_cell, next_proposal
 from automcu.networks.family import Observation
 
 Column = NDArray[np.float64]

@@ -35,15 +35,14 @@ import pandas as pd
 from automcu.brief import Limits
 from automcu.errors import AutomcuError, WrongInputError
 from automcu.mcu import find_device
-from automcu.networks.cells.architecture import Skeleton
-from automcu.networks.cells.next_proposal import next_proposal
 from automcu.networks.cells.plan import plan
 from automcu.networks.cells.prior import rank_cells
 from automcu.networks.cells.records import Survey
+from automcu.networks.cells.search import next_proposal
+from automcu.networks.cells.skeleton import Skeleton
 from automcu.networks.cells.survey import survey
 from automcu.networks.family import Observation, Proposal
-from automcu.planner.agents.council import Council
-from automcu.planner.agents.feasible_space import FeasibleSpace
+from automcu.planner.agents.council import Council, FeasibleSpace
 from automcu.planner.agents.language_model import LanguageModel
 from automcu.planner.agents.records import ModelSettings
 from automcu.planner.plan import Plan

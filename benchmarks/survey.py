@@ -26,7 +26,7 @@ import pandas as pd
 
 from automcu.errors import AutomcuError
 from automcu.mcu import find_device
-from automcu.networks.cells.grid import skeleton_grid
+from automcu.networks.cells.skeleton import skeleton_grid
 from automcu.networks.cells.survey import survey
 
 DEVICE = "stm32f407g-disc1"

@@ -34,7 +34,7 @@ from automcu.compiler.window import Window
 from automcu.cost.estimation import estimate_program
 from automcu.mcu import Device, find_device
 from automcu.networks.transformers.graph import transformer_graph
-from automcu.networks.transformers.shape import TransformerShape
+from automcu.networks.transformers.space import TransformerShape
 from automcu.toolchains import build_project, find_compiler
 from benchmarks.kernels import PEERS, layer_graph
 

@@ -30,11 +30,10 @@ from automcu.compiler import compile_graph, import_onnx, write_project
 from automcu.datasets.record import Dataset, Split
 from automcu.errors import AutomcuError
 from automcu.export.float_onnx import export_onnx
-from automcu.export.quantise import calibration_inputs, quantise_onnx
-from automcu.export.ternary_convolutions import write_ternary_weights
+from automcu.export.quantise import calibration_inputs, quantise_onnx, write_ternary_weights
 from automcu.mcu import find_device
-from automcu.networks.transformers.onnx import export_transformer
 from automcu.networks.transformers.torch import VisionTransformer
+from automcu.networks.transformers.train import export_transformer
 from automcu.toolchains import build_project, find_compiler
 from automcu.training.evaluation import accuracy
 from automcu.training.ternary import with_ternary_values

@@ -30,13 +30,11 @@ import torch
 from numpy.typing import NDArray
 
 from automcu.datasets.load import load_dataset
-from automcu.datasets.resize import resized
+from automcu.datasets.record import resized
 from automcu.errors import AutomcuError, WrongInputError
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell, all_cells
-from automcu.networks.cells.counting import count_live_macs
-from automcu.networks.cells.prior import zero_cost_rating
-from automcu.networks.cells.synflow import expected_synflow
+from automcu.networks.cells.prior import expected_synflow, zero_cost_rating
+from automcu.networks.cells.skeleton import Architecture, Skeleton, count_live_macs
 from benchmarks.accuracies import benchmark_table
 from benchmarks.zero_cost_proxies import ZeroCostScore, mean_ranks, zero_cost_scores
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from automcu.errors import WrongInputError
-from automcu.networks.cells.architecture import Architecture
+from automcu.networks.cells.skeleton import Architecture
 from automcu.networks.cells.torch import CellModule, ReductionBlock, build_network
 
 

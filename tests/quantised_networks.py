@@ -14,8 +14,8 @@ from torch import nn
 
 from automcu.export.float_onnx import export_onnx
 from automcu.export.quantise import quantise_onnx
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import all_cells
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.cells.torch import build_network
 
 Images = NDArray[np.float32]

@@ -4,11 +4,11 @@ import numpy as np
 
 from automcu.calibration.microbenchmarks import chain, depthwise_chain, transformer_chain
 from automcu.compiler.graph import Graph
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import all_cells
 from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.transformers.graph import transformer_graph
-from automcu.networks.transformers.shape import TransformerShape
+from automcu.networks.transformers.space import TransformerShape
 
 _HELD_OUT_ARCHITECTURES = 4
 _HELD_OUT_TRANSFORMERS = (

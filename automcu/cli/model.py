@@ -23,10 +23,10 @@ from automcu.cli.options import (
     read_limits,
 )
 from automcu.errors import WrongInputError
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.family import Network
-from automcu.networks.transformers.shape import parse_transformer
+from automcu.networks.transformers.space import parse_transformer
 
 
 def check(

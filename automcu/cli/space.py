@@ -32,9 +32,9 @@ from automcu.cli.options import (
 )
 from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED, ToolError, WrongInputError
 from automcu.mcu import find_device
-from automcu.networks.cells.architecture import Skeleton
 from automcu.networks.cells.family import cell_name, skeleton_name
 from automcu.networks.cells.records import FeasibleCell, Survey, SurveyOverview
+from automcu.networks.cells.skeleton import Skeleton
 from automcu.records import write_atomically
 from automcu.report.wording import error_bar
 from automcu.resources import cache_folder

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.datasets.assemble import Labelled, assemble
-from automcu.datasets.record import Dataset
-from automcu.datasets.source import Request, Source
+from automcu.datasets.record import Dataset, Request, Source
 from automcu.errors import WrongInputError
 
 if TYPE_CHECKING:
@@ -88,4 +87,4 @@ def _samples(columns: "pd.DataFrame", path: Path) -> NDArray[np.float64]:
     return numbers
 
 
-SOURCE = Source(names=("FILE.csv",), recognises=_recognises, load=_load)
+WINDOWS = Source(names=("FILE.csv",), recognises=_recognises, load=_load)

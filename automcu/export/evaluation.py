@@ -1,5 +1,8 @@
-"""How good an ONNX file is, by onnxruntime."""
+"""How good an ONNX file is, by onnxruntime, without the warnings that it prints for every model."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,25 @@ from numpy.typing import NDArray
 
 from automcu.datasets.record import Split
 from automcu.errors import UnsupportedModelError, WrongInputError
-from automcu.export.quiet import quiet_onnxruntime
+
+LOG_WARNINGS = 2
+LOG_ERRORS = 3
+"""onnxruntime's own severities; 2 is its default."""
+
+
+@contextmanager
+def quiet_onnxruntime() -> Iterator[None]:
+    """Hide warnings of onnxruntime and its Python tools inside the block; errors still show."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.ERROR)
+    onnxruntime.set_default_logger_severity(LOG_ERRORS)
+    try:
+        yield
+    finally:
+        onnxruntime.set_default_logger_severity(LOG_WARNINGS)
+        root.setLevel(before)
+
 
 BATCH = 256
 

@@ -1,17 +1,207 @@
-"""From a torch network to a float ONNX file: the seam between training and compiling."""
+"""From a torch network to a float ONNX file: the seam between training and compiling.
 
+The exported graph is brought to the few operators and the plain form that the compiler reads, and
+its nodes get readable names, which become layer names in generated C: the exporter names a node
+after the path of modules that ran it, and `/stages.0/stages.0.1/0_to_1/0_to_1.0/Conv` becomes
+`stage0_cell1_0_to_1_conv3x3`.
+"""
+
+import re
 import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
-from onnx import ModelProto
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import nn
 
 from automcu.errors import UnsupportedModelError
-from automcu.export.node_names import readable_names
-from automcu.export.tidy import rename, store_constants, write_batch_norms_as_convolutions
 from automcu.records import scratch_folder, write_atomically
+
+OPERATOR_LABELS = {
+    "AveragePool": "avgpool",
+    "BatchNormalization": "batchnorm",
+    "GlobalAveragePool": "global_avgpool",
+    "MaxPool": "maxpool",
+}
+CLASS_SUFFIXES = ("Module", "Block", "Layer")
+
+
+def readable_names(nodes: Iterable[NodeProto], network: nn.Module) -> dict[str, str]:
+    """Return a unique C identifier for each node's name, in the same order on every export.
+
+    Positions in an `nn.Sequential` are left out where the name is unique without them.
+    """
+    owners = _module_labels(network)
+    parts = {node.name: _parts(node, owners) for node in nodes}
+    short = {
+        name: _joined(part for part in found if not part.isdigit()) for name, found in parts.items()
+    }
+    uses = Counter(short.values())
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for name, found in parts.items():
+        wanted = short[name] if uses[short[name]] == 1 else _joined(found)
+        names[name] = _first_free(wanted, taken)
+        taken.add(names[name])
+    return names
+
+
+def _module_labels(network: nn.Module) -> dict[str, str]:
+    """Name each module that is not torch's own after its class: `stages.0.1` is a `cell`."""
+    labels = {}
+    for path, module in network.named_modules():
+        if not type(module).__module__.startswith("torch."):
+            labels[path] = _label_of_class(type(module).__name__)
+    return labels
+
+
+def _label_of_class(name: str) -> str:
+    for suffix in CLASS_SUFFIXES:
+        name = name.removesuffix(suffix) or name
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _parts(node: NodeProto, owners: Mapping[str, str]) -> list[str]:
+    *scopes, operator = node.name.strip("/").split("/")
+    parts = []
+    before = ""
+    for scope in scopes:
+        own = scope.removeprefix(f"{before}.") if before else scope
+        parts += _scope_parts(scope, own, owners)
+        before = scope
+    return [*parts, _operator_label(node), *re.findall(r"_(\d+)$", operator)]
+
+
+def _scope_parts(scope: str, own: str, owners: Mapping[str, str]) -> list[str]:
+    if own.isdigit():
+        return [f"{owners[scope]}{own}"] if scope in owners else [own]
+    in_list = re.fullmatch(r"(.*?)s?\.(\d+)", own)
+    return [f"{in_list[1]}{in_list[2]}" if in_list else own]
+
+
+def _operator_label(node: NodeProto) -> str:
+    attributes = {attribute.name: attribute for attribute in node.attribute}
+    label: str = OPERATOR_LABELS.get(node.op_type, node.op_type.lower())
+    if "group" in attributes and attributes["group"].i > 1:
+        label = f"depthwise_{label}"
+    if "kernel_shape" in attributes:
+        label += "x".join(str(size) for size in attributes["kernel_shape"].ints)
+    return label
+
+
+def _joined(parts: Iterable[str]) -> str:
+    name = re.sub(r"\W", "_", "_".join(parts)).lower()
+    return f"layer_{name}" if name[:1].isdigit() else name
+
+
+def _first_free(wanted: str, taken: set[str]) -> str:
+    name, count = wanted, 1
+    while name in taken:
+        count += 1
+        name = f"{wanted}_{count}"
+    return name
+
+
+IMAGE_RANK = 4
+LAYERS = ("Conv", "ConvTranspose", "Gemm")
+LAYER_ROLES = {1: "weight", 2: "bias"}
+
+
+def store_constants(graph: GraphProto) -> None:
+    """Turn Constant nodes into initialisers; drop the Identity nodes between equal constants."""
+    replaced: dict[str, str] = {}
+    constants = {tensor.name for tensor in graph.initializer}
+    for node in list(graph.node):
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            tensor = graph.initializer.add()
+            tensor.CopyFrom(node.attribute[0].t)
+            tensor.name = node.output[0]
+            constants.add(tensor.name)
+            graph.node.remove(node)
+        elif node.op_type == "Identity":
+            source = replaced.get(node.input[0], node.input[0])
+            if source in constants:
+                replaced[node.output[0]] = source
+                graph.node.remove(node)
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            node.input[position] = replaced.get(name, name)
+
+
+def write_batch_norms_as_convolutions(graph: GraphProto, ranks: Mapping[str, int]) -> None:
+    """Replace each BatchNormalization by the depthwise 1x1 convolution that computes the same.
+
+    The exporter has folded those behind a convolution; what is left normalises a sum. y = a*x + b
+    with a = scale / sqrt(variance + epsilon) and b = bias - mean * a, computed in double precision.
+
+    Raises:
+        UnsupportedModelError: a normalisation of something other than images.
+    """
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for position, node in enumerate(graph.node):
+        if node.op_type != "BatchNormalization":
+            continue
+        if ranks.get(node.input[0]) != IMAGE_RANK:
+            raise UnsupportedModelError(
+                f"{node.name}: batch normalisation of vectors cannot be exported. "
+                "Normalise before the pooling, or leave it out."
+            )
+        scale, bias, mean, variance = (
+            constants[name].astype(np.float64) for name in node.input[1:]
+        )
+        epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
+        factor = scale / np.sqrt(variance + epsilon)
+        weight = factor.reshape(-1, 1, 1, 1).astype(np.float32)
+        offset = (bias - mean * factor).astype(np.float32)
+        names = (f"{node.name}/weight", f"{node.name}/bias")
+        graph.initializer.append(numpy_helper.from_array(weight, names[0]))
+        graph.initializer.append(numpy_helper.from_array(offset, names[1]))
+        convolution = helper.make_node(
+            "Conv",
+            [node.input[0], *names],
+            [node.output[0]],
+            name=node.name,
+            group=len(factor),
+            kernel_shape=[1, 1],
+        )
+        graph.node[position].CopyFrom(convolution)
+
+
+def rename(graph: GraphProto, names: Mapping[str, str]) -> None:
+    """Name nodes by `names`, their outputs after them, and give each its own named constants."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    results = {tensor.name for tensor in graph.output}
+    tensors: dict[str, str] = {}
+    own_constants: list[TensorProto] = []
+    for node in graph.node:
+        node.name = names[node.name]
+        for position, name in enumerate(node.input):
+            if name in constants:
+                copy = _named_constant(constants[name], node, position)
+                own_constants.append(copy)
+                node.input[position] = copy.name
+            else:
+                node.input[position] = tensors.get(name, name)
+        for position, name in enumerate(node.output):
+            if name not in results:
+                tensors[name] = node.name if position == 0 else f"{node.name}_output{position}"
+                node.output[position] = tensors[name]
+    del graph.initializer[:]
+    graph.initializer.extend(own_constants)
+    del graph.value_info[:]
+
+
+def _named_constant(tensor: TensorProto, node: NodeProto, position: int) -> TensorProto:
+    copy = TensorProto()
+    copy.CopyFrom(tensor)
+    roles = LAYER_ROLES if node.op_type in LAYERS else {}
+    copy.name = f"{node.name}_{roles.get(position, f'constant{position}')}"
+    return copy
+
 
 OPSET = 18
 INPUT = "input"

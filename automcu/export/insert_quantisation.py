@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from automcu.compiler.read.nodes.functions import FUNCTION_KINDS
-from automcu.export.float_islands import DEQUANTISE, QUANTISE
+from automcu.export.quantise import DEQUANTISE, QUANTISE
 
 Range = tuple[float, float]
 

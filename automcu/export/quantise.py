@@ -1,4 +1,10 @@
-"""Post-training quantisation with onnxruntime: float ONNX in, QDQ ONNX out."""
+"""Post-training quantisation with onnxruntime: float ONNX in, QDQ ONNX out.
+
+Operators that would still compute in floating point are found and refused. Quantisation to int8
+turns the weights of a ternary channel into -127, 0 and 127, as it does not know that there is
+nothing in between; they are written as -1, 0 and 1, as the compiler's ternary kernels want them,
+and the scale takes over the factor.
+"""
 
 import math
 from pathlib import Path
@@ -7,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -18,12 +24,56 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from automcu.compiler.fixed_point import INT8_MIN, needs_wide_sum
+from automcu.compiler.read.weights import TERNARY_FROM
 from automcu.datasets.record import Dataset
 from automcu.errors import UnsupportedModelError, WrongInputError
-from automcu.export.float_islands import DEQUANTISE, QUANTISE, float_islands
+from automcu.export.evaluation import quiet_onnxruntime
 from automcu.export.float_onnx import INPUT
-from automcu.export.quiet import quiet_onnxruntime
 from automcu.records import scratch_folder, write_atomically
+
+QUANTISE = "QuantizeLinear"
+DEQUANTISE = "DequantizeLinear"
+FLOAT_TYPES = frozenset(
+    {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+)
+
+
+def float_islands(model: ModelProto) -> list[str]:
+    """Return the names of operators with a float input or output that is not quantised.
+
+    Each operator must take its data from DequantizeLinear and hand it to QuantizeLinear only; what
+    the graph returns must be dequantised. Parameters may be constant integers, such as a target
+    shape, or single numbers, such as the bounds of a Clip.
+    """
+    graph = model.graph
+    producers = {name: node.op_type for node in graph.node for name in node.output}
+    consumers: dict[str, set[str]] = {tensor.name: {"output"} for tensor in graph.output}
+    for node in graph.node:
+        for name in node.input:
+            consumers.setdefault(name, set()).add(node.op_type)
+    parameters = _parameters(graph)
+
+    def takes_quantised(name: str) -> bool:
+        return not name or name in parameters or producers.get(name) == DEQUANTISE
+
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type not in (QUANTISE, DEQUANTISE)
+        and not (
+            all(takes_quantised(name) for name in node.input)
+            and all(consumers.get(name) == {QUANTISE} for name in node.output)
+        )
+    ]
+
+
+def _parameters(graph: GraphProto) -> set[str]:
+    return {
+        tensor.name
+        for tensor in graph.initializer
+        if tensor.data_type not in FLOAT_TYPES or not tensor.dims
+    }
+
 
 INPUT_SCALE = 1 / 255
 INPUT_ZERO_POINT = -128
@@ -201,3 +251,46 @@ def _check_calibration_inputs(inputs: NDArray[np.float32], expected: tuple[int, 
         raise WrongInputError(
             f"Calibration images run from {inputs.min():g} to {inputs.max():g}. Scale them to 0..1."
         )
+
+
+_WEIGHTS = 1  # of a convolution's inputs
+
+
+def write_ternary_weights(path: Path) -> None:
+    """Rewrite every convolution of `path` whose channels have one magnitude; others stay.
+
+    So do those of so few weights that the compiler does not take them for ternary. The real
+    weights, and so what the file computes, stay the same.
+    """
+    model = onnx.load(path)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    producers = {name: node for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        source = producers.get(node.input[_WEIGHTS]) if node.op_type == "Conv" else None
+        if source is not None and source.op_type == DEQUANTISE and _in_one_group(node):
+            weights, scales = (constants.get(name) for name in source.input[:2])
+            if weights is not None and scales is not None:
+                _rewrite(weights, scales)
+    write_atomically(path, model.SerializeToString())
+
+
+def _in_one_group(node: NodeProto) -> bool:
+    return all(one.name != "group" or one.i == 1 for one in node.attribute)
+
+
+def _rewrite(weights: TensorProto, scales: TensorProto) -> None:
+    """In place, where all weights of each channel have the same magnitude or are 0."""
+    values = numpy_helper.to_array(weights).astype(np.int64)
+    if values.size < TERNARY_FROM:
+        return
+    rows = np.abs(values.reshape(len(values), -1))
+    largest = np.maximum(rows.max(axis=1), 1)
+    factors = numpy_helper.to_array(scales)
+    if not ((rows == 0) | (rows == largest[:, None])).all() or factors.shape != largest.shape:
+        return
+    _store(weights, np.sign(values).astype(np.int8))
+    _store(scales, (factors * largest).astype(np.float32))
+
+
+def _store(tensor: TensorProto, values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> None:
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))

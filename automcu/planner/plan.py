@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import Field
 
-from automcu.networks.cells.architecture import Skeleton
 from automcu.networks.cells.family import FAMILY as CELLS
 from automcu.networks.cells.records import CellPlan, SkeletonSurvey
+from automcu.networks.cells.skeleton import Skeleton
 from automcu.networks.family import FamilyPlan, Network, Proposal, families, family_of
 from automcu.networks.transformers.family import FAMILY as TRANSFORMERS
 from automcu.records import Record

@@ -6,7 +6,7 @@ from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.cost.records import Estimate
 from automcu.mcu.profile import Device
-from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.skeleton import Skeleton
 from automcu.networks.family import AnyNetwork
 from automcu.records import Record
 from automcu.toolchains.build import Build

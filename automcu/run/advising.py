@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from automcu.networks.cells.survey_files import load_surveys
+from automcu.networks.cells.plan import load_surveys
 from automcu.plain_text import printable
 from automcu.planner.plan import Plan
 from automcu.records import write_atomically
@@ -27,8 +27,7 @@ def open_council(job: Job, plan: Plan) -> "Council | None":
         return None
     opened.model.tell = job.progress.say
     # The client takes most of a second to import, which other runs need not wait for.
-    from automcu.planner.agents.council import Council
-    from automcu.planner.agents.feasible_space import FeasibleSpace
+    from automcu.planner.agents.council import Council, FeasibleSpace
 
     return Council(
         opened.model,

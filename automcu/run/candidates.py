@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from automcu.datasets.record import Dataset
-from automcu.datasets.resize import resized
+from automcu.datasets.record import Dataset, resized
 from automcu.errors import DoesNotFitError
 from automcu.export.evaluation import onnx_accuracy
 from automcu.networks.estimate import judge
 from automcu.networks.family import INT8_MODEL, Network, Proposal, Task, family_of
-from automcu.planner.counts import Counts
 from automcu.planner.plan import Plan
-from automcu.planner.review import Review, review
+from automcu.planner.review import Counts, Review, review
 from automcu.run.advising import open_council
 from automcu.run.executors import EXECUTORS, round_size
 from automcu.run.job import Job

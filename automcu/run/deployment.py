@@ -11,8 +11,7 @@ from automcu.boards.records import Measurement
 from automcu.boards.verification import build_verified
 from automcu.compiler import Project, quantise_inputs
 from automcu.compiler.compile import Program
-from automcu.datasets.record import Dataset, Split
-from automcu.datasets.resize import resized
+from automcu.datasets.record import Dataset, Split, resized
 from automcu.export.evaluation import onnx_accuracy
 from automcu.networks.family import FLOAT_MODEL, INT8_MODEL
 from automcu.run.job import Job

@@ -6,8 +6,8 @@ import automcu
 from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.datasets.record import Dataset
-from automcu.planner.counts import Counts
 from automcu.planner.plan import Plan, how_much_fits
+from automcu.planner.review import Counts
 from automcu.report.html import write_html
 from automcu.run.advising import tell_in_words
 from automcu.run.candidates import best_first, train_candidates

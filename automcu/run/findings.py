@@ -7,8 +7,8 @@ from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.datasets.record import Dataset
 from automcu.mcu.profile import Device
-from automcu.planner.counts import Counts
 from automcu.planner.plan import Plan
+from automcu.planner.review import Counts
 from automcu.report.record import (
     AccuracyFinding,
     AgentFinding,

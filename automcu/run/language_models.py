@@ -54,7 +54,7 @@ def open_model(settings: Settings, folder: RunFolder) -> OpenedModel | None:
 
 def _open_local(model: ModelSettings | None, folder: RunFolder) -> OpenedModel:
     """Start the model's server; the file and the budget are the settings' where they say so."""
-    from automcu.planner.agents.local_server import start_local_server
+    from automcu.planner.agents.servers import start_local_server
 
     server = start_local_server(Path(model.model) if model and model.model else None)
     options = (model or ModelSettings(model=server.model)).model_copy(

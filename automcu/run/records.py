@@ -10,9 +10,8 @@ from automcu.mcu.profile import Device
 from automcu.networks.cells.nats_bench import AccuracyDataset
 from automcu.networks.family import Proposal
 from automcu.planner.agents.records import AgentTurns, ModelSettings, Usage
-from automcu.planner.counts import Counts
 from automcu.planner.plan import Plan
-from automcu.planner.review import Review
+from automcu.planner.review import Counts, Review
 from automcu.records import Record
 from automcu.report.record import Findings
 from automcu.toolchains.build import Build

@@ -2,8 +2,7 @@
 
 import math
 
-from automcu.datasets.record import Dataset
-from automcu.datasets.source import plain_name
+from automcu.datasets.record import Dataset, plain_name
 from automcu.training.records import Recipe, TernaryRecipe
 
 MIRRORED_DATA = ("cifar10", "cifar100", "fashionmnist")

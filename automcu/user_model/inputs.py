@@ -15,11 +15,10 @@ from automcu.boards.project import LabelledSet, class_counts
 from automcu.compiler import Graph, optimise, quantise_inputs, run_reference
 from automcu.compiler.graph import FileLayout
 from automcu.compiler.project import TensorInfo, describe_tensor
-from automcu.datasets.image_folder import load_pictures
+from automcu.datasets.images import load_pictures
 from automcu.datasets.load import load_dataset
-from automcu.datasets.npz_archive import array_names, read_array, read_arrays
-from automcu.datasets.record import Dataset
-from automcu.datasets.resize import resized
+from automcu.datasets.npz import array_names, read_array, read_arrays
+from automcu.datasets.record import Dataset, resized
 from automcu.errors import WrongInputError
 from automcu.report.reliability import accuracy_warnings
 

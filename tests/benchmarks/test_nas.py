@@ -11,11 +11,10 @@ from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError, WrongInputError
 from automcu.networks.cells.accuracies import AccuracyTable, accuracy_prior, unknown_accuracies
-from automcu.networks.cells.architecture import Skeleton
 from automcu.networks.cells.cell import Cell
-from automcu.networks.cells.prior import rank_cells
+from automcu.networks.cells.prior import expected_synflow, rank_cells
 from automcu.networks.cells.records import FeasibleCell, Survey
-from automcu.networks.cells.synflow import expected_synflow
+from automcu.networks.cells.skeleton import Skeleton
 from automcu.run.job import start_job
 from automcu.run.planning import make_plan
 from automcu.run.planning import task_of as wanted_of

@@ -6,8 +6,8 @@ from torch import nn
 
 from automcu.errors import WrongInputError
 from automcu.networks.cells.accuracies import accuracy_prior
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell, all_cells
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.cells.torch import build_network
 from benchmarks.zero_cost_proxies import ZeroCostScore, mean_ranks, zero_cost_scores
 

@@ -16,8 +16,8 @@ from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Project, compile_graph, write_project
 from automcu.errors import FirmwareDiffersError, ToolError, WrongInputError
 from automcu.mcu import Device, find_device
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.toolchains import Compiler, build_project, find_compiler
 from benchmarks.graph_generator import random_graph
 

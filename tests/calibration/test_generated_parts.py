@@ -4,8 +4,8 @@ import pytest
 
 from automcu.calibration import observe
 from automcu.mcu import find_part, profile_of, shipped_devices
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 
 CELL = "|nor_conv_1x1~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|"
 TINY = Architecture(cell=CELL, skeleton=Skeleton(stem_channels=4, cells_per_stage=1, resolution=8))

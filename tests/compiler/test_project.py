@@ -20,8 +20,8 @@ from automcu.compiler.graph import run_all_tensors
 from automcu.compiler.project import TensorInfo
 from automcu.errors import WrongInputError
 from automcu.mcu import Device
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
 SKELETON = Skeleton(stem_channels=4, cells_per_stage=1, resolution=8, classes=3)

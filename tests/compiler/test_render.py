@@ -15,8 +15,8 @@ from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import Graph, Program, compile_graph, model_hash, render_model
 from automcu.compiler.ops import Convolution
 from automcu.mcu import Device
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.toolchains import host_compiler
 from automcu.toolchains.compiler import HostCompiler, zig_command, zig_environment
 from tests.compiler.compiled_model import write_sources

@@ -17,8 +17,8 @@ from automcu.cost.latency import latency_of, layer_cycles
 from automcu.cost.records import Estimate
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.estimate import estimate
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 

@@ -9,8 +9,8 @@ from automcu.cost.estimation import estimate_program
 from automcu.cost.verdict import check
 from automcu.mcu import Device, find_device
 from automcu.mcu.profile import Latency
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from benchmarks.graph_generator import random_graph
 from benchmarks.public_networks import PUBLIC_NETWORKS
 

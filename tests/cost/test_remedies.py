@@ -11,9 +11,9 @@ from automcu.cost.estimation import estimate_program
 from automcu.cost.remedies import bits_remedies, with_remedies
 from automcu.cost.verdict import check
 from automcu.mcu import Device, find_device, shipped_devices
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.cells.remedies import architecture_remedies
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.estimate import estimate
 
 CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"

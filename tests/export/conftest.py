@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from automcu.networks.cells.architecture import Architecture, Skeleton
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.cells.torch import build_network
 
 CELLS = {

@@ -17,7 +17,7 @@ from automcu.errors import WrongInputError
 from automcu.export.float_onnx import export_onnx
 from automcu.export.quantise import calibration_inputs, quantise_onnx
 from automcu.networks import family
-from automcu.networks.estimate import estimate, judge
+from automcu.networks.estimate import estimate, judge, score
 from automcu.networks.family import (
     FLOAT_MODEL,
     INT8_MODEL,
@@ -32,7 +32,6 @@ from automcu.networks.family import (
     propose,
     register,
 )
-from automcu.networks.score import score
 from automcu.run.design import design
 from automcu.run.records import Run, Settings
 from automcu.training.evaluation import accuracy

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from automcu.errors import ToolError, WrongInputError
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.family import Observation, Proposal
 from automcu.planner.study import Study, list_studies
 from tests.planner.postgresql import needs_postgresql, postgresql_url

@@ -9,8 +9,8 @@ from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measure
 from automcu.brief import Brief
 from automcu.cost.records import Estimate, LayerCost
 from automcu.mcu.profile import Device
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.report.record import (
     AccuracyFinding,
     ArenaTensor,

@@ -10,8 +10,8 @@ import pytest
 
 from automcu.brief import Brief
 from automcu.errors import DoesNotFitError, WrongInputError
-from automcu.planner.counts import Counts
 from automcu.planner.plan import Plan
+from automcu.planner.review import Counts
 from automcu.run.design import design
 from automcu.run.progress import Silent
 from automcu.run.records import Run, Settings

@@ -10,10 +10,10 @@ from onnx import numpy_helper
 from automcu.brief import Brief
 from automcu.cli.runs import run_document
 from automcu.errors import DoesNotFitError, WrongInputError
-from automcu.networks.cells.architecture import Architecture
+from automcu.networks.cells.skeleton import Architecture
 from automcu.networks.estimate import estimate
 from automcu.networks.family import Network
-from automcu.networks.transformers.shape import TransformerShape
+from automcu.networks.transformers.space import TransformerShape
 from automcu.planner.plan import how_much_fits
 from automcu.run.design import design
 from automcu.run.progress import Silent

@@ -3,15 +3,58 @@
 Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search",
 ICLR 2020, section 2.1. Node 0 is the cell's input, node 3 its output; a node is the sum of its
 incoming edges.
+
+The benchmark lists every cell lexicographically and shuffles the list with Python's generator
+seeded with 88 (AutoDL-Projects, exps/NAS-Bench-201/main.py, `generate_meta_info`). So the order
+is computed here rather than shipped. The shuffle is spelled out because Python only promises that
+`getrandbits` repeats across versions, not that `random.shuffle` does.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
+from random import Random
 from typing import Literal, Self, get_args
 
 from automcu.errors import WrongInputError
-from automcu.networks.cells.benchmark_order import CELL_COUNT, codes_by_index, indices_by_code
+
+CELL_COUNT = 5**6
+
+_BENCHMARK_SEED = 88
+
+
+@lru_cache(maxsize=1)
+def codes_by_index() -> tuple[int, ...]:
+    """Return, for every benchmark index, the cell's lexicographic code.
+
+    A code is a number of six base-5 digits, one operation per edge, first edge first.
+    """
+    generator = Random(_BENCHMARK_SEED)
+    codes = list(range(CELL_COUNT))
+    for last in range(CELL_COUNT - 1, 0, -1):
+        chosen = _random_below(generator, last + 1)
+        codes[last], codes[chosen] = codes[chosen], codes[last]
+    return tuple(codes)
+
+
+@lru_cache(maxsize=1)
+def indices_by_code() -> tuple[int, ...]:
+    """Return, for every lexicographic code, the benchmark's index of that cell."""
+    indices = [0] * CELL_COUNT
+    for index, code in enumerate(codes_by_index()):
+        indices[code] = index
+    return tuple(indices)
+
+
+def _random_below(generator: Random, bound: int) -> int:
+    """Draw a number in [0, bound) by rejection, as CPython's `random.shuffle` does."""
+    bits = bound.bit_length()
+    drawn = generator.getrandbits(bits)
+    while drawn >= bound:
+        drawn = generator.getrandbits(bits)
+    return drawn
+
 
 Operation = Literal["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
 
@@ -180,3 +223,47 @@ def _unreadable(text: str, reason: str) -> WrongInputError:
     return WrongInputError(
         f"{shown!r} is not a NAS-Bench-201 cell: {reason}. Write it like {_EXAMPLE}."
     )
+
+
+_ZERO = "#"
+
+
+def canonical_form(cell: Cell) -> str:
+    """Return the benchmark's name for the cell's isomorphism class.
+
+    Each node is written as the sorted sum of its inputs: `none`, and anything applied to a zero
+    node, is zero; `skip_connect` is transparent (AutoDL-Projects, genotypes.py,
+    `Structure.to_unique_str(consider_zero=True)`).
+
+    Made to say which cells the benchmark counts as one, and no more. Zero terms stay in a sum, so
+    some cells of equal function have different names. Equal operations on equal inputs share a
+    name although each has weights of its own, so cells of one class may differ in live
+    convolutions, hence in cost: in 644 classes they do. Share costs through
+    `Cell.without_dead_edges` instead.
+    """
+    written = {INPUT_NODE: "0"}
+    for node in range(1, OUTPUT_NODE + 1):
+        terms = [
+            _term(written[source], operation)
+            for (source, target), operation in zip(EDGES, cell.edges, strict=True)
+            if target == node
+        ]
+        written[node] = "+".join(sorted(terms))
+    return written[OUTPUT_NODE]
+
+
+@lru_cache(maxsize=1)
+def isomorphism_classes() -> tuple[tuple[int, ...], ...]:
+    """Return the classes as ascending tuples of cell indices, ordered by their smallest index."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, cell in enumerate(all_cells()):
+        members[canonical_form(cell)].append(index)
+    return tuple(tuple(indices) for indices in members.values())
+
+
+def _term(source: str, operation: str) -> str:
+    if operation == "none" or source == _ZERO:
+        return _ZERO
+    if operation == "skip_connect":
+        return source
+    return f"({source})@{operation}"

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from automcu.errors import DoesNotFitError, ToolError
-from automcu.networks.cells.architecture import Architecture, Skeleton
-from automcu.networks.cells.benchmark_order import CELL_COUNT
-from automcu.networks.cells.cell import Cell
+from automcu.networks.cells.cell import CELL_COUNT, Cell
 from automcu.networks.cells.records import CellPlan
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.family import (
     Description,
     Family,
@@ -55,11 +54,10 @@ class CellFamily(Family[Architecture]):
 
         The surveys stay in the task's folder.
         """
-        from automcu.networks.cells.grid import skeleton_grid
-        from automcu.networks.cells.plan import SURVEYS, search
+        from automcu.networks.cells.plan import SURVEYS, save_surveys, search
         from automcu.networks.cells.records import Survey
+        from automcu.networks.cells.skeleton import skeleton_grid
         from automcu.networks.cells.survey import survey
-        from automcu.networks.cells.survey_files import save_surveys
         from automcu.networks.estimate import judge
 
         table = _known_accuracies(task)
@@ -101,8 +99,8 @@ class CellFamily(Family[Architecture]):
         Raises:
             WrongInputError: the survey of a skeleton is missing or damaged.
         """
-        from automcu.networks.cells.next_proposal import next_proposal
-        from automcu.networks.cells.survey_files import ranked_survey
+        from automcu.networks.cells.plan import ranked_survey
+        from automcu.networks.cells.search import next_proposal
 
         assert isinstance(plan, CellPlan), "it is this family's own"
         return next_proposal(

@@ -11,9 +11,8 @@ from automcu.compiler.ops import Add, AveragePool, Convolution, Rescale
 from automcu.compiler.read.weights import TERNARY_FROM
 from automcu.compiler.window import Window
 from automcu.errors import WrongInputError
-from automcu.networks.cells.architecture import Architecture
 from automcu.networks.cells.cell import EDGES, Cell
-from automcu.networks.cells.counting import stages
+from automcu.networks.cells.skeleton import Architecture, stages
 
 _ANY_SCALE = Quantisation(1.0, 0)  # costs do not depend on scales
 _RECTIFIED = Quantisation(1.0, -128)  # where nothing is negative, int8 starts at zero

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from automcu import __version__
 from automcu.errors import WrongInputError
 from automcu.kept import keep, read_kept
-from automcu.networks.cells.benchmark_order import CELL_COUNT
-from automcu.networks.cells.cell import Cell
+from automcu.networks.cells.cell import CELL_COUNT, Cell
 from automcu.resources import cache_folder
 
 AccuracyDataset = Literal["cifar10", "cifar100", "ImageNet16-120"]

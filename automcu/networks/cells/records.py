@@ -1,7 +1,7 @@
 """The cells that fit a device, and how many do not."""
 
 from automcu.cost.records import Verdict
-from automcu.networks.cells.architecture import Skeleton
+from automcu.networks.cells.skeleton import Skeleton
 from automcu.networks.family import FamilyPlan
 from automcu.records import Record
 

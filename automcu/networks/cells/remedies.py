@@ -8,8 +8,8 @@ from automcu.cost.estimation import estimate_program
 from automcu.cost.records import Remedy
 from automcu.cost.remedies import bits_remedies, judge_by, remedy
 from automcu.mcu.profile import Device
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.estimate import estimate, other_boards
 
 # Widths, resolutions and depths as in the planner's grid, the largest first.

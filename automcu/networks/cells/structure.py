@@ -29,9 +29,9 @@ from automcu.compiler.passes import optimise
 from automcu.compiler.read.weights import TERNARY_FROM
 from automcu.compiler.window import POINTWISE, Window
 from automcu.mcu.core import CORTEX_M4
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell, Operation, all_cells
 from automcu.networks.cells.graph import LAST_NORMALISATION, architecture_graph
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.records import write_atomically
 
 KINDS = ("conv3", "conv3_sum", "conv1", "conv1_sum", "pool", "add", "rescale")

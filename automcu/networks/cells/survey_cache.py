@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from automcu.brief import NO_LIMITS, Limits
 from automcu.kept import keep, read_kept
 from automcu.mcu.profile import Device
-from automcu.networks.cells.architecture import Skeleton
 from automcu.networks.cells.records import Survey, SurveyOverview
+from automcu.networks.cells.skeleton import Skeleton
 from automcu.resources import resource_folder
 from automcu.toolchains import find_compiler
 

@@ -16,11 +16,14 @@ from torch import Tensor, nn
 
 from automcu.errors import WrongInputError
 from automcu.export.float_onnx import export_onnx
-from automcu.export.quantise import calibration_inputs, quantise_onnx
-from automcu.export.ternary_convolutions import write_ternary_weights
-from automcu.networks.cells.architecture import Architecture
+from automcu.export.quantise import calibration_inputs, quantise_onnx, write_ternary_weights
 from automcu.networks.cells.cell import EDGES, INPUT_NODE, OUTPUT_NODE, Cell, Operation
-from automcu.networks.cells.counting import count_live_macs, count_live_parameters, stages
+from automcu.networks.cells.skeleton import (
+    Architecture,
+    count_live_macs,
+    count_live_parameters,
+    stages,
+)
 from automcu.networks.family import FLOAT_MODEL, INT8_MODEL
 from automcu.training.evaluation import accuracy
 from automcu.training.loop import fit

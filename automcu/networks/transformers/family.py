@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from automcu.errors import UnsupportedModelError
 from automcu.networks.family import Description, Family, FamilyPlan, Task
-from automcu.networks.transformers.shape import TransformerShape
+from automcu.networks.transformers.space import TransformerShape
 
 if TYPE_CHECKING:
     from automcu.compiler.graph import Graph
@@ -21,10 +21,9 @@ class TransformerFamily(Family[TransformerShape]):
 
     def survey(self, task: Task) -> FamilyPlan:
         """Judge all shapes and choose the most promising."""
-        from automcu.networks.cells.grid import resolutions
-        from automcu.networks.transformers.plan import plan_transformers
+        from automcu.networks.cells.skeleton import resolutions
         from automcu.networks.transformers.space import transformer_shapes
-        from automcu.networks.transformers.survey import survey_transformers
+        from automcu.networks.transformers.survey import plan_transformers, survey_transformers
 
         height, width, channels = task.input_shape
         shapes = transformer_shapes(resolutions((height, width)), channels, task.classes)

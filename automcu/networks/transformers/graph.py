@@ -15,7 +15,7 @@ from automcu.compiler.ops import (
     Rearrange,
 )
 from automcu.compiler.window import Window
-from automcu.networks.transformers.shape import TransformerShape
+from automcu.networks.transformers.space import TransformerShape
 
 _ANY_SCALE = Quantisation(1.0, 0)  # costs do not depend on scales
 

@@ -1,9 +1,86 @@
-"""The vision transformers that are worth considering for a data set, from light to heavy."""
+"""Vision transformers: patches, width, depth, heads, and which are worth considering for data."""
 
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from automcu.networks.transformers.shape import TransformerShape
+from pydantic import Field, ValidationError, model_validator
+
+from automcu.errors import WrongInputError
+from automcu.networks.family import Network
+
+PREFIX = "vit:"
+_NAMED = ("patch", "dim", "depth", "heads", "mlp_ratio")
+_EXAMPLE = "vit:patch=4,dim=64,depth=4,heads=4,mlp_ratio=2"
+
+
+class TransformerShape(Network):
+    """Images of `resolution` x `resolution` pixels cut into patches of `patch` x `patch`.
+
+    `dim` channels a token, split into `heads`; `depth` blocks whose hidden layer has `mlp_ratio`
+    times as many. Tokens are averaged before the head. DeiT-Tiny is patch 16, dim 192, depth 12,
+    heads 3 at 224 pixels (Touvron et al., 2021).
+    """
+
+    resolution: int = Field(default=28, ge=1)
+    in_channels: int = Field(default=1, ge=1)
+    classes: int = Field(default=10, ge=2)
+    patch: int = Field(default=7, ge=1)
+    dim: int = Field(default=64, ge=1)
+    depth: int = Field(default=3, ge=1)
+    heads: int = Field(default=4, ge=1)
+    mlp_ratio: int = Field(default=4, ge=1)
+
+    @model_validator(mode="after")
+    def _divides(self) -> "TransformerShape":
+        if self.resolution % self.patch:
+            raise ValueError(f"{self.resolution} pixels are no whole patches of {self.patch}")
+        if self.dim % self.heads:
+            raise ValueError(f"{self.dim} channels do not divide into {self.heads} heads")
+        return self
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an input."""
+        return self.resolution, self.resolution, self.in_channels
+
+    @property
+    def class_count(self) -> int:
+        """How many classes it tells apart."""
+        return self.classes
+
+    @property
+    def tokens(self) -> int:
+        """Patches of an image."""
+        return (self.resolution // self.patch) ** 2
+
+
+def parse_transformer(
+    text: str, resolution: int, in_channels: int, classes: int
+) -> TransformerShape:
+    """Read a shape written like `vit:patch=4,dim=64,depth=4,heads=4,mlp_ratio=2`.
+
+    Raises:
+        WrongInputError: it is not written so, or no network has that shape.
+    """
+    settings: dict[str, int] = {}
+    for part in filter(None, text.removeprefix(PREFIX).split(",")):
+        name, _, value = part.strip().partition("=")
+        if name not in _NAMED or not value.isdigit():
+            raise WrongInputError(f"{part!r} says nothing of a transformer. Write {_EXAMPLE}.")
+        settings[name] = int(value)
+    try:
+        return TransformerShape(
+            resolution=resolution, in_channels=in_channels, classes=classes, **settings
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise WrongInputError(
+            f"{text} is no shape of a transformer: {where}{where and ': '}{reason}. "
+            "Choose patches that divide the image and heads that divide dim."
+        ) from None
+
 
 DIMS = (32, 48, 64, 96, 128, 192)
 DEPTHS = (1, 2, 3, 4, 6, 8, 12)

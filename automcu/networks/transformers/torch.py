@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from automcu.networks.transformers.shape import TransformerShape
+from automcu.networks.transformers.space import TransformerShape
 from automcu.training.ternary import TernaryConv2d, TernaryLayerNorm, TernaryLinear
 
 Observe = Callable[[str, Tensor], Tensor]

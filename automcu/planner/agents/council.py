@@ -1,25 +1,187 @@
 """Who speaks when: Critic, then Architect, each from typed summaries alone.
 
-Plain code decides. A turn of an agent that gives no usable answer is lost; the network of that
-turn then comes from the offline planner, so a run without a working server is an offline run.
+Plain code decides. The networks that fit are numbered surveys that agents can ask about and choose
+from. A turn of an agent that gives no usable answer is lost; the network of that turn then comes
+from the offline planner, so a run without a working server is an offline run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from automcu.networks.cells.cell import Cell
+from automcu.networks.cells.prior import rank_cells
+from automcu.networks.cells.records import FeasibleCell, Survey
+from automcu.networks.cells.skeleton import Architecture
 from automcu.networks.family import Observation, Proposal
-from automcu.planner.agents.feasible_space import FeasibleSpace
 from automcu.planner.agents.language_model import LanguageModel
 from automcu.planner.agents.records import (
     AgentTurns,
     ArchitectAnswer,
     ArchitectView,
+    CellEdges,
     Choice,
     CriticAnswer,
     CriticView,
     Finding,
+    FoundCell,
+    HistorySummary,
+    Question,
+    SkeletonSummary,
+    SpaceSummary,
+    TrainedSummary,
 )
 from automcu.resources import resource_folder
+
+_CELLS_SHOWN = 8
+_TRAINED_SHOWN = 6
+
+
+class FeasibleSpace:
+    """Surveys by number, from 1, in the plan's order."""
+
+    def __init__(self, surveys: Sequence[Survey], latency_limit_ms: float | None) -> None:
+        self._surveys = tuple(surveys)
+        self._limit = latency_limit_ms
+        self._ranked = tuple(rank_cells(survey, latency_limit_ms) for survey in self._surveys)
+
+    def summary(self) -> SpaceSummary:
+        """Return what there is, without the cells."""
+        return SpaceSummary(
+            device=self._surveys[0].device,
+            max_latency_ms=self._limit,
+            skeletons=tuple(
+                _skeleton_summary(number, survey)
+                for number, survey in enumerate(self._surveys, start=1)
+                if survey.feasible_cells
+            ),
+        )
+
+    def history(self, observations: Sequence[Observation]) -> HistorySummary:
+        """Return the best of what was trained; its size does not grow with the run."""
+        numbers = {survey.skeleton: at for at, survey in enumerate(self._surveys, start=1)}
+        trained = [
+            TrainedSummary(
+                skeleton=numbers[cell.skeleton],
+                cell=_edges(cell.index),
+                accuracy_percent=round(percent, 2),
+            )
+            for cell, percent in _cells(observations)
+            if percent is not None and cell.skeleton in numbers
+        ]
+        trained.sort(key=lambda one: -one.accuracy_percent)
+        return HistorySummary(trained=len(trained), best=tuple(trained[:_TRAINED_SHOWN]))
+
+    def answer(self, question: Question, seed: int) -> Finding:
+        """Answer a question; the same for the same seed."""
+        found = self._passing(question)
+        if question.tool == "neighbours":
+            wanted = question.cell
+            found = [p for p in found if wanted and _edits(wanted, _edges(p[1].index)) == 1]
+        shown = found
+        if question.tool == "front":
+            shown = self._front(found)
+        elif question.tool == "sample" and len(found) > _CELLS_SHOWN:
+            drawn = np.random.default_rng(seed).choice(len(found), _CELLS_SHOWN, replace=False)
+            shown = [found[at] for at in sorted(drawn)]
+        elif question.tool == "count":
+            shown = []
+        return Finding(
+            question=question,
+            count=len(found),
+            cells=tuple(_found(number, cell) for number, cell in shown[:_CELLS_SHOWN]),
+        )
+
+    def proposal(self, choice: Choice, seen: Iterable[Observation], rank: int) -> Proposal | None:
+        """Return the network asked for, or the nearest that fits and was not chosen before.
+
+        Nearest means fewest edges changed, and of those the most promising; in the skeleton asked
+        for, or the first one where that does not exist. None where nothing is left in it.
+        """
+        at = choice.skeleton - 1 if choice.skeleton <= len(self._surveys) else 0
+        skeleton = self._surveys[at].skeleton
+        taken = {_network(cell.index) for cell, _ in _cells(seen) if cell.skeleton == skeleton}
+        cells = self._ranked[at].cells.values()
+        left = [cell for cell in cells if _network(cell.index) not in taken]
+        if not left:
+            return None
+        scores = self._ranked[at].scores
+        nearest = min(
+            left,
+            key=lambda cell: (
+                _edits(choice.cell, _edges(cell.index)),
+                -scores[cell.index],
+                cell.index,
+            ),
+        )
+        return self._ranked[at].proposal(nearest.index, rank)
+
+    def is_exactly(self, proposal: Proposal, choice: Choice) -> bool:
+        """Say whether a proposal is what was asked for, or only the nearest to it."""
+        if choice.skeleton > len(self._surveys):
+            return False
+        skeleton = self._surveys[choice.skeleton - 1].skeleton
+        return proposal.architecture == Architecture(cell=str(Cell(choice.cell)), skeleton=skeleton)
+
+    def _passing(self, question: Question) -> list[tuple[int, FeasibleCell]]:
+        limit = question.max_latency_ms
+        return [
+            (number, cell)
+            for number, ranked in enumerate(self._ranked, start=1)
+            if question.skeleton in (None, number)
+            for cell in ranked.cells.values()
+            if limit is None or cell.latency_ms <= limit
+        ]
+
+    def _front(self, found: list[tuple[int, FeasibleCell]]) -> list[tuple[int, FeasibleCell]]:
+        front: list[tuple[int, FeasibleCell]] = []
+        scores = [ranked.scores for ranked in self._ranked]
+        by_score = sorted(
+            found, key=lambda pair: (-scores[pair[0] - 1][pair[1].index], pair[1].index)
+        )
+        for pair in by_score:
+            if all(pair[1].latency_ms < other.latency_ms for _, other in front):
+                front.append(pair)
+        return front
+
+
+def _skeleton_summary(number: int, survey: Survey) -> SkeletonSummary:
+    latencies = [cell.latency_ms for cell in survey.feasible_cells]
+    return SkeletonSummary(
+        number=number,
+        stem_channels=survey.skeleton.stem_channels,
+        cells_per_stage=survey.skeleton.cells_per_stage,
+        resolution=survey.skeleton.resolution,
+        feasible=len(latencies),
+        fastest_ms=round(min(latencies), 3),
+        slowest_ms=round(max(latencies), 3),
+    )
+
+
+def _found(number: int, cell: FeasibleCell) -> FoundCell:
+    return FoundCell(skeleton=number, cell=_edges(cell.index), latency_ms=round(cell.latency_ms, 3))
+
+
+def _cells(seen: Iterable[Observation]) -> Iterator[tuple[Architecture, float | None]]:
+    """What was chosen, and its accuracy in percent."""
+    for one in seen:
+        if isinstance(one.architecture, Architecture):
+            yield one.architecture, one.accuracy_percent
+
+
+def _edges(index: int) -> CellEdges:
+    one, two, three, four, five, six = Cell.from_index(index).edges
+    return (one, two, three, four, five, six)
+
+
+def _edits(one: CellEdges, other: CellEdges) -> int:
+    return sum(a != b for a, b in zip(one, other, strict=True))
+
+
+def _network(index: int) -> Cell:
+    return Cell.from_index(index).without_dead_edges()
+
 
 # Rounds of questions before the Architect has to propose.
 _ROUNDS = 3

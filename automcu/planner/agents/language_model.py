@@ -3,17 +3,22 @@
 An answer is the record that was asked for, or None: a server that is dead, slow, rude or hostile
 costs a turn and never the run. The key comes from the environment and goes to the server alone;
 what is written or shown has it blotted out, also where the server repeats it.
+
+NAS-Bench-201 and its best cells are in public text. A model that sees the operations as letters has
+to learn from the run what each is worth.
 """
 
 import json
 import os
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from openai import (
     APIConnectionError,
     APIStatusError,
@@ -24,12 +29,43 @@ from openai import (
 )
 from pydantic import ValidationError
 
+from automcu.networks.cells.cell import OPERATIONS
 from automcu.plain_text import one_line
-from automcu.planner.agents.bounded_client import bounded_client
-from automcu.planner.agents.disguise import Disguise
-from automcu.planner.agents.records import KEY_VARIABLES, ModelSettings, Usage
-from automcu.planner.agents.strict_schema import strict_schema
+from automcu.planner.agents.records import KEY_VARIABLES, ModelSettings, Usage, strict_schema
+from automcu.planner.agents.servers import bounded_client
 from automcu.records import Record, append_line
+
+_QUOTES = "[\"'`]"
+
+
+@dataclass(frozen=True)
+class Disguise:
+    """What each operation is called; `hide` and `reveal` are each other's inverse.
+
+    Only whole words in quotes are names: the word none is an operation, and a word of English.
+    """
+
+    labels: Mapping[str, str]
+
+    @classmethod
+    def drawn(cls, seed: int) -> "Disguise":
+        """Draw which letter stands for which operation."""
+        letters = np.random.default_rng(seed).permutation(list("abcde"))
+        return cls({name: f"op_{letter}" for name, letter in zip(OPERATIONS, letters, strict=True)})
+
+    def hide(self, text: str) -> str:
+        """Return what the model sees."""
+        return _renamed(text, self.labels)
+
+    def reveal(self, text: str) -> str:
+        """Return what the model meant."""
+        return _renamed(text, {label: name for name, label in self.labels.items()})
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    known = "|".join(map(re.escape, names))
+    return re.sub(rf"(?<={_QUOTES})(?:{known})(?={_QUOTES})", lambda found: names[found[0]], text)
+
 
 Answer = TypeVar("Answer", bound=Record)
 

@@ -1,16 +1,35 @@
 """What agents see and what they answer: typed, bounded, and without anyone's reasoning.
 
 Answers hold choices from closed sets and numbers, no free text, so nothing that one agent writes
-can steer another. Summaries have a largest size, whatever the run has seen.
+can steer another. Summaries have a largest size, whatever the run has seen. Servers are given a
+record's JSON schema in the subset that they guarantee to keep to (OpenAI, "Structured model
+outputs", section "Supported schemas"): every property is required, nothing else may stand beside
+them, there are no defaults, and lists have one kind of item. What the subset cannot say, such as
+the length of a text, the record itself still checks.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat
 
 from automcu.networks.cells.cell import Operation
-from automcu.planner.agents.said_amounts import Unit
 from automcu.records import Record
+
+Unit = Literal[
+    "ms",
+    "us",
+    "s",
+    "per_second",
+    "mJ",
+    "uJ",
+    "J",
+    "B",
+    "KB",
+    "MB",
+    "percent",
+    "percent_error",
+    "fraction",
+]
 
 KEY_VARIABLES = ("AUTOMCU_LLM_KEY", "OPENAI_API_KEY")
 """Where the key of a language model's server may stand in the environment; the first one counts."""
@@ -227,3 +246,34 @@ class IntakeAnswer(Record):
     ram: Amount | None = None
     flash: Amount | None = None
     accuracy: Amount | None = None
+
+
+_NOT_SUPPORTED = ("default", "title", "minLength", "maxLength")
+
+
+def strict_schema(record: type[Record]) -> dict[str, Any]:
+    """Return the schema of a record's JSON; what has a default must be given too."""
+    schema = _strict(record.model_json_schema())
+    assert isinstance(schema, dict)
+    return schema
+
+
+def _strict(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_strict(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {key: _strict(value) for key, value in node.items() if key not in _NOT_SUPPORTED}
+    if "properties" in node:
+        # Names of properties are no keywords, so one may be called "title".
+        found["properties"] = {name: _strict(one) for name, one in node["properties"].items()}
+        found |= {"required": list(node["properties"]), "additionalProperties": False}
+    if "prefixItems" in found:
+        found["items"] = _the_only_kind(found.pop("prefixItems"))
+    return found
+
+
+def _the_only_kind(items: list[Any]) -> Any:
+    """Return what all items of a tuple are; records that are answers have no other tuples."""
+    assert all(item == items[0] for item in items)
+    return items[0]

@@ -19,8 +19,8 @@ from automcu.compiler.ops import Convolution
 from automcu.compiler.tensor import Shape
 from automcu.compiler.window import Window
 from automcu.mcu import Device, find_device
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.resources import resource_folder
 from automcu.toolchains import find_compiler
 from automcu.toolchains.compiler import run_tool

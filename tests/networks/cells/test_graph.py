@@ -5,8 +5,8 @@ import pytest
 from automcu.compiler import Program, compile_graph, import_onnx
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from tests.quantised_networks import QuantisedNetwork, quantised_architecture
 
 TINY = Skeleton(stem_channels=4, cells_per_stage=1, resolution=8)

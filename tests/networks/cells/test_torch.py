@@ -9,9 +9,13 @@ from torch import nn
 from torch.nn import functional
 
 from automcu.errors import WrongInputError
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import EDGES, all_cells
-from automcu.networks.cells.counting import count_live_parameters, count_parameters
+from automcu.networks.cells.skeleton import (
+    Architecture,
+    Skeleton,
+    count_live_parameters,
+    count_parameters,
+)
 from automcu.networks.cells.torch import build_benchmark_network, build_network
 
 TINY = Skeleton(stem_channels=3, cells_per_stage=2, resolution=8, input_channels=1, classes=5)

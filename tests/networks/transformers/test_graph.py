@@ -11,9 +11,9 @@ from automcu.cost.estimation import estimate_program
 from automcu.errors import UnsupportedModelError
 from automcu.mcu import find_device
 from automcu.networks.transformers.graph import transformer_graph
-from automcu.networks.transformers.onnx import export_transformer
-from automcu.networks.transformers.shape import TransformerShape
+from automcu.networks.transformers.space import TransformerShape
 from automcu.networks.transformers.torch import build_vision_transformer
+from automcu.networks.transformers.train import export_transformer
 
 
 @pytest.mark.parametrize(

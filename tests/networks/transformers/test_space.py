@@ -5,8 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automcu.errors import WrongInputError
-from automcu.networks.transformers.shape import TransformerShape, parse_transformer
-from automcu.networks.transformers.space import FEWEST_TOKENS, MOST_TOKENS, transformer_shapes
+from automcu.networks.transformers.space import (
+    FEWEST_TOKENS,
+    MOST_TOKENS,
+    TransformerShape,
+    parse_transformer,
+    transformer_shapes,
+)
 
 
 @given(st.integers(3, 96))

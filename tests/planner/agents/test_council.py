@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.records import FeasibleCell, Survey
+from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.family import Observation
-from automcu.planner.agents.council import Council
-from automcu.planner.agents.feasible_space import FeasibleSpace
+from automcu.planner.agents.council import Council, FeasibleSpace
 from automcu.planner.agents.language_model import LanguageModel
 from automcu.planner.agents.records import Choice, ModelSettings, Question
 

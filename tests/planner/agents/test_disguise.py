@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automcu.networks.cells.cell import OPERATIONS
-from automcu.planner.agents.disguise import Disguise
+from automcu.planner.agents.language_model import Disguise
 from tests.planner.agents.test_council import CELLS, council_of, proposing, role_of, seen_of, space
 
 __all__ = ["space"]

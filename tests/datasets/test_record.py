@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automcu.datasets.splits import draw_by_class
+from automcu.datasets.record import draw_by_class
 from automcu.errors import WrongInputError
 
 

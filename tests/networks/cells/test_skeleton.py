@@ -4,9 +4,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from automcu.errors import WrongInputError
-from automcu.networks.cells.architecture import Architecture, Skeleton
 from automcu.networks.cells.cell import Cell, all_cells
-from automcu.networks.cells.counting import (
+from automcu.networks.cells.skeleton import (
+    Architecture,
+    Skeleton,
     count_live_macs,
     count_live_parameters,
     count_macs,

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from automcu.errors import ToolError, WrongInputError
-from automcu.planner.agents.council import Council
-from automcu.planner.agents.feasible_space import FeasibleSpace
+from automcu.planner.agents.council import Council, FeasibleSpace
 from automcu.planner.agents.language_model import LanguageModel
-from automcu.planner.agents.local_server import start_local_server
 from automcu.planner.agents.records import ModelSettings
+from automcu.planner.agents.servers import start_local_server
 from tests.planner.agents.test_council import CELLS, SKELETONS, seen_of, survey_of
 
 runs_models = pytest.mark.skipif(

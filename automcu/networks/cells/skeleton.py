@@ -1,8 +1,8 @@
-"""Parameters and multiply-accumulates of an architecture, from its shape alone.
+"""What is around a cell: skeletons scaled to the board, which are worth considering, their counts.
 
-A cell's cost is linear in how many 1×1 and 3×3 convolutions it has; everything else (stem,
-reduction blocks, head) belongs to the skeleton. So a skeleton is counted once and a cell costs
-two multiplications.
+A cell's parameters and multiply-accumulates are linear in how many 1×1 and 3×3 convolutions it
+has; everything else (stem, reduction blocks, head) belongs to the skeleton. So a skeleton is
+counted once and a cell costs two multiplications.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,50 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from automcu.networks.cells.architecture import Architecture, Skeleton
+from pydantic import PositiveInt
+
 from automcu.networks.cells.cell import Cell
+from automcu.networks.family import Network
+from automcu.records import Record
+
+
+class Skeleton(Record):
+    """The outer network: a stem, three stages of cells joined by residual reduction blocks, a head.
+
+    NAS-Bench-201 (Dong and Yang, ICLR 2020, section 2.1) uses 16 stem channels, 5 cells a stage,
+    32x32x3 inputs and 10 classes. Channels double and resolution halves at each reduction. With
+    `ternary`, the weights of all convolutions but the stem are -1, 0 or 1 times a scale.
+    """
+
+    stem_channels: PositiveInt = 16
+    cells_per_stage: PositiveInt = 5
+    resolution: PositiveInt = 32
+    input_channels: PositiveInt = 3
+    classes: PositiveInt = 10
+    ternary: bool = False
+
+
+class Architecture(Network):
+    """One network of the space: the cell in the benchmark's own notation, and its skeleton."""
+
+    cell: str
+    skeleton: Skeleton
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an input."""
+        return self.skeleton.resolution, self.skeleton.resolution, self.skeleton.input_channels
+
+    @property
+    def class_count(self) -> int:
+        """How many classes it tells apart."""
+        return self.skeleton.classes
+
+    @property
+    def index(self) -> int:
+        """The cell's number in the benchmark's list."""
+        return Cell.parse(self.cell).index
+
 
 STAGES = 3
 
@@ -152,3 +194,45 @@ def _edge_parameters(kernel: int, stage: Stage) -> int:
 
 def _edge_macs(kernel: int, stage: Stage) -> int:
     return _convolution_weights(kernel, stage.channels, stage.channels) * stage.resolution**2
+
+
+# Widths grow by about a quarter to a half, so that one step changes the cost by about two:
+# finer steps would only give near copies.
+STEM_CHANNELS = (4, 6, 8, 12, 16, 24, 32, 48, 64)
+CELLS_PER_STAGE = (1, 2, 3, 5)
+# NAS-Bench-201 ranks its cells at 32x32; far larger inputs are shrunk to this before planning.
+LARGEST_RESOLUTION = 96
+# Two reductions leave a quarter of the resolution, and below 2x2 a 3x3 convolution is wasted.
+SMALLEST_RESOLUTION = 8
+_RESOLUTION_STEPS = 3
+
+
+def skeleton_grid(input_shape: tuple[int, int, int], classes: int) -> tuple[Skeleton, ...]:
+    """Return the skeletons for inputs of this shape.
+
+    Args:
+        input_shape: height, width, channels of the data.
+        classes: number of classes.
+    """
+    return tuple(
+        Skeleton(
+            stem_channels=width,
+            cells_per_stage=depth,
+            resolution=resolution,
+            input_channels=input_shape[2],
+            classes=classes,
+        )
+        for resolution in resolutions(input_shape[:2])
+        for depth in CELLS_PER_STAGE
+        for width in STEM_CHANNELS
+    )
+
+
+def resolutions(size: tuple[int, int]) -> tuple[int, ...]:
+    """Return the data's own resolution and up to two halvings of it, the largest first."""
+    resolution = min(max(size), LARGEST_RESOLUTION)
+    found = [resolution]
+    while len(found) < _RESOLUTION_STEPS and resolution // 2 >= SMALLEST_RESOLUTION:
+        resolution //= 2
+        found.append(resolution)
+    return tuple(found)

@@ -8,8 +8,8 @@ from automcu.planner.agents.records import (
     CriticAnswer,
     IntakeAnswer,
     ReporterAnswer,
+    strict_schema,
 )
-from automcu.planner.agents.strict_schema import strict_schema
 from automcu.records import Record
 
 ANSWERS = (ArchitectAnswer, CriticAnswer, IntakeAnswer, ReporterAnswer)
