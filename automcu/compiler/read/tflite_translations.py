@@ -31,6 +31,11 @@ _LARGEST_BLOCK = 1 << 12
 Translation = Callable[[Layer], Iterator[Node]]
 TRANSLATIONS: dict[str, Translation] = {}
 
+
+def _blocks(layer: Layer) -> Mapping[str, Any]:
+    return {"blocksize": int(layer.setting("BlockSize", 1)), "channels_last": True}
+
+
 # The layers that one node of one input is, and what its attributes are.
 _SINGLE_NODES: dict[str, tuple[str, Callable[[Layer], Mapping[str, Any]]]] = {
     "ABS": ("Abs", lambda layer: {}),
@@ -58,13 +63,9 @@ _SINGLE_NODES: dict[str, tuple[str, Callable[[Layer], Mapping[str, Any]]]] = {
     "TANH": ("Tanh", lambda layer: {}),
     "TILE": ("Tile", lambda layer: {"repeats": layer.integers(1)}),
     "TRANSPOSE": ("Transpose", lambda layer: {"perm": layer.integers(1)}),
-    "DEPTH_TO_SPACE": ("DepthToSpace", lambda layer: _blocks(layer)),
-    "SPACE_TO_DEPTH": ("SpaceToDepth", lambda layer: _blocks(layer)),
+    "DEPTH_TO_SPACE": ("DepthToSpace", _blocks),
+    "SPACE_TO_DEPTH": ("SpaceToDepth", _blocks),
 }
-
-
-def _blocks(layer: Layer) -> Mapping[str, Any]:
-    return {"blocksize": int(layer.setting("BlockSize", 1)), "channels_last": True}
 
 
 def translation(*kinds: str) -> Callable[[Translation], Translation]:
@@ -282,6 +283,10 @@ def _unpack(layer: Layer) -> Iterator[Node]:
 @translation("GATHER")
 def _gather(layer: Layer) -> Iterator[Node]:
     source = layer.computed()
+    if layer.setting("BatchDims"):
+        raise UnsupportedModelError(
+            f"layer {layer.name} picks other values in each part of a batch. Use a slice."
+        )
     axis = layer.axis(len(layer.shape(source)))
     if min(layer.integers(1), default=0) < 0:
         raise ValueError(f"it picks the values {layer.integers(1)}")

@@ -226,6 +226,28 @@ def test_a_tflite_layer_that_cannot_be_compiled_is_named(
 
 
 @pytest.mark.parametrize(
+    ("batch_dims", "indices", "message"),
+    [
+        (1, (0, 1, 2, 3), "GATHER layer tensor_2 picks other values in each part of a batch"),
+        (0, (0, -1), "GATHER.*is malformed: it picks the values"),
+        (0, (2, 4), "GATHER.*is malformed: it picks the values .2, 4. of 4"),
+    ],
+)
+def test_a_gather_that_other_values_would_answer_is_refused(
+    batch_dims: int, indices: tuple[int, ...], message: str, tmp_path: Path
+) -> None:
+    writer = TfliteWriter()
+    x = writer.activation((1, 4, 4, 2), 0.05, 0)
+    picks = writer.constant(np.array(indices, np.int32))
+    y = writer.activation((1, len(indices), 4, 2), 0.05, 0)
+    writer.layer("GATHER", (x, picks), y, "GatherOptions", Axis=1, BatchDims=batch_dims)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(writer.content(x, y))
+    with pytest.raises(UnsupportedModelError, match=message):
+        import_tflite(path)
+
+
+@pytest.mark.parametrize(
     ("kind", "message"),
     [
         ("DIV", "DIV layer tensor_2 divides one computed tensor by another.*Divide by a constant"),

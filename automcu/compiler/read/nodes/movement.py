@@ -133,7 +133,10 @@ def _gather(node: Node, context: ImportContext) -> None:
         values = np.take(constant.values, indices, axis)
         context.set_constant(node, replace(constant, values=values))
         return
-    flat = [positive_axis(int(index), shape[axis]) for index in indices.reshape(-1)]
+    flat = [int(index) for index in indices.reshape(-1)]
+    if not all(-shape[axis] <= index < shape[axis] for index in flat):
+        raise ValueError(f"it picks the values {flat} of {shape[axis]}")
+    flat = [index % shape[axis] for index in flat]
     step = flat[1] - flat[0] if len(flat) > 1 else 1
     if indices.ndim > 1 or step == 0 or flat != [flat[0] + step * i for i in range(len(flat))]:
         raise UnsupportedModelError(
