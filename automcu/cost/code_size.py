@@ -24,6 +24,7 @@ _AMONG_OTHERS = "shared"
 _OF_RING = ("_ring", "_pixels")  # how the names of the ring's functions end
 _CONVOLUTION_RECORDS = ("convolution_parameters", "ternary_parameters")
 _SUM_FIELD, _OFFSETS_FIELD = 24, 4  # bytes of an add_scaling and of a pointer
+_EXPONENTIAL = 2  # bytes of one in a table
 SIZES_FILE = Path(__file__).parent / "code_sizes.json"
 
 
@@ -127,7 +128,13 @@ def program_code_bytes(program: Program, device: Device, compiler: str) -> int:
     )
     figures = _figures(code_sizes().kernels, device, compiler)
     shared = sum(_figure(figures, name) for name in _shared_units(program, figures))
-    return round(code + calls + shared + _record_bytes(program, callers))
+    return round(code + calls + shared + _record_bytes(program, callers) + _table_bytes(program))
+
+
+def _table_bytes(program: Program) -> int:
+    """The table of exponentials that attention has in its function; compilers keep one."""
+    tables = (kernel.settings.get("exponentials") for kernel in program.functions)
+    return max((_EXPONENTIAL * len(one) for one in tables if isinstance(one, list)), default=0)
 
 
 def _shared_units(program: Program, figures: Mapping[str, float]) -> set[str]:

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from automcu.calibration.random_weights import with_random_weights
 from automcu.compiler import compile_graph, import_onnx, write_project
+from automcu.cost.estimation import estimate_program
 from automcu.mcu import find_device
 from automcu.networks.estimate import estimate
+from automcu.networks.transformers.graph import transformer_graph
+from automcu.networks.transformers.shape import TransformerShape
 from automcu.toolchains import build_project, write_firmware
 from tests.quantised_networks import QuantisedNetwork
 
@@ -28,3 +32,13 @@ def test_promised_bytes_are_linked_bytes(
     assert build.weight_bytes == promised.weight_bytes
     assert build.ram_bytes == promised.ram_bytes
     assert build.flash_bytes == pytest.approx(promised.flash_bytes, rel=0.02, abs=LEAST_BYTES)
+
+
+def test_the_table_of_attention_is_promised_too(tmp_path: Path) -> None:
+    device = find_device("stm32f407g-disc1")
+    shape = TransformerShape(resolution=28, patch=7, dim=48, depth=2, heads=3, mlp_ratio=2)
+    program = compile_graph(with_random_weights(transformer_graph(shape), seed=0), device)
+    write_project(program, device.id, tmp_path)
+    build = build_project(tmp_path, device)
+    promised = estimate_program(program, device).flash_bytes
+    assert build.flash_bytes == pytest.approx(promised, rel=0.02, abs=LEAST_BYTES)
