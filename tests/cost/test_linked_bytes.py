@@ -10,7 +10,7 @@ from automcu.cost.estimation import estimate_program
 from automcu.mcu import find_device
 from automcu.networks.estimate import estimate
 from automcu.networks.transformers.graph import transformer_graph
-from automcu.networks.transformers.shape import TransformerShape
+from automcu.networks.transformers.space import TransformerShape
 from automcu.toolchains import build_project, write_firmware
 from tests.quantised_networks import QuantisedNetwork
 
