@@ -1,16 +1,16 @@
 """What every family of networks offers, and where families are found.
 
-A family is a folder beside this file whose module `family` holds a `FAMILY`; one from elsewhere
-calls `register`. Planner, run, report and command line ask the family of a network for all that
-depends on it, and never which one it is.
+A family is a folder beside this file whose module `family` holds a `FAMILY`; another package names
+its own as an entry point of the group `automcu.networks`, or calls `register`. Planner, run, report
+and command line ask the family of a network for all that depends on it, and never which one it is.
 """
 
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from automcu.cost.records import Remedy
     from automcu.mcu.profile import Device
     from automcu.training.records import Trained, Training
+
+ENTRY_POINTS = "automcu.networks"
 
 EVERY_FAMILY = "auto"
 """What a brief calls all families together."""
@@ -296,8 +298,8 @@ def register(family: Family[Any]) -> None:
 
 
 def families() -> dict[str, Family[Any]]:
-    """Return all families by name: those of the package first, then those that were registered."""
-    return {**_shipped(), **_registered}
+    """Return all families by name: those of the package first, then those of others."""
+    return {**_found(), **_registered}
 
 
 def families_named(name: str) -> dict[str, Family[Any]]:
@@ -328,8 +330,19 @@ def family_of(network: Network) -> Family[Any]:
 
 
 @cache
-def _shipped() -> dict[str, Family[Any]]:
+def _found() -> dict[str, Family[Any]]:
     package = import_module(__package__ or "")
     folders = sorted(one.name for one in pkgutil.iter_modules(package.__path__) if one.ispkg)
-    found = [import_module(f"{package.__name__}.{folder}.family").FAMILY for folder in folders]
-    return {family.name: family for family in found}
+    shipped = [import_module(f"{package.__name__}.{folder}.family").FAMILY for folder in folders]
+    return {family.name: family for family in (*shipped, *_offered())}
+
+
+def _offered() -> Iterator[Family[Any]]:
+    for entry in metadata.entry_points(group=ENTRY_POINTS):
+        try:
+            yield entry.load()
+        except (ImportError, AttributeError) as error:
+            raise WrongInputError(
+                f"The family of networks {entry.value} cannot be loaded ({error}). "
+                "Mend or remove that package."
+            ) from error
