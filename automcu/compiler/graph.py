@@ -58,6 +58,15 @@ class Attributes(ABC):
         """
         return None
 
+    def with_random_weights(
+        self, source: Shape, result: Shape, scale: float, generator: np.random.Generator
+    ) -> "Attributes":
+        """The operator with random weights, for measuring what does not depend on what they are.
+
+        `scale` is that of activations. Operators without weights stay as they are.
+        """
+        return self
+
     @abstractmethod
     def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> Any:
         """The integers that kernels and reference compute with, from the real scales.

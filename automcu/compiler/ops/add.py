@@ -155,6 +155,11 @@ class AddConstant(Attributes):
     def title(self, source: Shape) -> str:
         return "add constants"
 
+    def with_random_weights(
+        self, source: Shape, result: Shape, scale: float, generator: np.random.Generator
+    ) -> "AddConstant":
+        return AddConstant(generator.uniform(-64, 64, result) * scale)
+
     def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> AddConstantIntegers:
         if self.values is None:
             raise ValueError("a sum without values can be costed but not lowered")

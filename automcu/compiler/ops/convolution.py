@@ -30,6 +30,7 @@ _INPUT_SPAN = 256  # no value minus its zero point is larger, nor both when they
 _FITTING_BITS = 30  # one less than there are, for what rounding adds
 _OUT_OF_RANGE = 512  # any result of this magnitude saturates, whatever the zero point
 _CONSTANT_RATIO = 0.25
+_RANDOM_WEIGHT_SCALE = 1 / 128
 _TINY_RATIO = 2.0**-40  # no 32 bits of bias make a step of it
 
 
@@ -115,6 +116,27 @@ class Convolution(Attributes):
         taps_of_value = self.window.height * self.window.width * (source[2] // self.groups)
         out_height, out_width, out_channels = result
         return taps_of_value * out_channels * out_height * out_width
+
+    def with_random_weights(
+        self, source: Shape, result: Shape, scale: float, generator: np.random.Generator
+    ) -> "Convolution":
+        window, channels = self.window, self.out_channels
+        shape = (channels, window.height, window.width, source[2] // self.groups)
+        if self.ternary:
+            weights = generator.integers(-1, 2, shape, dtype=np.int8)
+        else:
+            most = 127 // self.weight_step
+            steps = generator.integers(-most, most + 1, shape, dtype=np.int8)
+            weights = np.asarray(steps * self.weight_step, np.int8)
+        return replace(
+            self,
+            weights=weights,
+            weight_scales=np.full(channels, _RANDOM_WEIGHT_SCALE),
+            bias=generator.integers(-1000, 1000, channels, dtype=np.int32),
+            weight_offsets=None
+            if self.weight_offsets is None
+            else generator.integers(-64, 64, channels, dtype=np.int32),
+        )
 
     def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> ConvolutionIntegers:
         if self.weights is None or self.bias is None or self.weight_scales is None:

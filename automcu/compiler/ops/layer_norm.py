@@ -5,7 +5,7 @@ With n channels, S their sum and Q that of their squares, c = n x - S and V = n 
 bits, after V was moved to 31 or 32 bits by an even shift.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,12 @@ class LayerNorm(Attributes):
                 f"most are {MOST_CHANNELS}). Make the layer narrower."
             )
         return sources[0]
+
+    def with_random_weights(
+        self, source: Shape, result: Shape, scale: float, generator: np.random.Generator
+    ) -> "LayerNorm":
+        gains = generator.choice([-1.0, 1.0], result[2])
+        return replace(self, gains=gains, offsets=generator.normal(0, 1, result[2]))
 
     def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> LayerNormIntegers:
         if self.gains is None or self.offsets is None:

@@ -1,7 +1,7 @@
 """Any function of one int8 value, as a table of its 256 results: sigmoid, tanh, hard-swish, ..."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -35,6 +35,11 @@ class Lookup(Attributes):
 
     def title(self, source: Shape) -> str:
         return self.name
+
+    def with_random_weights(
+        self, source: Shape, result: Shape, scale: float, generator: np.random.Generator
+    ) -> "Lookup":
+        return replace(self, table=generator.integers(-128, 128, 256, dtype=np.int8))
 
     def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> NDArray[np.int8]:
         if self.table is None:
