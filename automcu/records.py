@@ -1,5 +1,6 @@
 """Frozen records that cross files, and the one way to write a file: whole, or not at all."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,8 +12,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from automcu.errors import WrongInputError, file_problem
+from automcu.errors import AutomcuError, WrongInputError, file_problem
 
+_DIGEST_LETTERS = 64  # of SHA-256, before the content of a cache entry
 _NEARLY_FULL = 1 << 20  # bytes that are left where a library could not write
 _NO_SCRATCH = (
     "Temporary files cannot be written ({reason}). Free some space, or name another folder with "
@@ -70,6 +72,27 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         raise WrongInputError(str(file_problem(error, path))) from error
+
+
+def read_cached(path: Path) -> bytes | None:
+    """Return a cache entry's content; None where it is missing or damaged."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, body = content[:_DIGEST_LETTERS], content[_DIGEST_LETTERS:]
+    return body if hashlib.sha256(body).hexdigest().encode() == digest else None
+
+
+def write_cached(path: Path, body: bytes) -> None:
+    """Write a cache entry, which begins with a hash of the rest.
+
+    A folder that cannot be written to only means that nothing is cached.
+    """
+    try:
+        write_atomically(path, hashlib.sha256(body).hexdigest().encode() + body)
+    except AutomcuError:
+        return
 
 
 @contextmanager

@@ -177,15 +177,15 @@ def _known_target(device: Device) -> str:
 
 
 def _program(session: Any, device: Device, image: bytes, progress: Progress) -> None:
-    def tell(fraction: float) -> None:
+    def report(fraction: float) -> None:
         progress("writing", int(fraction * len(image)), len(image))
 
-    tell(0.0)
-    programmer = new_programmer(session, progress=tell, chip_erase="sector", smart_flash=True)
+    report(0.0)
+    programmer = new_programmer(session, progress=report, chip_erase="sector", smart_flash=True)
     programmer.program(
         io.BytesIO(image), file_format="bin", base_address=code_flash(device).address
     )
-    tell(1.0)
+    report(1.0)
 
 
 def _verify(session: Any, device: Device, image: bytes, progress: Progress) -> None:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from automcu import __version__
 from automcu.errors import WrongInputError
-from automcu.kept import keep, read_kept
 from automcu.networks.cells.cell import CELL_COUNT, Cell
+from automcu.records import read_cached, write_cached
 from automcu.resources import cache_folder
 
 AccuracyDataset = Literal["cifar10", "cifar100", "ImageNet16-120"]
@@ -60,12 +60,12 @@ def read_nats_bench(path: Path, dataset: AccuracyDataset) -> NDArray[np.float64]
             benchmark; the message names the file.
     """
     entry = _entry(path, dataset)
-    body = read_kept(entry) if entry else None
+    body = read_cached(entry) if entry else None
     if body is not None and len(body) == CELL_COUNT * np.dtype(np.float64).itemsize:
         return np.frombuffer(body, np.float64).copy()
     accuracies = _read(path, dataset)
     if entry:
-        keep(entry, accuracies.tobytes())
+        write_cached(entry, accuracies.tobytes())
     return accuracies
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import ValidationError
 
 from automcu.brief import NO_LIMITS, Limits
-from automcu.kept import keep, read_kept
 from automcu.mcu.profile import Device
 from automcu.networks.cells.records import Survey, SurveyOverview
 from automcu.networks.cells.skeleton import Skeleton
+from automcu.records import read_cached, write_cached
 from automcu.resources import resource_folder
 from automcu.toolchains import find_compiler
 
@@ -54,9 +54,9 @@ def cached_survey(
     from automcu.networks.cells.survey import survey  # and with it the compiler: slow to import
 
     found = survey(device, skeleton, limits, prior=prior)
-    keep(path, found.model_dump_json().encode())
+    write_cached(path, found.model_dump_json().encode())
     overview = found.model_dump_json(include=set(SurveyOverview.model_fields))
-    keep(path.with_suffix(_OVERVIEW), overview.encode())
+    write_cached(path.with_suffix(_OVERVIEW), overview.encode())
     return found
 
 
@@ -120,7 +120,7 @@ def _sources_digest() -> str:
 
 
 def _read(path: Path, record: type[_Kept]) -> _Kept | None:
-    body = read_kept(path)
+    body = read_cached(path)
     if body is None:
         return None
     try:
