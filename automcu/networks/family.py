@@ -34,6 +34,12 @@ EVERY_FAMILY = "auto"
 FIRST_PROPOSALS = 4
 """A plan's first proposals, which are chosen before any result decides."""
 
+# NAS-Bench-201 ranks its cells at 32x32; far larger inputs are shrunk to this before planning.
+LARGEST_RESOLUTION = 96
+# Two reductions leave a quarter of the resolution, and below 2x2 a 3x3 convolution is wasted.
+SMALLEST_RESOLUTION = 8
+_RESOLUTION_STEPS = 3
+
 FLOAT_MODEL = "float.onnx"
 INT8_MODEL = "int8.onnx"
 """The files that a training leaves in its folder."""
@@ -295,6 +301,16 @@ _registered: dict[str, Family[Any]] = {}
 def register(family: Family[Any]) -> None:
     """Add a family from outside the package; one of the same name takes its place."""
     _registered[family.name] = family
+
+
+def resolutions(size: tuple[int, int]) -> tuple[int, ...]:
+    """Return the data's own resolution and up to two halvings of it, the largest first."""
+    resolution = min(max(size), LARGEST_RESOLUTION)
+    found = [resolution]
+    while len(found) < _RESOLUTION_STEPS and resolution // 2 >= SMALLEST_RESOLUTION:
+        resolution //= 2
+        found.append(resolution)
+    return tuple(found)
 
 
 def families() -> dict[str, Family[Any]]:

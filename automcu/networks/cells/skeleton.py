@@ -13,7 +13,7 @@ from itertools import pairwise
 from pydantic import PositiveInt
 
 from automcu.networks.cells.cell import Cell
-from automcu.networks.family import Network
+from automcu.networks.family import Network, resolutions
 from automcu.records import Record
 
 
@@ -200,11 +200,6 @@ def _edge_macs(kernel: int, stage: Stage) -> int:
 # finer steps would only give near copies.
 STEM_CHANNELS = (4, 6, 8, 12, 16, 24, 32, 48, 64)
 CELLS_PER_STAGE = (1, 2, 3, 5)
-# NAS-Bench-201 ranks its cells at 32x32; far larger inputs are shrunk to this before planning.
-LARGEST_RESOLUTION = 96
-# Two reductions leave a quarter of the resolution, and below 2x2 a 3x3 convolution is wasted.
-SMALLEST_RESOLUTION = 8
-_RESOLUTION_STEPS = 3
 
 
 def skeleton_grid(input_shape: tuple[int, int, int], classes: int) -> tuple[Skeleton, ...]:
@@ -226,13 +221,3 @@ def skeleton_grid(input_shape: tuple[int, int, int], classes: int) -> tuple[Skel
         for depth in CELLS_PER_STAGE
         for width in STEM_CHANNELS
     )
-
-
-def resolutions(size: tuple[int, int]) -> tuple[int, ...]:
-    """Return the data's own resolution and up to two halvings of it, the largest first."""
-    resolution = min(max(size), LARGEST_RESOLUTION)
-    found = [resolution]
-    while len(found) < _RESOLUTION_STEPS and resolution // 2 >= SMALLEST_RESOLUTION:
-        resolution //= 2
-        found.append(resolution)
-    return tuple(found)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from automcu.errors import UnsupportedModelError
-from automcu.networks.family import Description, Family, FamilyPlan, Task
+from automcu.networks.family import Description, Family, FamilyPlan, Task, resolutions
 from automcu.networks.transformers.space import TransformerShape
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ class TransformerFamily(Family[TransformerShape]):
 
     def survey(self, task: Task) -> FamilyPlan:
         """Judge all shapes and choose the most promising."""
-        from automcu.networks.cells.skeleton import resolutions
         from automcu.networks.transformers.space import transformer_shapes
         from automcu.networks.transformers.survey import plan_transformers, survey_transformers
 
