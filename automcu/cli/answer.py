@@ -1,20 +1,26 @@
-"""One way for every command to answer: a table or one JSON document, and an exit code."""
+"""One way for every command to answer: a table or one JSON document, and an exit code.
+
+What is printed is text, whoever wrote it, and never a command to the terminal.
+"""
 
 import contextlib
+import json
 import signal
+import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich import box
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Column, Table
+from rich.text import Text
 
-from automcu.cli.console import plain_console, say, say_json
 from automcu.errors import (
     EXIT_DONE,
     EXIT_TOOL_OR_BOARD,
@@ -22,13 +28,83 @@ from automcu.errors import (
     AutomcuError,
     file_problem,
 )
+from automcu.plain_text import printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
+_WIDTH_WITHOUT_TERMINAL = 110
 # What a shell reports for a program that a signal ended.
 SIGNAL_EXIT = 128
 _ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has only the first two
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print a line to stdout, or with `error` to stderr."""
+    print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def say_json(document: dict[str, Any], indent: int | None = None) -> None:
+    """Print a JSON document; what is not finite becomes null, which JSON can say."""
+    sys.stdout.write(json.dumps(_finite(document), indent=indent, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    is_number = isinstance(value, float)
+    return None if is_number and value - value != 0.0 else value
+
+
+class PlainConsole(Console):
+    """A rich console for tables, whose strings are text: no markup, emoji code or escape.
+
+    Colours are for `rich.text.Text` that the project makes itself.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, emoji=False, **settings)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make a string a text, with what cannot be seen written out."""
+        return super().render_str(printable(text), **{**options, "markup": False})
+
+    def render(self, renderable: Any, options: Any = None) -> Any:
+        """Write out what cannot be seen in a text, too."""
+        if isinstance(renderable, Text) and printable(renderable.plain) != renderable.plain:
+            renderable = Text(printable(renderable.plain), renderable.style)
+        return super().render(renderable, options)
+
+
+def plain_console(*, stderr: bool = False) -> Console:
+    """Return the console of stdout, or with `stderr` that of stderr, as wide as its terminal."""
+    console = PlainConsole(stderr=stderr)
+    if stderr or console.is_terminal:
+        return console
+    return PlainConsole(width=_WIDTH_WITHOUT_TERMINAL)
+
+
+def prepare_streams() -> None:
+    """Let what a terminal's encoding cannot show be written out, and warnings be plain text."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="backslashreplace")
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    say(f"{category.__name__}: {message}", error=True)
 
 
 class TerminatedError(KeyboardInterrupt):

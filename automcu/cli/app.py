@@ -11,8 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from automcu import __version__
-from automcu.cli.answer import SIGNAL_EXIT
-from automcu.cli.console import prepare_streams, say, say_json
+from automcu.cli.answer import SIGNAL_EXIT, prepare_streams, say, say_json
 from automcu.errors import EXIT_WRONG_USE
 
 COMMANDS = {
@@ -39,9 +38,9 @@ COMMANDS = {
     ),
     "boards": ("boards", "List the boards that are plugged in and the virtual ones that run."),
     "flash": ("firmware", "Write a project's firmware to a board, verify it and start it."),
-    "bench": ("bench", "Flash a board, run the firmware and measure it."),
+    "bench": ("firmware", "Flash a board, run the firmware and measure it."),
     "calibrate": (
-        "calibrate",
+        "boards",
         "Run microbenchmarks on a board and fit your own profile's latency figures to them.",
     ),
     "report": ("runs", "Show a run's result again, and write its report.html anew."),

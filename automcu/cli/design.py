@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from automcu.brief import Draft, describe
-from automcu.cli.answer import Answer, Debug, Json, respond
-from automcu.cli.console import plain_console, say
+from automcu.cli.answer import Answer, Debug, Json, plain_console, respond, say
 from automcu.cli.options import (
     AccuracyDatasetName,
     AccuracyTablePath,
@@ -20,7 +19,7 @@ from automcu.cli.options import (
 )
 from automcu.cli.progress import TerminalProgress
 from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED, WrongInputError
-from automcu.report.terminal import understood_table
+from automcu.report.wording import understood_table
 
 if TYPE_CHECKING:
     from automcu.run.records import Settings

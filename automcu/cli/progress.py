@@ -4,7 +4,7 @@ import time
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
-from automcu.cli.console import plain_console, say
+from automcu.cli.answer import plain_console, say
 from automcu.plain_text import one_line
 from automcu.report.wording import duration
 

@@ -9,8 +9,7 @@ from rich.console import Group, RenderableType
 
 from automcu.cli.answer import Answer, Debug, Json, respond, table
 from automcu.errors import WrongInputError
-from automcu.report.terminal import summary
-from automcu.report.wording import limits_word
+from automcu.report.wording import limits_word, summary
 
 if TYPE_CHECKING:
     from automcu.planner.study import StudySummary

@@ -10,8 +10,7 @@ from rich.text import Text
 from automcu.cli.answer import Answer, number, table, text
 from automcu.cost.records import ByRows, Estimate, Limit, Verdict
 from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED
-from automcu.report.terminal import warning_lines
-from automcu.report.wording import kilobytes, modelled_milliseconds
+from automcu.report.wording import kilobytes, modelled_milliseconds, warning_lines
 from automcu.user_model.low_bit_weights import LowBitWeights
 from automcu.user_model.model import CheckResult, CompileResult
 from automcu.user_model.quantise import Calibrated

@@ -14,7 +14,7 @@ from automcu.plain_text import printable
 from automcu.records import write_atomically
 from automcu.report import wording
 from automcu.report.record import Findings
-from automcu.report.terminal import result_rows
+from automcu.report.wording import result_rows
 
 _FOLDER = Path(__file__).parent
 

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner, Result
 
+from automcu.cli.answer import plain_console, say, say_json
 from automcu.cli.app import app
-from automcu.cli.console import plain_console, say, say_json
 from automcu.cli.progress import TerminalProgress
 
 HOSTILE = "x\x1b[2J\x1b]0;owned\x07[/red][bold]\u202e\u200b\x9b31m:smile:$\\frac$"

@@ -5,8 +5,14 @@ from rich.console import Console
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.family import cell_name
 from automcu.report.record import Findings
-from automcu.report.terminal import result_rows, summary, understood_table
-from automcu.report.wording import duration, milliseconds, modelled_milliseconds
+from automcu.report.wording import (
+    duration,
+    milliseconds,
+    modelled_milliseconds,
+    result_rows,
+    summary,
+    understood_table,
+)
 
 
 def _printed(renderable: object) -> str:
