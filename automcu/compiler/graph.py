@@ -32,7 +32,7 @@ class Attributes(ABC):
     is_elementwise: ClassVar[bool] = False
     """Whether each value of the result is a function of the inputs' values at its place alone."""
 
-    keeps_scale: ClassVar[bool] = False
+    keeps_quantisation: ClassVar[bool] = False
     """Whether the result has the scale of the inputs, as it only passes values on."""
 
     @abstractmethod
@@ -51,7 +51,7 @@ class Attributes(ABC):
         """Multiply-accumulates of one inference, for the first input's shape and the result's."""
         return 0
 
-    def usual_scale(self, source: Quantisation | None) -> Quantisation | None:
+    def usual_quantisation(self, source: Quantisation | None) -> Quantisation | None:
         """The scale of a result that a model file leaves in floating point; None where it may not.
 
         `source` is that of the input.

@@ -30,7 +30,7 @@ class Concatenate(Attributes):
     """Tensors one behind the other; `axis` is 0 for height, 1 for width, 2 for channels."""
 
     axis: int
-    keeps_scale: ClassVar[bool] = True
+    keeps_quantisation: ClassVar[bool] = True
 
     def title(self, source: Shape) -> str:
         return f"concatenate {('rows', 'columns', 'channels')[self.axis]}"
@@ -79,7 +79,7 @@ class Pad(Attributes):
     before: Shape
     after: Shape
     value: float = 0.0
-    keeps_scale: ClassVar[bool] = True
+    keeps_quantisation: ClassVar[bool] = True
 
     def title(self, source: Shape) -> str:
         return "pad"
@@ -154,7 +154,7 @@ class Rearrange(Attributes):
     shape: Shape
     axes: Axes
     offset: int = 0
-    keeps_scale: ClassVar[bool] = True
+    keeps_quantisation: ClassVar[bool] = True
 
     def moves_nothing(self, source: Shape) -> bool:
         """Whether the output is the input, byte for byte."""

@@ -79,7 +79,7 @@ class AveragePool(Attributes):
     clamp: Clamp = NO_CLAMP
     raw_halves: bool = False
 
-    def usual_scale(self, source: Quantisation | None) -> Quantisation | None:
+    def usual_quantisation(self, source: Quantisation | None) -> Quantisation | None:
         return source
 
     def title(self, source: Shape) -> str:
@@ -174,7 +174,7 @@ class MaxPool(Attributes):
     """Maximum of the pixels inside the image; input and output share their quantisation."""
 
     window: Window
-    keeps_scale: ClassVar[bool] = True
+    keeps_quantisation: ClassVar[bool] = True
 
     def title(self, source: Shape) -> str:
         return f"max pool {self.window.height}x{self.window.width}"

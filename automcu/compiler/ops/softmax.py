@@ -59,7 +59,7 @@ class Softmax(Attributes):
 
     beta: float = 1.0
 
-    def usual_scale(self, source: Quantisation | None) -> Quantisation | None:
+    def usual_quantisation(self, source: Quantisation | None) -> Quantisation | None:
         return _PROBABILITIES
 
     def title(self, source: Shape) -> str:

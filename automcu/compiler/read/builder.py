@@ -208,8 +208,8 @@ class GraphBuilder:
         shape = attributes.output_shape(*(self.tensors[name].shape for name in sources))
         if not isinstance(attributes, Rescale):  # which joins its producer and needs no scale there
             for name in sources:
-                self._give_usual_scale(name)
-        if quantisation is None and attributes.keeps_scale:
+                self._give_usual_quantisation(name)
+        if quantisation is None and attributes.keeps_quantisation:
             quantisation = self.tensors[sources[0]].quantisation
         tensor = self._store(output or layer, checked_shape(shape, layer), quantisation)
         self.operators.append(Operator(self._unique_layer(layer), sources, tensor, attributes))
@@ -266,7 +266,7 @@ class GraphBuilder:
 
     def graph(self, output: Activation) -> Graph:
         """The finished graph."""
-        self._give_usual_scale(output.tensor)
+        self._give_usual_quantisation(output.tensor)
         if self.input is None:
             raise UnsupportedModelError(f"the model has no input. {self.verb} it again.")
         if output.tensor == self.input:
@@ -275,12 +275,14 @@ class GraphBuilder:
         _check_quantised(graph)
         return graph
 
-    def _give_usual_scale(self, name: str) -> None:
+    def _give_usual_quantisation(self, name: str) -> None:
         """Quantise a result that the file leaves in floating point, where its range is known."""
         producer = next((op for op in self.operators if op.output == name), None)
         if producer is None or self.tensors[name].quantisation is not None:
             return
-        scale = producer.attributes.usual_scale(self.tensors[producer.inputs[0]].quantisation)
+        scale = producer.attributes.usual_quantisation(
+            self.tensors[producer.inputs[0]].quantisation
+        )
         if scale is not None:
             self._set_quantisation(name, scale)
 
@@ -293,7 +295,7 @@ class GraphBuilder:
                 continue
             self.tensors[tensor.name] = replace(tensor, quantisation=quantisation)
             for operator in self.operators:
-                if operator.output == tensor.name and operator.attributes.keeps_scale:
+                if operator.output == tensor.name and operator.attributes.keeps_quantisation:
                     waiting.extend(operator.inputs)
 
     def _title(self, name: str) -> str:

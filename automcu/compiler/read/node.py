@@ -39,7 +39,7 @@ class Node:
     """`layer` is its name, or its kind and number; an input or output that is left out is "".
 
     A layer of another format than ONNX has `own_kind`, its kind there. Its node states what ONNX
-    leaves to nodes behind it: the clamp and the scale of each of its results.
+    leaves to nodes behind it: the clamp and the quantisation of each of its results.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Node:
     proto: NodeProto | None = None
     own_kind: str = ""
     clamp: Clamp = NO_CLAMP
-    scales: tuple[Quantisation | None, ...] = ()
+    quantisations: tuple[Quantisation | None, ...] = ()
 
     @property
     def title(self) -> str:
@@ -58,9 +58,9 @@ class Node:
         return self.own_kind or self.kind
 
     @property
-    def scale(self) -> Quantisation | None:
-        """The scale of the first result, where the node states it."""
-        return self.scales[0] if self.scales else None
+    def quantisation(self) -> Quantisation | None:
+        """That of the first result, where the node states it."""
+        return self.quantisations[0] if self.quantisations else None
 
     def has_input(self, position: int) -> bool:
         """Whether an optional input is given."""
@@ -84,13 +84,13 @@ class Node:
 
 @dataclass
 class ImportContext:
-    """The graph so far; `readers` are the nodes that use a name; `opset` the ONNX version.
+    """The graph so far; `consumers` are the nodes that read a name; `opset` the ONNX version.
 
     `integer_types` are those of activations that are still quantised.
     """
 
     builder: GraphBuilder
-    readers: Mapping[str, list[Node]]
+    consumers: Mapping[str, list[Node]]
     opset: int
     integer_inputs: dict[str, int] = field(default_factory=dict)
     integer_types: dict[str, np.dtype[np.generic]] = field(default_factory=dict)
@@ -148,8 +148,11 @@ class ImportContext:
 
     def set_output(self, node: Node, activation: Activation, position: int = 0) -> None:
         """State what an output of the node is; it is put on its scale if the node states one."""
-        if position < len(node.scales) and (scale := node.scales[position]) is not None:
-            activation = on_scale(self.builder, activation, scale, node.layer)
+        if (
+            position < len(node.quantisations)
+            and (stated := node.quantisations[position]) is not None
+        ):
+            activation = on_scale(self.builder, activation, stated, node.layer)
         self.builder.activations[node.outputs[position]] = activation
         # What moves integers leaves their type.
         kind = self.integer_types.get(node.inputs[0]) if node.inputs else None

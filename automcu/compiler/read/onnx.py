@@ -102,11 +102,11 @@ def import_onnx(path: Path) -> Graph:
     output = text(model.graph.output[0].name)
     nodes = _needed_nodes(model, output, builder)
     _check_quantised(nodes)
-    readers: dict[str, list[Node]] = {}
+    consumers: dict[str, list[Node]] = {}
     for node in nodes:
         for name in node.inputs:
-            readers.setdefault(name, []).append(node)
-    context = ImportContext(builder, readers, _opset(model))
+            consumers.setdefault(name, []).append(node)
+    context = ImportContext(builder, consumers, _opset(model))
     given = _declare_input(model, context)
     for node in nodes:
         _read_node(node, context)
@@ -344,7 +344,7 @@ def _output_as_input(
 def _first_reader_of_shape(name: str, context: ImportContext) -> Node | None:
     """The first node behind the input that tells which of its axes are the channels."""
     for _ in range(_MOST_STEPS):
-        readers = [node for node in context.readers.get(name, ()) if node.kind != "Shape"]
+        readers = [node for node in context.consumers.get(name, ()) if node.kind != "Shape"]
         if not readers:
             return None
         if readers[0].kind not in _KEEPING_AXES:

@@ -109,7 +109,7 @@ class Layer:
             )
         return _FUSED[kind]
 
-    def scale(self, position: int = 0) -> Quantisation:
+    def quantisation(self, position: int = 0) -> Quantisation:
         """The quantisation of an output."""
         record = self.model.tensors[self.record.outputs[position]]
         return tensor_quantisation(record, f"layer {self.name}")
@@ -121,11 +121,13 @@ class Layer:
         settings: Mapping[str, Any],
         outputs: tuple[str, ...],
         clamp: Clamp = NO_CLAMP,
-        scales: tuple[Quantisation | None, ...] = (),
+        quantisations: tuple[Quantisation | None, ...] = (),
     ) -> Node:
         """A node that computes part of the layer."""
         own = self.record.kind
-        return Node(kind, self.name, tuple(inputs), outputs, settings, None, own, clamp, scales)
+        return Node(
+            kind, self.name, tuple(inputs), outputs, settings, None, own, clamp, quantisations
+        )
 
     def last_node(
         self,
@@ -138,18 +140,18 @@ class Layer:
         """The node that computes the layer's results (these of them), on their scales."""
         given = range(len(self.record.outputs)) if outputs is None else outputs
         records = [self.model.tensors[self.record.outputs[position]] for position in given]
-        scales = tuple(
-            None if record.kind == "float32" else self.scale(position)
+        stated = tuple(
+            None if record.kind == "float32" else self.quantisation(position)
             for position, record in zip(given, records, strict=True)
         )
         names = tuple(str(self.record.outputs[position]) for position in given)
-        return self.node(kind, inputs, settings or {}, names, clamp, scales)
+        return self.node(kind, inputs, settings or {}, names, clamp, stated)
 
     def computing_node(
         self, kind: str, inputs: Sequence[str], settings: Mapping[str, Any], clamp: Clamp = NO_CLAMP
     ) -> Node:
         """The same of a layer whose result has to be quantised, as it is computed on its scale."""
-        self.scale()
+        self.quantisation()
         return self.last_node(kind, inputs, settings, clamp)
 
     def part(self, name: str) -> str:

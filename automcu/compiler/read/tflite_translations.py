@@ -39,7 +39,6 @@ def _blocks(layer: Layer) -> Mapping[str, Any]:
 # The layers that one node of one input is, and what its attributes are.
 _SINGLE_NODES: dict[str, tuple[str, Callable[[Layer], Mapping[str, Any]]]] = {
     "ABS": ("Abs", lambda layer: {}),
-    "BROADCAST_TO": ("Expand", lambda layer: {"shape": layer.integers(1)}),
     "ELU": ("Elu", lambda layer: {}),
     "EXP": ("Exp", lambda layer: {}),
     "EXPAND_DIMS": ("Unsqueeze", lambda layer: {"axes": layer.integers(1)}),
@@ -242,6 +241,14 @@ def _pack(layer: Layer) -> Iterator[Node]:
     for position, part in enumerate(parts):
         yield layer.node("Unsqueeze", [layer.computed(position)], {"axes": (axis,)}, (part,))
     yield layer.computing_node("Concat", parts, {"axis": axis})
+
+
+@translation("BROADCAST_TO")
+def _broadcast(layer: Layer) -> Iterator[Node]:
+    source, shape = layer.computed(), layer.integers(1)
+    if np.broadcast_shapes(layer.shape(source), shape) != shape:
+        raise ValueError(f"{layer.shape(source)} cannot be broadcast to {shape}")
+    yield layer.last_node("Expand", [source], {"shape": shape})
 
 
 @translation("PAD", "PADV2")
@@ -494,7 +501,7 @@ def _check_bias_scale(layer: Layer, record: TensorRecord, products: NDArray[np.f
     if record.scales.size != 1 or np.ptp(products) or not np.any(record.data):
         return
     stated = float(record.scales[0])
-    off = abs(products[0] - stated) / layer.scale().scale
+    off = abs(products[0] - stated) / layer.quantisation().scale
     if not off <= _BIAS_TOLERANCE:
         raise UnsupportedModelError(
             f"layer {layer.name} has a bias {record.name!r} of the scale {stated:.6g}, where those "

@@ -113,7 +113,7 @@ def _with_affine(
     if is_scalar and (is_quantised or source.function is not None):
         gain, offset = float(affine.gain.flat[0]), float(affine.offset.flat[0])
         result = apply_function(builder, layer, source, name, lambda x: gain * x + offset)
-        return _on_stated_scale(node, builder, result, name)
+        return _as_stated(node, builder, result, name)
     source = compact(builder, builder.computed(source, layer), layer)
     gains, offsets = (
         _in_memory_order(builder, source, array) for array in (affine.gain, affine.offset)
@@ -130,7 +130,7 @@ def _of_two(node: Node, context: ImportContext) -> Activation:
     name, combine = _COMBINATIONS[node.kind]
     combined = _same_root(builder, node.layer, first, second, combine, name)
     if combined is not None:
-        return _on_stated_scale(node, builder, combined, name)
+        return _as_stated(node, builder, combined, name)
     if node.kind == "Div":  # only of two functions of one tensor, as in x / (1 + exp(-x))
         raise UnsupportedModelError(
             f"layer {node.layer} divides one computed tensor by another, which cannot be compiled. "
@@ -159,7 +159,7 @@ def _added(
     else:
         whole, name = _operands(builder, node.layer, second, first, may_repeat=False)
         names = (name, whole.tensor)
-    tensor = builder.add(node.layer, names, Add(node.clamp, sign), node.scale)
+    tensor = builder.add(node.layer, names, Add(node.clamp, sign), node.quantisation)
     return replace(whole, tensor=tensor)
 
 
@@ -171,15 +171,19 @@ def _multiplied(
         first, second = second, first
     first, name = _operands(builder, node.layer, first, second, may_repeat=True)
     names = (first.tensor, name)
-    return replace(first, tensor=builder.add(node.layer, names, Multiply(node.clamp), node.scale))
+    return replace(
+        first, tensor=builder.add(node.layer, names, Multiply(node.clamp), node.quantisation)
+    )
 
 
-def _on_stated_scale(
-    node: Node, builder: GraphBuilder, result: Activation, name: str
-) -> Activation:
-    """The result clamped and on its scale, where the node states them."""
+def _as_stated(node: Node, builder: GraphBuilder, result: Activation, name: str) -> Activation:
+    """The result clamped and quantised, where the node states how."""
     result = _clamped(node, builder, result, name)
-    return result if node.scale is None else builder.quantised(result, node.scale, node.layer)
+    return (
+        result
+        if node.quantisation is None
+        else builder.quantised(result, node.quantisation, node.layer)
+    )
 
 
 def _clamped(node: Node, builder: GraphBuilder, result: Activation, name: str) -> Activation:
@@ -307,7 +311,7 @@ def _channelwise(
     attributes = filled_convolution(
         layer, weights, offsets, scale, Window(1, 1), gains.size, node.clamp
     )
-    return replace(source, tensor=builder.add(layer, (name,), attributes, node.scale))
+    return replace(source, tensor=builder.add(layer, (name,), attributes, node.quantisation))
 
 
 def _plus_constants(
@@ -324,5 +328,5 @@ def _plus_constants(
         rows = (shape[0], shape[1], shape[2])
         name = copied(builder, source, node.layer, ((offsets.size, 1),), rows)
         attributes = replace(attributes, values=offsets.reshape(shape))
-    result = builder.add(node.layer, (name,), attributes, node.scale)
+    result = builder.add(node.layer, (name,), attributes, node.quantisation)
     return replace(source, tensor=result)

@@ -160,8 +160,8 @@ def _concatenate(node: Node, context: ImportContext) -> None:
         return
     sources = [context.activation(node, position) for position in range(len(node.inputs))]
     axis = positive_axis(axis, len(sources[0].view.shape))
-    target = node.scale
-    for behind in context.readers.get(node.outputs[0], ()):
+    target = node.quantisation
+    for behind in context.consumers.get(node.outputs[0], ()):
         if behind.kind == "QuantizeLinear":
             target = quantisation_of(behind, context)
     context.set_output(node, _concatenated(context.builder, node.layer, sources, axis, target))

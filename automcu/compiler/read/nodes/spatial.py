@@ -155,7 +155,7 @@ def _product(
         window, integers = Window(height, width), columns.reshape(-1, height, width, channels)
     kernel = replace(weights, integers=integers)
     attributes = filled_convolution(node.layer, kernel, bias, scale, window, 1, node.clamp)
-    result = builder.add(node.layer, (name,), attributes, node.scale)
+    result = builder.add(node.layer, (name,), attributes, node.quantisation)
     outputs = (*shape[:-1], out_features)
     return Activation(result, in_order(outputs, tuple(range(len(outputs)))))
 
@@ -227,7 +227,7 @@ def _reduced(
         name = source.tensor
     height, width, _ = builder.tensors[name].shape
     window = Window(height if 0 in over else 1, width if 1 in over else 1)
-    scale = node.scale if kind is AveragePool else None  # a maximum keeps that of its input
+    scale = node.quantisation if kind is AveragePool else None  # a maximum keeps that of its input
     result = builder.add(node.layer, (name,), kind(window), scale)
     sizes = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
     return Activation(result, in_order(sizes, (*kept, *axes)))
@@ -246,7 +246,7 @@ def _softmax(node: Node, context: ImportContext) -> None:
     builder.quantisation(source, node.layer)
     others = [other for other in source.view.memory_order() if other != axis]
     name = image(builder, source, node.layer, (others[:-1], others[-1:], (axis,)))
-    result = builder.add(node.layer, (name,), Softmax(node.number("beta", 1.0)), node.scale)
+    result = builder.add(node.layer, (name,), Softmax(node.number("beta", 1.0)), node.quantisation)
     context.set_output(node, Activation(result, in_order(source.view.shape, (*others, axis))))
 
 
@@ -273,7 +273,7 @@ def _with_axes(
     attributes: Convolution | AveragePool | MaxPool,
 ) -> Activation:
     """The operator on the image `name`; the height, width and channels of its result are `axes`."""
-    scale = None if attributes.keeps_scale else node.scale
+    scale = None if attributes.keeps_quantisation else node.quantisation
     result = builder.add(node.layer, (name,), attributes, scale)
     shape = list(source.view.shape)
     for axis, size in zip(
