@@ -39,7 +39,7 @@ class AgentsSearch:
             disguise = Disguise.drawn(seed) if self.blind else None
             model = LanguageModel(self.settings, Path(folder), disguise=disguise)
             space = FeasibleSpace([task.without_table], task.latency_limit_ms)
-            council = Council(model, space, seed, tell=self.problems.add)
+            council = Council(model, space, seed, notify=self.problems.add)
             self._search(oracle, task, council, seed)
 
     def _search(self, oracle: Oracle, task: Task, council: Council, seed: int) -> None:

@@ -25,7 +25,7 @@ def open_council(job: Job, plan: Plan) -> "Council | None":
     opened = open_model(job.settings, job.folder)
     if opened is None:
         return None
-    opened.model.tell = job.progress.say
+    opened.model.notify = job.progress.say
     # The client takes most of a second to import, which other runs need not wait for.
     from automcu.planner.agents.council import Council, FeasibleSpace
 
@@ -33,7 +33,7 @@ def open_council(job: Job, plan: Plan) -> "Council | None":
         opened.model,
         FeasibleSpace(load_surveys(job.folder.surveys, plan.surveyed), job.milliseconds_allowed),
         job.settings.seed,
-        tell=lambda reason: _turn_lost(job, reason),
+        notify=lambda reason: _turn_lost(job, reason),
         turns=opened.turns,
         server=opened.server,
     )

@@ -101,7 +101,7 @@ def read_with_agent(
     opened = open_model(settings, folder)
     if opened is None:
         return draft
-    opened.model.tell = say
+    opened.model.notify = say
     say("The language model reads the sentence.")
     reading = read_with_model(opened.model, draft, boards)
     save_used(folder, opened.model, opened.turns)

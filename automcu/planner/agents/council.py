@@ -190,7 +190,7 @@ _CRITIC_SPEAKS_AFTER = 2
 
 @dataclass
 class Council:
-    """The agents of one run. `tell` hears of every turn that was lost, with the reason.
+    """The agents of one run. `notify` is called with the reason of every turn that was lost.
 
     `server` is what has to live as long as the agents do, where the model runs on this machine.
     """
@@ -198,7 +198,7 @@ class Council:
     model: LanguageModel
     space: FeasibleSpace
     seed: int
-    tell: Callable[[str], None] = lambda reason: None
+    notify: Callable[[str], None] = lambda reason: None
     turns: AgentTurns = field(default_factory=AgentTurns)
     server: object = None
 
@@ -219,7 +219,7 @@ class Council:
                 self._count(proposed=1, replaced=int(replaced))
                 return proposal, False
         self._count(lost=1)
-        self.tell(self.model.problem or "the Architect proposed nothing")
+        self.notify(self.model.problem or "the Architect proposed nothing")
         return None, False
 
     def _advice(self, seen: Sequence[Observation], budget_left: int) -> CriticAnswer | None:

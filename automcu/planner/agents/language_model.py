@@ -110,7 +110,7 @@ class _NoReplyError(Exception):
 class LanguageModel:
     """A model on a server, its budget, and the transcripts of who asked it what.
 
-    With a `disguise` the model sees operations under other names. `tell` is called once with a
+    With a `disguise` the model sees operations under other names. `notify` is called once with a
     sentence when the server does not count its tokens.
     """
 
@@ -119,7 +119,7 @@ class LanguageModel:
     usage: dict[str, Usage] = field(default_factory=dict)
     problem: str | None = None
     disguise: Disguise | None = None
-    tell: Callable[[str], None] = lambda sentence: None
+    notify: Callable[[str], None] = lambda sentence: None
     _format: int = 0
     _told_of_estimates: bool = False
 
@@ -214,7 +214,7 @@ class LanguageModel:
     def _note_estimate(self, agent: str) -> None:
         """Count a completion whose tokens are estimated; the first one is told."""
         if not self._told_of_estimates:
-            self.tell(_NOT_COUNTED)
+            self.notify(_NOT_COUNTED)
         self._told_of_estimates = True
         self._add(agent, estimated=1)
 
@@ -378,9 +378,9 @@ def _sent_back(text: str, error: ValueError) -> list[dict[str, str]]:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         where, what = ".".join(str(part) for part in first["loc"]) or where, first["msg"]
-    told = f"That is not what was asked for: {where}: {what}. Answer again, with JSON only."
-    said = text[:1000].encode("utf-8", errors="replace").decode()
-    return [{"role": "assistant", "content": said}, {"role": "user", "content": told[:500]}]
+    objection = f"That is not what was asked for: {where}: {what}. Answer again, with JSON only."
+    given = text[:1000].encode("utf-8", errors="replace").decode()
+    return [{"role": "assistant", "content": given}, {"role": "user", "content": objection[:500]}]
 
 
 def _json_within(text: str) -> str:

@@ -14,6 +14,7 @@ from automcu.networks.cells.survey_cache import cached_overview, cached_survey
 
 TINY = Skeleton(stem_channels=4, cells_per_stage=1, resolution=8)
 survey_module = __import__("automcu.networks.cells.survey", fromlist=["survey"])
+cache_module = __import__("automcu.networks.cells.survey_cache", fromlist=["cached_survey"])
 
 
 @pytest.fixture
@@ -117,3 +118,8 @@ def test_a_damaged_overview_is_made_anew(
         entry.write_bytes(entry.read_bytes()[:-3])
     assert cached_overview(device, TINY, tmp_path).front == first.front
     assert len(computed) == 2
+
+
+def test_every_source_that_a_survey_depends_on_is_there() -> None:
+    folders = [cache_module._PACKAGE / name for name in cache_module._SOURCES]
+    assert [folder.name for folder in folders if not any(folder.rglob("*.py"))] == []

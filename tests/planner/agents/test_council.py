@@ -194,9 +194,9 @@ def test_an_architect_that_only_asks_loses_its_turn_and_the_reason_is_told(
 ) -> None:
     server = serve(lambda handler, body, count: say(handler, QUESTION))
     council = council_of(server.url, space, tmp_path)
-    told: list[str] = []
-    council.tell = told.append
+    notices: list[str] = []
+    council.notify = notices.append
     assert council.choose([], 1, 3, may_stop=False) == (None, False)
     assert len(server.requests) == 3
     assert council.turns.lost == 1
-    assert told == ["the Architect proposed nothing"]
+    assert notices == ["the Architect proposed nothing"]

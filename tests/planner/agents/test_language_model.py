@@ -175,14 +175,14 @@ def test_tokens_that_a_server_does_not_count_are_estimated_and_that_is_told_once
 ) -> None:
     server = serve(lambda handler, body, count: complete(handler, GOOD, usage=usage))
     model = _model(server.url, tmp_path, attempts=1)
-    told: list[str] = []
-    model.tell = told.append
+    notices: list[str] = []
+    model.notify = notices.append
     assert _ask(model) and _ask(model)
     used = model.usage["critic"]
     assert used.estimated == 2
     assert len(VIEW.model_dump_json()) < used.input_tokens < 10_000
     assert used.output_tokens == 2 * -(-len(GOOD) // 2)
-    assert len(told) == 1 and "estimated" in told[0]
+    assert len(notices) == 1 and "estimated" in notices[0]
     assert '"tokens_estimated": true' in (tmp_path / "critic.jsonl").read_text()
 
 
@@ -224,11 +224,11 @@ def test_of_tokens_nothing_is_told_where_there_was_no_completion(
 ) -> None:
     body = b'{"error": {"message": "model\\u001b[2J is loading", "type": "busy"}}'
     model = _model(serve(lambda h, request, count: raw(h, body)).url, tmp_path, attempts=1)
-    told: list[str] = []
-    model.tell = told.append
+    notices: list[str] = []
+    model.notify = notices.append
     assert _ask(model) is None
     assert model.problem == "the server sent no completion: “model\\x1b[2J is loading”"
-    assert told == []
+    assert notices == []
     assert model.usage["critic"].estimated == 1
 
 
@@ -394,16 +394,16 @@ def test_the_key_is_in_no_file_log_or_traceback(
 
     caplog.set_level(logging.DEBUG)
     model = _model(serve(script).url, tmp_path, attempts=1)
-    told = []
+    notices = []
     for _ in range(2):
-        told.append(str(_ask(model)) + str(model.problem))
+        notices.append(str(_ask(model)) + str(model.problem))
     try:
         model.settings.model_copy(update={}).save(tmp_path / "settings.json")
         raise RuntimeError(model.problem)
     except RuntimeError:
-        told.append(traceback.format_exc())
+        notices.append(traceback.format_exc())
     written = "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
-    assert KEY not in written + "".join(told) + caplog.text + repr(model.settings)
+    assert KEY not in written + "".join(notices) + caplog.text + repr(model.settings)
     assert "[key]" in written
 
 
