@@ -31,7 +31,7 @@ _SUFFIXES = {".py", ".json", ".npz"}
 _FIRMWARE_SUFFIXES = {".c", ".h"}
 _PRIOR_PACKAGE = "analog-nasbench"
 _OVERVIEW = ".overview"
-_Kept = TypeVar("_Kept", bound=SurveyOverview)
+_Cached = TypeVar("_Cached", bound=SurveyOverview)
 
 
 def cached_survey(
@@ -48,9 +48,9 @@ def cached_survey(
         ToolError: the embedded accuracy table is missing.
     """
     path = folder / f"{_key(device, skeleton, limits, prior)}.survey"
-    kept = _read(path, Survey)
-    if kept is not None:
-        return kept
+    cached = _read(path, Survey)
+    if cached is not None:
+        return cached
     from automcu.networks.cells.survey import survey  # and with it the compiler: slow to import
 
     found = survey(device, skeleton, limits, prior=prior)
@@ -74,8 +74,8 @@ def cached_overview(
         ToolError: the embedded accuracy table is missing.
     """
     path = folder / f"{_key(device, skeleton, limits, prior)}{_OVERVIEW}"
-    kept = _read(path, SurveyOverview)
-    return kept or cached_survey(device, skeleton, folder, limits, prior=prior)
+    cached = _read(path, SurveyOverview)
+    return cached or cached_survey(device, skeleton, folder, limits, prior=prior)
 
 
 def _key(
@@ -119,7 +119,7 @@ def _sources_digest() -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path, record: type[_Kept]) -> _Kept | None:
+def _read(path: Path, record: type[_Cached]) -> _Cached | None:
     body = read_cached(path)
     if body is None:
         return None
