@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from typer.testing import CliRunner
 
-from automcu.cli import app
+from automcu.cli.app import app
 from automcu.compiler import compile_graph, import_model
 from automcu.compiler.read.node import READERS, reader
 from automcu.compiler.tensor import Quantisation, Shape
