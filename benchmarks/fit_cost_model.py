@@ -1,4 +1,4 @@
-"""Fit the cost models: cycles into the profiles, bytes of code into automcu/cost/code_sizes.json.
+"""Fit the cost models: cycles into hw_profiles/fitted, code into automcu/cost/code_sizes.json.
 
     python -m benchmarks.fit_cost_model [--core CORE] [--compiler gcc|zig] [--seeds N]
                                         [--observations FOLDER] [--fit|--judge|--runtimes]
@@ -65,8 +65,7 @@ from automcu.cost.code_size import (
 from automcu.cost.latency import Fit, Observation, fit, latency_of
 from automcu.errors import DoesNotFitError
 from automcu.mcu import Device, find_device, find_part, profile_of, shipped_devices
-from automcu.mcu.find import load_profile
-from automcu.mcu.generate import with_latency
+from automcu.mcu.find import load_profile, save_figures
 from automcu.mcu.profile import FlashTiming, Latency
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.transformers.graph import transformer_graph
@@ -323,9 +322,8 @@ def show_kept_out(single: Sequence[Seen], by_rows: Sequence[Seen], board: int) -
 
 
 def write_latency(board: Device, latency: Latency) -> None:
-    """Replace the profile's table of this compiler."""
-    path = resource_folder("hw_profiles") / f"{board.id}.toml"
-    write_atomically(path, with_latency(path.read_text(), latency).encode())
+    """Replace the board's table of this compiler."""
+    save_figures(resource_folder("hw_profiles"), board.id, latency)
 
 
 def errors_percent(

@@ -64,8 +64,14 @@ def _environment() -> dict[str, str]:
 
 def test_the_wheel_brings_profiles_firmware_and_kernels(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for source in ("hw_profiles/*.toml", "firmware/templates/*", "firmware/runtime/*"):
-        for path in ROOT.glob(source):
+    for source in (
+        "hw_profiles/*.toml",
+        "hw_profiles/fitted/*.json",
+        "firmware/templates/*",
+        "firmware/runtime/*",
+        "firmware/ports/*/*",
+    ):
+        for path in filter(Path.is_file, ROOT.glob(source)):
             assert f"automcu/_shipped/{path.relative_to(ROOT).as_posix()}" in names
     for kind in ("*.j2", "*.h"):
         for path in (ROOT / "automcu/compiler").rglob(kind):

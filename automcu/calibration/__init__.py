@@ -7,7 +7,6 @@ from automcu.calibration.calibrate import (
     latency_record,
     network_errors,
     observe_all,
-    save_to_own_profile,
     with_figures,
 )
 from automcu.calibration.layer_chain import LayerChain
@@ -44,7 +43,6 @@ __all__ = [
     "observe_all",
     "observe_code",
     "random_architectures",
-    "save_to_own_profile",
     "small_graphs",
     "transformer_graphs",
     "varied_choice",

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
@@ -14,12 +13,8 @@ from automcu.calibration.variety import varied_choice
 from automcu.compiler.choose import Choose, choose_kernel, is_fitted, work_of
 from automcu.compiler.graph import Graph
 from automcu.cost.latency import Fit, Observation, fit, layer_cycles, robust_fit
-from automcu.mcu import user_folder
-from automcu.mcu.find import load_profile
-from automcu.mcu.generate import with_latency, write_profile
 from automcu.mcu.profile import Device, Latency
-from automcu.records import Record, write_atomically
-from automcu.resources import resource_folder
+from automcu.records import Record
 from automcu.toolchains import find_compiler
 
 _THREADS = 2  # virtual boards at a time; a real one can only run one network
@@ -191,23 +186,6 @@ def latency_record(
             "coefficients": fitted.coefficients,
         }
     )
-
-
-def save_to_own_profile(device: Device, latency: Latency) -> Path:
-    """Put the figures into the user's own profile of the device, made from the shipped one.
-
-    Raises:
-        WrongInputError: the folder cannot be written to.
-    """
-    own = user_folder() / f"{device.id}.toml"
-    source = own if own.is_file() else resource_folder("hw_profiles") / own.name
-    if not source.is_file():
-        others = tuple(one for one in device.latency if one.compiler != latency.compiler)
-        fitted = device.model_copy(update={"latency": (*others, latency)})
-        return write_profile(fitted, own.parent, "Written by automcu calibrate.")
-    write_atomically(own, with_latency(source.read_text(encoding="utf-8"), latency).encode())
-    load_profile(own)
-    return own
 
 
 def _today() -> str:

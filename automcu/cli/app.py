@@ -41,7 +41,7 @@ COMMANDS = {
     "bench": ("firmware", "Flash a board, run the firmware and measure it."),
     "calibrate": (
         "boards",
-        "Run microbenchmarks on a board and fit your own profile's latency figures to them.",
+        "Run microbenchmarks on a board and fit latency figures of your own to them.",
     ),
     "report": ("runs", "Show a run's result again, and write its report.html anew."),
     "studies": (

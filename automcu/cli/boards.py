@@ -133,18 +133,18 @@ def calibrate(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Run microbenchmarks on a board and fit your own profile's latency figures to them."""
+    """Run microbenchmarks on a board and fit latency figures of your own to them."""
     respond(
         lambda: _calibrate(device, board, quick),
         json,
         debug,
-        on_stop=lambda: "The profile is as it was.",
+        on_stop=lambda: "The figures are as they were.",
     )
 
 
 def _calibrate(name: str, board: str, quick: bool) -> Answer:
     from automcu.calibration import calibrate as run
-    from automcu.calibration import save_to_own_profile
+    from automcu.mcu.find import save_figures, user_folder
 
     known = find_device(name)
     chains, networks = (_QUICK_CHAINS, _QUICK_NETWORKS) if quick else (_CHAINS, _NETWORKS)
@@ -156,7 +156,7 @@ def _calibrate(name: str, board: str, quick: bool) -> Answer:
 
         found = run(known, board, chains, networks, tell)
     better = found.before is None or found.after.median_percent <= found.before.median_percent
-    path = save_to_own_profile(known, found.latency) if better else None
+    path = save_figures(user_folder(), known.id, found.latency) if better else None
     document = {
         "device": found.device,
         "board": found.board,
@@ -174,9 +174,9 @@ def _calibrate(name: str, board: str, quick: bool) -> Answer:
         f"  before: {_errors(found.before)}\n"
         f"  after:  {_errors(found.after)}\n"
         + (
-            f"The figures are in {path}, which now replaces the shipped profile."
+            f"The figures are in {path}, and hold instead of the shipped ones."
             if path
-            else "The old figures are nearer to this board: the profile stays as it was."
+            else "The old figures are nearer to this board, and stay as they were."
         ),
     )
 

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from automcu.errors import WrongInputError
 from automcu.mcu.family import families, family_of
-from automcu.mcu.profile import Device, Latency, MemoryRegion
+from automcu.mcu.profile import Device, FittedFigures, Latency, MemoryRegion
 from automcu.resources import resource_folder
 
 _ADDRESS_SPACE = 1 << 32
@@ -33,6 +33,7 @@ _REGION_NAME = re.compile(r"[a-z][a-z0-9_]*")  # it becomes a name in the linker
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # it becomes a string and a comment in C
 _PERIPHERAL = re.compile(r"[A-Z][A-Z0-9_]*")  # it becomes a name in C
 _USES = ("code", "weights", "data", "stack", "arena")
+_SIGNIFICANT_DIGITS = 4  # of fitted coefficients
 _BAUD_RATES = range(1_200, 4_000_001)
 
 
@@ -49,11 +50,7 @@ def _contradictions(device: Device) -> Iterator[str]:
     yield from _layout_problems(device)
     yield from _flashing_problems(device)
     yield from _electrical_problems(device)
-    for number, figures in enumerate(device.latency):
-        yield from _latency_problems(f"latency[{number}]", figures)
-    for compiler in ("gcc", "zig"):
-        if sum(figures.compiler == compiler for figures in device.latency) > 1:
-            yield f"latency: two tables are of {compiler}; expected one for each compiler"
+    yield from _all_latency_problems(device.latency)
 
 
 def _name_problems(device: Device) -> Iterator[str]:
@@ -65,6 +62,14 @@ def _name_problems(device: Device) -> Iterator[str]:
             "serial.peripheral: expected capital letters, digits and _, "
             f"got {device.serial.peripheral!r}"
         )
+
+
+def _all_latency_problems(tables: Sequence[Latency]) -> Iterator[str]:
+    for number, figures in enumerate(tables):
+        yield from _latency_problems(f"latency[{number}]", figures)
+    for compiler in ("gcc", "zig"):
+        if sum(figures.compiler == compiler for figures in tables) > 1:
+            yield f"latency: two tables are of {compiler}; expected one for each compiler"
 
 
 def _latency_problems(key: str, figures: Latency) -> Iterator[str]:
@@ -167,12 +172,68 @@ def _electrical_problems(device: Device) -> Iterator[str]:
 
 
 def load_profile(path: Path) -> Device:
-    """Read and check the profile at `path`.
+    """Read and check the profile at `path`, with the figures that are fitted for it beside it.
 
     Raises:
         WrongInputError: the file is missing, is not TOML, has an unknown, missing or wrong key,
             or describes a board that cannot exist; the message names file, key and expectation.
     """
+    return _with_figures(_written_profile(path), (), (path.parent,))
+
+
+def fitted_path(folder: Path, device_id: str) -> Path:
+    """Where the figures that are fitted for a board lie in a folder of profiles."""
+    return folder / "fitted" / f"{device_id}.json"
+
+
+def save_figures(folder: Path, device_id: str, *tables: Latency) -> Path:
+    """Put tables of figures into a folder of profiles; those of other compilers stay.
+
+    Raises:
+        WrongInputError: the folder cannot be written to, or what is there is damaged.
+    """
+    known = {table.compiler: table for table in _figures(folder, device_id)}
+    fitted = {table.compiler: _rounded(table) for table in tables}
+    path = fitted_path(folder, device_id)
+    FittedFigures(latency=tuple((known | fitted).values())).save(path)
+    return path
+
+
+def _rounded(table: Latency) -> Latency:
+    coefficients = {
+        unit: float(f"{cycles:.{_SIGNIFICANT_DIGITS}g}")
+        for unit, cycles in sorted(table.coefficients.items())
+    }
+    return table.model_copy(update={"coefficients": coefficients})
+
+
+def _with_figures(device: Device, before: Iterable[Path], after: Iterable[Path]) -> Device:
+    """The device with the figures of folders that come before and after its profile's tables."""
+    tables = {
+        table.compiler: table
+        for found in (
+            *(_figures(folder, device.id) for folder in before),
+            device.latency,
+            *(_figures(folder, device.id) for folder in after),
+        )
+        for table in found
+    }
+    return device.model_copy(update={"latency": tuple(tables.values())})
+
+
+def _figures(folder: Path, device_id: str) -> tuple[Latency, ...]:
+    path = fitted_path(folder, device_id)
+    if not path.is_file():
+        return ()
+    figures = FittedFigures.load(path).latency
+    problem = next(_all_latency_problems(figures), None)
+    if problem is not None:
+        raise WrongInputError(f"{path}: {problem}. Delete it, and fit the figures again.")
+    return figures
+
+
+def _written_profile(path: Path) -> Device:
+    """What a person wrote, checked."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -210,14 +271,17 @@ def all_devices() -> dict[str, Device]:
     """Return every known device by id, in the order of the ids.
 
     A profile in the user's own folder replaces a shipped one of the same id, and one in the
-    folder that $AUTOMCU_PROFILES names replaces both.
+    folder that $AUTOMCU_PROFILES names replaces both; so do the figures that are fitted for it.
 
     Raises:
         WrongInputError: a profile is wrong, or $AUTOMCU_PROFILES is not a folder.
     """
     devices = shipped_devices()
-    for folder in _user_folders():
-        devices.update(_load_all(folder))
+    own = (path for folder in _user_folders() for path in _own_files(folder))
+    for name in sorted({path.stem for path in own}):
+        device = device_with_id(name)
+        if device is not None:
+            devices[name] = device
     return dict(sorted(devices.items()))
 
 
@@ -229,10 +293,11 @@ def device_with_id(device_id: str) -> Device | None:
     """
     if Path(device_id).name != device_id:
         return None
-    for folder in (*reversed(_user_folders()), resource_folder("hw_profiles")):
-        path = folder / f"{device_id}.toml"
+    folders = (resource_folder("hw_profiles"), *_user_folders())
+    for at in reversed(range(len(folders))):
+        path = folders[at] / f"{device_id}.toml"
         if path.is_file():
-            return load_profile(path)
+            return _with_figures(_written_profile(path), folders[:at], folders[at:])
     return None
 
 
@@ -275,12 +340,13 @@ def _own_folder() -> Path | None:
         return None
 
 
+def _own_files(folder: Path) -> Iterator[Path]:
+    yield from folder.glob("*.toml")
+    yield from fitted_path(folder, "").parent.glob("*.json")
+
+
 @cache
 def _devices_in(folder: Path) -> dict[str, Device]:
-    return _load_all(folder)
-
-
-def _load_all(folder: Path) -> dict[str, Device]:
     return {path.stem: load_profile(path) for path in sorted(folder.glob("*.toml"))}
 
 

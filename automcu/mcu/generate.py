@@ -1,20 +1,18 @@
 """A profile for any part of a family that has one, and a profile's TOML."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from automcu.errors import WrongInputError
 from automcu.mcu.family import families
-from automcu.mcu.find import load_profile
+from automcu.mcu.find import load_profile, save_figures
 from automcu.mcu.part import Part
-from automcu.mcu.profile import Device, Latency
+from automcu.mcu.profile import Device
 from automcu.records import write_atomically
 
 _HEXADECIMAL = {"address", "vendor", "product", "bootloader_device_id", "bootloader_address"}
-_SIGNIFICANT_DIGITS = 4  # of fitted coefficients
 
 
 def profile_of(part: Part, shipped: Sequence[Device]) -> Device:
@@ -47,6 +45,8 @@ def profile_of(part: Part, shipped: Sequence[Device]) -> Device:
 def write_profile(device: Device, folder: Path, comment: str) -> Path:
     """Write `folder/ID.toml` with a comment at its top, and read it back as a check.
 
+    The device's latency figures go into a file of their own; those of other compilers stay.
+
     Raises:
         WrongInputError: the profile contradicts itself, or the folder cannot be written to.
     """
@@ -61,11 +61,13 @@ def write_profile(device: Device, folder: Path, comment: str) -> Path:
         else:
             write_atomically(path, before)
         raise
+    if device.latency:
+        save_figures(folder, device.id, *device.latency)
     return path
 
 
 def render_profile(device: Device, comment: str) -> str:
-    """Return the profile as TOML; `[[latency]]` comes last, as the fits expect it."""
+    """Return the profile as TOML, without the figures that are fitted."""
     values = device.model_dump(exclude_none=True)
     del values["latency"]
     scalars = {key: value for key, value in values.items() if not _is_table(value)}
@@ -75,21 +77,7 @@ def render_profile(device: Device, comment: str) -> str:
             blocks.append(f"[{key}]\n{_lines(value)}")
         elif _is_table(value):
             blocks.extend(f"[[{key}]]\n{_lines(item)}" for item in value)
-    blocks.extend(_latency_table(fitted) for fitted in device.latency)
     return "\n\n".join(blocks) + "\n"
-
-
-def with_latency(profile: str, latency: Latency) -> str:
-    """Replace the `[[latency]]` table of this compiler in a profile's text; the rest stays."""
-    head, *tables = re.split(r"(?m)^(?=\[\[latency\]\]$)", profile)
-    kept = [table.strip() for table in tables if f'compiler = "{latency.compiler}"' not in table]
-    return "\n\n".join([head.strip(), *kept, _latency_table(latency)]) + "\n"
-
-
-def _latency_table(latency: Latency) -> str:
-    values = latency.model_dump(exclude_none=True)
-    coefficients = dict(sorted(values.pop("coefficients").items()))
-    return f"[[latency]]\n{_lines(values)}\n\n[latency.coefficients]\n{_lines(coefficients)}"
 
 
 def _is_table(value: object) -> bool:
@@ -110,7 +98,7 @@ def _value(key: str, value: object) -> str:
     if isinstance(value, int):
         return f"0x{value:X}" if key in _HEXADECIMAL else f"{value:_}"
     if isinstance(value, float):
-        return f"{value:.{_SIGNIFICANT_DIGITS}g}" if "/" in key else repr(value)
+        return repr(value)
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{k} = {_value(k, v)}" for k, v in value.items()) + " }"
     if isinstance(value, tuple):

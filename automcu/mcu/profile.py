@@ -104,6 +104,12 @@ class Latency(Record):
     coefficients: dict[str, float]
 
 
+class FittedFigures(Record):
+    """What is fitted for one board, one table for each compiler; a file beside the profiles."""
+
+    latency: tuple[Latency, ...]
+
+
 class Power(Record):
     """Supply current while computing, for the energy estimate."""
 

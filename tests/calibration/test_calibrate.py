@@ -11,14 +11,13 @@ from automcu.calibration import (
     calibration_graphs,
     chain,
     random_architectures,
-    save_to_own_profile,
 )
 from automcu.calibration.calibrate import scaled
 from automcu.compiler import compile_graph
 from automcu.compiler.choose import is_fitted, layer_cycles
 from automcu.cost.latency import Observation
-from automcu.mcu import Device, find_device, load_profile
-from automcu.mcu.generate import with_latency
+from automcu.mcu import Device, find_device
+from automcu.mcu.find import fitted_path, save_figures, user_folder
 from automcu.resources import resource_folder
 
 ID = "stm32f407g-disc1"
@@ -85,32 +84,21 @@ def test_kernels_that_were_not_run_keep_their_figures(
     assert set(before.coefficients) <= set(calibration.latency.coefficients)
 
 
-def test_the_users_own_profile_gets_the_figures_and_the_shipped_one_stays(
+def test_the_users_folder_gets_the_figures_and_the_shipped_ones_stay(
     calibration: Calibration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTOMCU_PROFILES", str(tmp_path))
-    shipped = resource_folder("hw_profiles") / f"{ID}.toml"
+    shipped = fitted_path(resource_folder("hw_profiles"), ID)
     text = shipped.read_text()
-    path = save_to_own_profile(find_device(ID), calibration.latency)
-    assert path == tmp_path / f"{ID}.toml"
+    path = save_figures(user_folder(), ID, calibration.latency)
+    assert path == fitted_path(tmp_path, ID)
     assert shipped.read_text() == text
-    assert find_device(ID).latency[-1].date == calibration.latency.date
     known = {one.compiler: one for one in find_device(ID).latency}
+    assert set(known) == {"gcc", "zig"}
     fitted = known[calibration.latency.compiler]
+    assert fitted.date == calibration.latency.date
     assert fitted.residual_percent == calibration.latency.residual_percent
     assert fitted.network_percent == round(calibration.after.worst_percent, 1)
-    assert "# " in path.read_text()  # comments of the shipped profile stay
-
-
-def test_a_replaced_table_leaves_the_other_compilers(tmp_path: Path) -> None:
-    text = (resource_folder("hw_profiles") / f"{ID}.toml").read_text()
-    device = load_profile(resource_folder("hw_profiles") / f"{ID}.toml")
-    changed = device.latency[0].model_copy(update={"date": "2030-01-01"})
-    path = tmp_path / f"{ID}.toml"
-    path.write_text(with_latency(text, changed))
-    again = load_profile(path)
-    assert {one.compiler for one in again.latency} == {one.compiler for one in device.latency}
-    assert [one.date for one in again.latency if one.compiler == changed.compiler] == ["2030-01-01"]
 
 
 def test_equal_seeds_give_equal_networks() -> None:

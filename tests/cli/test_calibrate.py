@@ -10,9 +10,10 @@ import automcu.calibration
 from automcu.calibration import Calibration, NetworkErrors
 from automcu.cli.app import app
 from automcu.mcu import Device, find_device
+from automcu.mcu.find import fitted_path
 
 
-def test_before_and_after_are_told_and_the_profile_is_the_users(
+def test_before_and_after_are_told_and_the_figures_are_the_users(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def quick(device: Device, board: str, chains: int, networks: int, progress) -> Calibration:  # type: ignore[no-untyped-def]
@@ -32,7 +33,7 @@ def test_before_and_after_are_told_and_the_profile_is_the_users(
     document = json.loads(result.stdout)
     assert document["before"] == {"median_percent": 9.5, "worst_percent": 20.25}
     assert document["after"]["worst_percent"] == 3.25
-    assert Path(document["path"]).parent == tmp_path
+    assert Path(document["path"]) == fitted_path(tmp_path, find_device("f407").id)
     assert find_device("f407").latency
     shown = CliRunner().invoke(app, ["calibrate", "-d", "f407", "--quick"]).stdout
     assert "median 1.50 % off" in shown
@@ -55,7 +56,7 @@ def test_a_fit_that_is_worse_than_what_is_there_is_not_kept(
     monkeypatch.setenv("AUTOMCU_PROFILES", str(tmp_path))
     result = CliRunner().invoke(app, ["calibrate", "-d", "f407", "--quick"])
     assert result.exit_code == 0
-    assert "stays as it was" in result.stdout
+    assert "stay as they were" in result.stdout
     assert not list(tmp_path.iterdir())
 
 

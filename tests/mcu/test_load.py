@@ -1,9 +1,12 @@
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from automcu.errors import WrongInputError
-from automcu.mcu import load_profile
+from automcu.mcu import all_devices, find_device, load_profile
+from automcu.mcu.find import save_figures
+from automcu.mcu.profile import FittedFigures, Latency
 from automcu.resources import resource_folder
 
 GOOD = (resource_folder("hw_profiles") / "stm32f407g-disc1.toml").read_text()
@@ -117,9 +120,8 @@ residual_percent = 5.0
 def test_wrong_latency_figures_are_told_with_file_key_and_expectation(
     tmp_path: Path, old: str, new: str, key: str, expected: str
 ) -> None:
-    head = GOOD.split("[[latency]]")[0]
-    assert load_profile(write(tmp_path, head + FIGURES)).latency
-    path = write(tmp_path, head + FIGURES.replace(old, new))
+    assert load_profile(write(tmp_path, GOOD + FIGURES)).latency
+    path = write(tmp_path, GOOD + FIGURES.replace(old, new))
     with pytest.raises(WrongInputError) as caught:
         load_profile(path)
     assert f"{path}: {key}" in str(caught.value)
@@ -127,6 +129,53 @@ def test_wrong_latency_figures_are_told_with_file_key_and_expectation(
 
 
 def test_two_latency_tables_of_one_compiler_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, GOOD.split("[[latency]]")[0] + FIGURES + FIGURES)
+    path = write(tmp_path, GOOD + FIGURES + FIGURES)
     with pytest.raises(WrongInputError, match="two tables are of gcc"):
         load_profile(path)
+
+
+def latency(**changes: object) -> Latency:
+    figures = tomllib.loads(FIGURES)["latency"][0]
+    return Latency.model_validate({**figures, **changes})
+
+
+def test_figures_that_are_fitted_lie_beside_the_profile_and_hold_before_its_own_tables(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path, GOOD + FIGURES)
+    save_figures(tmp_path, path.stem, latency(compiler="zig"), latency(date="2030-01-01"))
+    save_figures(tmp_path, path.stem, latency(date="2031-01-01"))
+    loaded = {one.compiler: one.date for one in load_profile(path).latency}
+    assert loaded == {"gcc": "2031-01-01", "zig": "2026-01-01"}
+
+
+def test_fitted_coefficients_have_four_significant_digits(tmp_path: Path) -> None:
+    path = save_figures(tmp_path, "a-board", latency(coefficients={"b/words": 1.23456, "a/x": 7}))
+    assert FittedFigures.load(path).latency[0].coefficients == {"a/x": 7.0, "b/words": 1.235}
+
+
+def test_damaged_figures_are_told_with_their_file(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    fitted = save_figures(tmp_path, path.stem, latency(coefficients={"add/words": -1.0}))
+    with pytest.raises(WrongInputError, match=rf"{fitted}: latency\[0\].*0 or more"):
+        load_profile(path)
+    fitted.write_text("{")
+    with pytest.raises(WrongInputError, match=rf"{fitted} is not a valid"):
+        load_profile(path)
+
+
+def test_a_users_profile_has_the_shipped_figures_until_there_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = load_profile(resource_folder("hw_profiles") / "stm32f407g-disc1.toml")
+    monkeypatch.setenv("AUTOMCU_PROFILES", str(tmp_path))
+    write(tmp_path, GOOD)
+    assert find_device(shipped.id).latency == shipped.latency
+    write(tmp_path, GOOD + FIGURES)  # as `automcu calibrate` once wrote them
+    assert {one.compiler: one.date for one in find_device(shipped.id).latency} == {
+        **{one.compiler: one.date for one in shipped.latency},
+        "gcc": "2026-01-01",
+    }
+    save_figures(tmp_path, shipped.id, latency(date="2030-01-01"))
+    assert all_devices()[shipped.id] == find_device(shipped.id)
+    assert "2030-01-01" in {one.date for one in find_device(shipped.id).latency}

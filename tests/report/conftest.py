@@ -1,6 +1,5 @@
 """The findings of a run that never was, in shapes that real ones have."""
 
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from automcu.boards.records import Identity, LatencySpread, LayerCycles, Measurement
 from automcu.brief import Brief
 from automcu.cost.records import Estimate, LayerCost
+from automcu.mcu import load_profile
 from automcu.mcu.profile import Device
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.skeleton import Architecture, Skeleton
@@ -27,8 +27,7 @@ SKELETON = Skeleton(stem_channels=16, cells_per_stage=1, resolution=8, input_cha
 
 
 def _device() -> Device:
-    path = resource_folder("hw_profiles") / "stm32f407g-disc1.toml"
-    return Device.model_validate(tomllib.loads(path.read_text()))
+    return load_profile(resource_folder("hw_profiles") / "stm32f407g-disc1.toml")
 
 
 def _cycles(layer: int) -> int:
