@@ -176,12 +176,12 @@ class Kernel:
     itself first; empty where there was no choice, or no figures to go by.
     """
 
-    isa: Isa
-    variant: str
     cost_key: str
     function: str
     template: Path
     settings: Mapping[str, object]
+    isa: Isa = "portable"
+    variant: str = "portable"
     parameters: Parameters | None = None
     arrays: tuple[ArrayShape, ...] = ()
     pack: Callable[[Any], LayerConstants] = no_constants

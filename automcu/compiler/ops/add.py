@@ -95,8 +95,6 @@ class Add(Attributes):
         wide = is_wide_sum(inputs, output)
         parameters = WIDE_ADD_SCALING if wide else ADD_SCALING
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key=cost_key("portable-add", wide_sum=wide),
             function=f"add_{output.size}" + ("_wide" if wide else ""),
             template=Path(__file__).with_name("add.c.j2"),
@@ -189,8 +187,6 @@ class AddConstant(Attributes):
             else ArrayShape("values", "int8_t", aligned(output.size))
         )
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key=cost_key("portable-add_constant", wide_values=wide),
             function=f"add_constant_{output.size}" + ("_wide" if wide else ""),
             template=Path(__file__).with_name("add_constant.c.j2"),

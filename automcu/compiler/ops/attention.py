@@ -133,8 +133,6 @@ class Attention(Attributes):
         means_offset = _INT32_BYTES * pixels
         query_offset = means_offset + _INT32_BYTES * depth
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key=cost_key("portable-attention", blocked=blocked),
             function=shape.function,
             template=Path(__file__).with_name("attention.c.j2"),

@@ -72,7 +72,6 @@ def portable_convolution(
     stored = packed.packed_bytes if packed else out_channels * depth
     unpacked = packed.unpacked_bytes if packed else 0
     return Kernel(
-        isa="portable",
         variant=variant_name("portable", attributes),
         cost_key="portable-convolution",
         function=_function_name("convolution", shape, attributes) + width_suffix(attributes),
@@ -160,8 +159,6 @@ def _depthwise(attributes: "Convolution", shape: "ConvolutionShape") -> Kernel:
     single_tap = depth == 1
     cut = depth > 1 and any(window.padding)
     return Kernel(
-        isa="portable",
-        variant="portable",
         cost_key=cost_key("portable-depthwise", single_tap=single_tap, cut=cut),
         function=_function_name("depthwise", shape, attributes),
         template=Path(__file__).with_name("depthwise.c.j2"),

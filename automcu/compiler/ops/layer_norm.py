@@ -150,8 +150,6 @@ class LayerNorm(Attributes):
         height, width, channels = output.shape
         pixels = height * width
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key="portable-layer_norm",
             function=f"layer_norm_{pixels}x{channels}",
             template=Path(__file__).with_name("layer_norm.c.j2"),

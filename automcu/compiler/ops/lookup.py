@@ -52,8 +52,6 @@ class Lookup(Attributes):
     def kernel(self, inputs: tuple[Tensor, ...], output: Tensor) -> Kernel:
         elements = output.size
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key="portable-lookup",
             function=f"lookup_{elements}",
             template=Path(__file__).with_name("lookup.c.j2"),

@@ -54,8 +54,6 @@ class Concatenate(Attributes):
         rows = prod(inputs[0].shape[: self.axis])
         chunks = tuple(prod(tensor.shape[self.axis :]) for tensor in inputs)
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key="portable-concatenate",
             function=f"concatenate_{rows}_rows_of_{'_'.join(map(str, chunks))}",
             template=Path(__file__).with_name("concatenate.c.j2"),
@@ -107,8 +105,6 @@ class Pad(Attributes):
             (source[0], source[1] * source[2]) if whole_rows else (source[0] * source[1], source[2])
         )
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key="portable-pad",
             function=name,
             template=Path(__file__).with_name("pad.c.j2"),
@@ -196,8 +192,6 @@ class Rearrange(Attributes):
         axes = "_".join(f"{size}by{stride}".replace("-", "minus") for size, stride in self.axes)
         start = f"_from_{self.offset}" if self.offset else ""
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key="portable-rearrange",
             function=f"rearrange_{axes or 'one'}{start}" + ("_in_place" if in_place else ""),
             template=Path(__file__).with_name("rearrange.c.j2"),

@@ -85,8 +85,6 @@ class Multiply(Attributes):
         flat = first == second
         kind = "" if flat else _KINDS[pixel_step, channel_step]
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key=cost_key("portable-multiply", flat=flat),
             function=f"multiply_{kind}{pixels}x{channels}",
             template=Path(__file__).with_name("multiply.c.j2"),

@@ -140,8 +140,6 @@ class AveragePool(Attributes):
         size = _BYTES_PER_MULTIPLIER * (largest + 1 if table else 1)
         kind = "average_pool_whole" if self.padding_counts else "average_pool"
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key=_cost_key("portable-average_pool", settings),
             function=_function_name(kind, settings),
             template=Path(__file__).with_name("average_pool.c.j2"),
@@ -191,8 +189,6 @@ class MaxPool(Attributes):
     def kernel(self, inputs: tuple[Tensor, ...], output: Tensor) -> Kernel:
         settings = _settings(self.window, inputs[0].shape, output.shape)
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key=_cost_key("portable-max_pool", settings),
             function=_function_name("max_pool", settings),
             template=Path(__file__).with_name("max_pool.c.j2"),

@@ -70,8 +70,6 @@ class Rescale(Attributes):
 
     def kernel(self, inputs: tuple[Tensor, ...], output: Tensor) -> Kernel:
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key="portable-rescale",
             function=f"rescale_{output.size}",
             template=Path(__file__).with_name("rescale.c.j2"),

@@ -103,8 +103,6 @@ class Softmax(Attributes):
         height, width, channels = output.shape
         pixels = height * width
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key="portable-softmax",
             function=f"softmax_{pixels}x{channels}",
             template=Path(__file__).with_name("softmax.c.j2"),

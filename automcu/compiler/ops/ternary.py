@@ -79,7 +79,6 @@ def portable_ternary(
     accumulators = channels * 4
     tables = PASS * SUMS * _BYTES_PER_SUM
     return Kernel(
-        isa="portable",
         variant="portable ternary",
         cost_key="portable-ternary",
         function=layer.function,

@@ -101,7 +101,6 @@ def row_tiling_kernel(
     function = _function_name(layer, representatives)
     residual = len(inputs) > 1
     return Kernel(
-        isa="portable",
         variant=f"{attributes.by_rows}, {_variants(representatives)}",
         cost_key=cost_key("stripes", residual=residual),
         function=function,

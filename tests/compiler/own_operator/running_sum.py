@@ -53,8 +53,6 @@ class RunningSum(Attributes):
     def kernel(self, inputs: tuple[Tensor, ...], output: Tensor) -> Kernel:
         height, width, channels = output.shape
         return Kernel(
-            isa="portable",
-            variant="portable",
             cost_key="portable-running_sum",
             function=f"running_sum_{height * width}x{channels}",
             template=Path(__file__).with_name("running_sum.c.j2"),
