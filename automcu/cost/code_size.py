@@ -211,11 +211,22 @@ def _figure(figures: Mapping[str, float], name: str) -> float:
 def runtime_size(device: Device, compiler: str) -> RuntimeSize:
     """The firmware's own flash and RAM on `device`.
 
+    That of a family whose firmware has never been linked is taken for as large as any other's of
+    its core.
+
     Raises:
-        NoFiguresError: there is no firmware for the device's family yet.
+        NoFiguresError: no firmware for a core like the device's has been linked.
     """
-    key = f"{device.family}/{device.core}/{compiler}"
     runtimes = code_sizes().runtimes
-    if key not in runtimes:
-        raise NoFiguresError(f"There is no firmware for {key} yet. Choose another device.")
-    return runtimes[key]
+    core = f"{device.core}/{compiler}"
+    if f"{device.family}/{core}" in runtimes:
+        return runtimes[f"{device.family}/{core}"]
+    others = [size for key, size in runtimes.items() if key.endswith(f"/{core}")]
+    if not others:
+        raise NoFiguresError(
+            f"There are no sizes of firmware for {core} yet. Choose another device or compiler."
+        )
+    return RuntimeSize(
+        flash_bytes=max(size.flash_bytes for size in others),
+        ram_bytes=max(size.ram_bytes for size in others),
+    )

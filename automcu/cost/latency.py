@@ -54,7 +54,8 @@ def latency_of(device: Device, compiler: str) -> Latency:
             return latency
     raise NoFiguresError(
         f"The profile of {device.id} has no latency figures for code of {compiler}. "
-        "Choose a device that `automcu devices` lists with latency figures."
+        f"Fit some with `automcu calibrate --device {device.id}`, or choose a device that "
+        "`automcu devices` lists with them."
     )
 
 

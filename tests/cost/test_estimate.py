@@ -24,6 +24,7 @@ from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
 SKELETON = Skeleton(stem_channels=8, cells_per_stage=1, resolution=16)
+CORTEX_M4 = ("stm32f4", "stm32l4", "nrf52")
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +110,21 @@ def test_larger_networks_cost_more_of_everything(
     assert other.macs > found.macs
 
 
+def test_the_firmware_of_a_new_family_is_taken_for_as_large_as_any_of_its_core(
+    device: Device,
+) -> None:
+    known = [runtime_size(device.model_copy(update={"family": one}), "gcc") for one in CORTEX_M4]
+    new = runtime_size(device.model_copy(update={"family": "a new one"}), "gcc")
+    assert new.flash_bytes == max(one.flash_bytes for one in known)
+    assert new.ram_bytes == max(one.ram_bytes for one in known)
+    with pytest.raises(WrongInputError, match="no sizes of firmware for xtensa-lx7/zig"):
+        runtime_size(device.model_copy(update={"core": "xtensa-lx7"}), "zig")
+
+
 def test_a_device_without_figures_is_told_so(device: Device) -> None:
     architecture = Architecture(cell=CELL, skeleton=SKELETON)
     with pytest.raises(WrongInputError, match="has no latency figures"):
         estimate(architecture, device.model_copy(update={"latency": ()}))
-    with pytest.raises(WrongInputError, match="There is no firmware for esp32s3"):
-        estimate(architecture, device.model_copy(update={"family": "esp32s3"}))
     with pytest.raises(WrongInputError, match="There are no code sizes for xtensa-lx7/zig"):
         function_bytes(
             next(iter(compile_graph(architecture_graph(architecture), device).kernels.values())),
