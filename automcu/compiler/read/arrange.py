@@ -42,11 +42,6 @@ def image(
     return copied(builder, activation, layer, parts, (height, width, channels))
 
 
-def vector(builder: GraphBuilder, activation: Activation, layer: str) -> str:
-    """The values in the file's own order, as (1, 1, n)."""
-    return image(builder, activation, layer, ((), (), range(len(activation.view.axes))))
-
-
 def compact(builder: GraphBuilder, activation: Activation, layer: str) -> Activation:
     """The activation as all of a tensor, in the order in which its values lie in memory."""
     if activation.view.is_dense(builder.tensors[activation.tensor].size):

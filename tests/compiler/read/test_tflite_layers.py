@@ -624,6 +624,36 @@ def _unpacked() -> bytes:
     return writer.content(x, rows[1])
 
 
+@case("shape that is computed")
+def _computed_shape() -> bytes:
+    writer = TfliteWriter()
+
+    def computed(
+        kind: str, options: str, inputs: list[int], shape: tuple[int, ...] = (), **settings: int
+    ) -> int:
+        number = writer.activation(shape, 0, 0, "int32")
+        writer.layer(kind, inputs, number, options, **settings)
+        return number
+
+    x = writer.activation(IMAGE, SCALE, ZERO)
+    one, two, three = (writer.constant(np.array(n, np.int32)) for n in (1, 2, 3))
+    bounds = [writer.constant(integers(n)) for n in (1, 3, 1)]
+    shape = computed("SHAPE", "ShapeOptions", [x], (4,), OutType=2)
+    sizes = computed("STRIDED_SLICE", "StridedSliceOptions", [shape, *bounds], (2,))
+    first = writer.constant(integers(0))
+    pixels = computed("REDUCE_PROD", "ReducerOptions", [sizes, first])
+    more = computed("ADD", "AddOptions", [computed("CAST", "CastOptions", [pixels]), one])
+    half = computed("FLOOR_DIV", "FloorDivOptions", [more, two])
+    most = computed("MAXIMUM", "MaximumMinimumOptions", [half, three])
+    twice = computed("MUL", "MulOptions", [computed("SUB", "SubOptions", [most, one]), two])
+    half = computed("MINIMUM", "MaximumMinimumOptions", [half, twice])
+    packed = writer.activation((4,), 0, 0, "int32")
+    writer.layer("PACK", (one, two, half, three), packed, "PackOptions", ValuesCount=4)
+    y = writer.activation((1, 2, 10, 3), SCALE, ZERO)
+    writer.layer("RESHAPE", (x, packed), y)
+    return writer.content(x, y)
+
+
 def both(content: bytes, path: Path, device: Device) -> tuple[np.ndarray, np.ndarray]:
     """Our results and LiteRT's for equal random inputs, as int8."""
     path.write_bytes(content)

@@ -48,8 +48,8 @@ class TfliteWriter:
     def activation(
         self, shape: tuple[int, ...], scale: float, zero_point: int, kind: str = "int8"
     ) -> int:
-        """A quantised tensor that is computed."""
-        scales = () if kind == "float32" else (scale,)
+        """A tensor that is computed; quantised if it is of 8 bits."""
+        scales = () if kind in ("float32", "int32") else (scale,)
         self.tensors.append(_Tensor(shape, kind, scales, (zero_point,)))
         return len(self.tensors) - 1
 
