@@ -22,11 +22,9 @@ from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.errors import AutomcuError
 from automcu.networks.estimate import judge
-from automcu.run.job import start_job
-from automcu.run.planning import make_plan, task_of
-from automcu.run.progress import Silent
+from automcu.run.candidates import Chooser, make_plan, open_study, task_of
+from automcu.run.job import Silent, start_job
 from automcu.run.records import Settings
-from automcu.run.studying import Chooser, open_study
 
 BUDGET = 10
 

@@ -159,7 +159,7 @@ def _design(
     chosen = _settings(settings)
     wanted = None
     if not resume or sentence or file or flags:
-        from automcu.run.intake import read_brief
+        from automcu.run.agents import read_brief
 
         wanted = read_brief(
             sentence, path, file, flags, chosen, say=_say, understood=_show_understood

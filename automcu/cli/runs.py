@@ -29,8 +29,8 @@ def report(
 
 def _report(path: Path) -> Answer:
     from automcu.report.html import is_current, write_html
+    from automcu.run.job import RunFolder
     from automcu.run.records import Run
-    from automcu.run.run_folder import RunFolder
 
     folder = RunFolder.open(path)
     if not folder.run.is_file():

@@ -15,12 +15,10 @@ from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.prior import expected_synflow, rank_cells
 from automcu.networks.cells.records import FeasibleCell, Survey
 from automcu.networks.cells.skeleton import Skeleton
-from automcu.run.job import start_job
-from automcu.run.planning import make_plan
-from automcu.run.planning import task_of as wanted_of
-from automcu.run.progress import Silent
+from automcu.run.candidates import Chooser, make_plan, open_study
+from automcu.run.candidates import task_of as wanted_of
+from automcu.run.job import Silent, start_job
 from automcu.run.records import Settings
-from automcu.run.studying import Chooser, open_study
 from benchmarks.nas import DATASETS, LIMITS, Problem, _row, main, run, searches_of, task_of
 from benchmarks.nas_agents import agents_search
 from benchmarks.nas_searches import (
@@ -99,7 +97,7 @@ def test_a_run_of_design_chooses_the_cells_that_the_benchmark_measures(
     """Both entry points, from what they know to six networks, two of them evolved."""
     monkeypatch.setattr(sys.modules["automcu.networks.cells.plan"], "SURVEYS", 1)
     if not has_table:
-        monkeypatch.setattr("automcu.run.planning.accuracy_prior", _missing)
+        monkeypatch.setattr("automcu.networks.cells.accuracies.accuracy_prior", _missing)
     brief = Brief(text="", device="stm32f407g-disc1", dataset="digits", max_latency_ms=1.0)
     settings = Settings(budget=6, seed=3)
     job = start_job(tmp_path / "run", brief, settings, Silent())

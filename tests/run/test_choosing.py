@@ -5,8 +5,7 @@ from typing import Any, cast
 import pytest
 
 from automcu.run.candidates import best_first
-from automcu.run.job import Job
-from automcu.run.progress import Silent
+from automcu.run.job import Job, Silent
 from automcu.run.records import TrainedCandidate
 
 # The package exports the function `design`, which hides its module of the same name.

@@ -13,9 +13,8 @@ from automcu.errors import DoesNotFitError, WrongInputError
 from automcu.planner.plan import Plan
 from automcu.planner.review import Counts
 from automcu.run.design import design
-from automcu.run.progress import Silent
+from automcu.run.job import RunFolder, Silent
 from automcu.run.records import Run, Settings
-from automcu.run.run_folder import RunFolder
 
 
 def _events(folder: Path) -> list[str]:

@@ -18,11 +18,9 @@ from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError
 from automcu.planner.plan import Plan
-from automcu.run.candidates import train_candidates
+from automcu.run.candidates import make_plan, train_candidates
 from automcu.run.executors import round_size
-from automcu.run.job import Job, resume_job, start_job
-from automcu.run.planning import make_plan
-from automcu.run.progress import Silent
+from automcu.run.job import Job, Silent, resume_job, start_job
 from automcu.run.records import Settings, TrainedCandidate
 
 needs_ray = pytest.mark.skipif(
@@ -122,10 +120,8 @@ def test_an_error_of_a_training_is_told_without_rays_words(planned: Path, tmp_pa
     dataset = load_dataset(job.brief.dataset)
     from automcu.networks.estimate import judge
     from automcu.planner.review import Review
-    from automcu.run.planning import task_of
-    from automcu.run.ray_executor import ray_executor
-    from automcu.run.studying import Chooser, open_study
-    from automcu.run.training_task import TrainingTask
+    from automcu.run.candidates import Chooser, open_study, task_of
+    from automcu.run.executors import TrainingTask, ray_executor
 
     plan = Plan.load(job.folder.plan)
     chooser = Chooser(job, plan, task_of(job, dataset), open_study(job))

@@ -16,7 +16,7 @@ from automcu.networks.family import Network
 from automcu.networks.transformers.space import TransformerShape
 from automcu.planner.plan import how_much_fits
 from automcu.run.design import design
-from automcu.run.progress import Silent
+from automcu.run.job import Silent
 from automcu.run.records import Run, Settings, TrainedCandidate
 
 DEVICE = "stm32f407g-disc1"

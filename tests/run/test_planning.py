@@ -9,9 +9,8 @@ from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError, WrongInputError
 from automcu.networks.cells.prior import ZERO_COST
-from automcu.run.job import start_job
-from automcu.run.planning import make_plan
-from automcu.run.progress import Silent
+from automcu.run.candidates import make_plan
+from automcu.run.job import Silent, start_job
 from automcu.run.records import Settings
 
 
@@ -27,7 +26,7 @@ def small(brief: Brief) -> Brief:
 def test_without_the_embedded_table_cells_are_ranked_by_their_wiring(
     small: Brief, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("automcu.run.planning.accuracy_prior", _missing)
+    monkeypatch.setattr("automcu.networks.cells.accuracies.accuracy_prior", _missing)
     monkeypatch.setattr("automcu.networks.cells.survey.accuracy_prior", _missing)
     # One skeleton is enough, and quick.
     monkeypatch.setattr(sys.modules["automcu.networks.cells.plan"], "SURVEYS", 1)

@@ -11,11 +11,9 @@ from automcu.datasets.load import load_dataset
 from automcu.networks.family import Proposal
 from automcu.planner.plan import Plan
 from automcu.planner.study import list_studies
-from automcu.run.job import Job, resume_job, start_job
-from automcu.run.planning import make_plan, task_of
-from automcu.run.progress import Silent
+from automcu.run.candidates import Chooser, make_plan, open_study, study_name, task_of
+from automcu.run.job import Job, Silent, resume_job, start_job
 from automcu.run.records import Settings
-from automcu.run.studying import Chooser, open_study, study_name
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from automcu.errors import WrongInputError
 from automcu.planner.review import Counts
-from automcu.run.run_folder import RunFolder, load_if_valid, sha256
+from automcu.run.job import RunFolder, load_if_valid, sha256
 
 
 def test_a_new_run_starts_in_an_empty_or_a_missing_folder(tmp_path: Path) -> None:

@@ -16,14 +16,11 @@ from automcu.datasets.load import load_dataset
 from automcu.errors import WrongInputError
 from automcu.planner.agents.records import ModelSettings
 from automcu.planner.plan import Plan
-from automcu.run.advising import open_council
+from automcu.run.agents import agents_used, open_council, save_used
+from automcu.run.candidates import Chooser, make_plan, open_study, task_of
 from automcu.run.design import design
-from automcu.run.job import Job, resume_job, start_job
-from automcu.run.language_models import agents_used, save_used
-from automcu.run.planning import make_plan, task_of
-from automcu.run.progress import Silent
+from automcu.run.job import Job, Silent, resume_job, start_job
 from automcu.run.records import Settings
-from automcu.run.studying import Chooser, open_study
 from tests.planner.agents.conftest import say, serve
 
 __all__ = ["say", "serve"]
