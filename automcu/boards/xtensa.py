@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from automcu.boards.link import open_link
 from automcu.boards.timing.accounting import compiled_library
 from automcu.boards.timing.xtensa_lx7 import SectionCounts, read_counts
+from automcu.boards.virtual.process import is_taken
 from automcu.errors import BoardError, ToolError
 from automcu.mcu.core import XTENSA_LX7
 from automcu.mcu.family import family_of
@@ -305,7 +306,7 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]", said: Path) -> None
     """Wait until the serial line listens; the line takes one host, so it is not connected to."""
     end = time.monotonic() + _START_S
     while time.monotonic() < end and process.poll() is None:
-        if _is_taken(port):
+        if is_taken(port):
             return
         time.sleep(_LOOK_S)
     if process.poll() is None:
@@ -315,12 +316,3 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]", said: Path) -> None
     raise BoardError(
         f"Espressif's QEMU did not start the image: {reason}. Take it off the PATH to do without."
     )
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False

@@ -93,7 +93,7 @@ def _loaded_sections(elf: Any) -> list[Any]:
 def _image(elf: Any) -> bytes:
     """Lay out what sections hold by load address; linkers' segments also hold file headers."""
     pieces = {
-        _load_address(elf, section): section.data()
+        load_address(elf, section): section.data()
         for section in _loaded_sections(elf)
         if section["sh_type"] != "SHT_NOBITS"
     }
@@ -106,7 +106,8 @@ def _image(elf: Any) -> bytes:
     return bytes(image)
 
 
-def _load_address(elf: Any, section: Any) -> int:
+def load_address(elf: Any, section: Any) -> int:
+    """Where a section is stored, from where start-up code may copy it elsewhere."""
     for segment in elf.iter_segments("PT_LOAD"):
         if segment.section_in_segment(section):
             offset: int = section["sh_offset"] - segment["p_offset"]

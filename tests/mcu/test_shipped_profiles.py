@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from automcu.mcu import Device, all_devices
+from automcu.mcu import Device, all_devices, load_profile
+from automcu.resources import resource_folder
 
 DEVICES = list(all_devices().values())
+PROFILES = sorted(resource_folder("hw_profiles").glob("*.toml"))
 STM32 = [device for device in DEVICES if device.family.startswith("stm32")]
 # The package gives the STM32L4+ the wait states of the STM32L4 (RM0432 has 5 at 120 MHz), lacks the
 # F7's step from 210 to 216 MHz (RM0385 has 7 above 210), and has the H7's at its bus clock.
@@ -35,6 +37,14 @@ def part_data(mcu: str) -> Any:
             if part.partname == mcu.lower():
                 return part
     raise AssertionError(f"modm-devices has no {mcu}")
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_a_profile_is_what_a_person_wrote_and_its_fitted_figures_lie_beside_it(path: Path) -> None:
+    text = path.read_text()
+    assert "[[latency]]" not in text
+    assert len(text.splitlines()) <= 100
+    assert {one.compiler for one in load_profile(path).latency} in ({"gcc"}, {"gcc", "zig"})
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=by_id)

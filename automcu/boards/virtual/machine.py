@@ -10,7 +10,6 @@ from pathlib import Path
 
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import Section
 from unicorn import (
     UC_HOOK_MEM_INVALID,
     Uc,
@@ -44,6 +43,7 @@ from automcu.errors import BoardError, WrongInputError
 from automcu.mcu.core import core_named
 from automcu.mcu.profile import Device, code_flash
 from automcu.records import Record
+from automcu.toolchains.elf import load_address
 
 # Unicorn wants an address to stop at; nothing is mapped at this one.
 _NOWHERE = 0xFFFF_FFFE
@@ -275,15 +275,8 @@ def load_sections(memory: BoardMemory, device: Device, elf: ELFFile) -> None:
     """
     for section in elf.iter_sections("SHT_PROGBITS"):
         if section["sh_flags"] & SH_FLAGS.SHF_ALLOC and section["sh_size"]:
-            for address in {section["sh_addr"], _load_address(elf, section)}:
+            for address in {section["sh_addr"], load_address(elf, section)}:
                 _load(memory, device, address, section.data())
-
-
-def _load_address(elf: ELFFile, section: Section) -> int:
-    for segment in elf.iter_segments("PT_LOAD"):
-        if segment.section_in_segment(section):
-            return int(segment["p_paddr"] + section["sh_offset"] - segment["p_offset"])
-    return int(section["sh_addr"])
 
 
 def _load(memory: BoardMemory, device: Device, address: int, content: bytes) -> None:

@@ -50,7 +50,7 @@ def running_boards() -> tuple[RunningBoard, ...]:
     """The virtual boards that run now, by port; those that have died unnoticed are forgotten."""
     running = []
     for board in _registered():
-        if _is_taken(_port(board.url)):
+        if is_taken(_port(board.url)):
             running.append(board)
         else:
             unregister(board.url)
@@ -85,7 +85,7 @@ def _port(url: str) -> int:
     return int(url.rpartition(":")[2])
 
 
-def _is_taken(port: int) -> bool:
+def is_taken(port: int) -> bool:
     """Whether something listens on a port; found out without disturbing it."""
     with socket.socket() as probe:
         try:
