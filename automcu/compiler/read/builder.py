@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from automcu.compiler.graph import Attributes, Graph, Operator, Quantisation, Shape, Tensor
 from automcu.compiler.ops import Convolution, Lookup, Rescale
 from automcu.compiler.ops.lookup import quantised_table
-from automcu.compiler.read.content import checked_shape
-from automcu.compiler.read.view import View
+from automcu.compiler.read.content import check_scales_of, checked_shape
+from automcu.compiler.read.view import View, positive_axis
 from automcu.compiler.tensor import NO_CLAMP, Clamp, intersect
 from automcu.errors import UnsupportedModelError
 from automcu.plain_text import with_article
@@ -107,6 +107,32 @@ class Constant:
             if size == length and int(np.prod(values.shape[:axis])) == before:
                 return replace(self, values=values, axis=axis)
         raise ValueError(f"scales along axis {self.axis} are lost in a reshape to {shape}")
+
+
+def dequantised(
+    values: NDArray[np.generic],
+    scales: NDArray[np.float64],
+    zero_points: NDArray[np.generic],
+    axis: int,
+    name: str,
+) -> Constant:
+    """A stored array of integers; scales and zero points are one, or one for each index of `axis`.
+
+    Raises:
+        ValueError: there are more or fewer of them.
+        UnsupportedModelError: a scale of `name` means nothing.
+    """
+    if zero_points.size not in (1, scales.size):
+        raise ValueError(f"{zero_points.size} zero points for {scales.size} scales")
+    shape, axis = [1] * values.ndim, positive_axis(axis, values.ndim) if scales.size > 1 else 0
+    if scales.size > 1:
+        if values.shape[axis] != scales.size:
+            raise ValueError(f"{scales.size} scales for {values.shape[axis]} channels")
+        shape[axis] = -1
+    points = zero_points.astype(np.int64).reshape(() if zero_points.size == 1 else shape)
+    integers = values.astype(np.int64) - points
+    check_scales_of(integers, scales, axis, name)
+    return Constant(integers, scales, axis)
 
 
 @dataclass

@@ -174,13 +174,6 @@ def reader(*kinds: str) -> Callable[[Reader], Reader]:
     return register
 
 
-def positive_axis(axis: int, rank: int) -> int:
-    """An axis counted from the front."""
-    if not -rank <= axis < rank:
-        raise ValueError(f"axis {axis} of a tensor with {rank} axes")
-    return axis % rank
-
-
 @contextmanager
 def errors_named(layer: str, kind: str, verb: str) -> Iterator[None]:
     """Give an error in reading a layer its name, and what the file calls its kind.

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import Quantisation
 from automcu.compiler.read.builder import Constant
-from automcu.compiler.read.node import ImportContext, Node, positive_axis
+from automcu.compiler.read.node import ImportContext, Node
 from automcu.compiler.read.tflite_records import (
     LayerRecord,
     ModelRecord,
     TensorRecord,
-    dequantised,
+    stored_constant,
     tensor_quantisation,
 )
+from automcu.compiler.read.view import positive_axis
 from automcu.compiler.tensor import NO_CLAMP, Clamp
 from automcu.errors import UnsupportedModelError
 
@@ -68,7 +69,7 @@ class Layer:
         name, record = str(self.record.inputs[position]), self.tensor(position)
         constants = self.context.builder.constants
         if name not in constants and record.data is not None:
-            constants[name] = dequantised(record)
+            constants[name] = stored_constant(record)
         return self.context.builder.constant(name, self.name)
 
     def integers(self, position: int) -> tuple[int, ...]:

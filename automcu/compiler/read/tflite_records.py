@@ -14,9 +14,9 @@ import tflite
 from numpy.typing import NDArray
 
 from automcu.compiler.graph import Quantisation
-from automcu.compiler.read.builder import Constant
-from automcu.compiler.read.content import MOST_ELEMENTS, check_scales_of, checked_quantisation
-from automcu.compiler.read.node import UINT8_OFFSET, positive_axis
+from automcu.compiler.read.builder import Constant, dequantised
+from automcu.compiler.read.content import MOST_ELEMENTS, checked_quantisation
+from automcu.compiler.read.node import UINT8_OFFSET
 from automcu.errors import UnsupportedModelError
 
 _MOST_ENTRIES = 20_000  # tensors, operators, buffers or operator codes
@@ -122,30 +122,11 @@ def tensor_quantisation(record: TensorRecord, name: str) -> Quantisation:
     return checked_quantisation(float(record.scales[0]), int(record.zero_points[0]) - offset, name)
 
 
-def dequantised(record: TensorRecord) -> Constant:
+def stored_constant(record: TensorRecord) -> Constant:
     """What a tensor that the file stores holds, less its zero point."""
     assert record.data is not None
     if record.scales.size == 0:
         return Constant(record.data)
-    _check_zero_points(record)
-    integers = record.data.astype(np.int64)
-    axis = 0
-    if record.scales.size > 1:
-        axis = positive_axis(record.axis, integers.ndim)
-        if integers.shape[axis] != record.scales.size:
-            raise ValueError(f"{record.scales.size} scales for {integers.shape[axis]} channels")
-    integers = integers - _along(record.zero_points, axis, integers.ndim)
-    check_scales_of(integers, record.scales, axis, repr(record.name))
-    return Constant(integers, record.scales, axis)
-
-
-def _check_zero_points(record: TensorRecord) -> None:
-    assert record.data is not None
-    if record.zero_points.size not in (1, record.scales.size):
-        raise ValueError(
-            f"{record.name!r} has {record.zero_points.size} zero points for "
-            f"{record.scales.size} scales"
-        )
     limits = np.iinfo(str(record.data.dtype))
     outside = (record.zero_points < limits.min) | (record.zero_points > limits.max)
     if outside.any():
@@ -153,14 +134,8 @@ def _check_zero_points(record: TensorRecord) -> None:
             f"{record.name!r} has a zero point of {int(record.zero_points[outside][0])}, which is "
             f"no {record.data.dtype}. Convert the model again."
         )
-
-
-def _along(values: NDArray[np.int64], axis: int, rank: int) -> NDArray[np.int64]:
-    if values.size == 1:
-        return values.reshape(())
-    shape = [1] * rank
-    shape[axis] = -1
-    return values.reshape(shape)
+    name = repr(record.name)
+    return dequantised(record.data, record.scales, record.zero_points, record.axis, name)
 
 
 def _length(read: Callable[[], int]) -> int:

@@ -158,6 +158,13 @@ def refined(parts: Parts, sizes: tuple[int, ...]) -> Parts | None:
     return tuple(result)
 
 
+def positive_axis(axis: int, rank: int) -> int:
+    """An axis counted from the front."""
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis {axis} of a tensor with {rank} axes")
+    return axis % rank
+
+
 def _take(remaining: list[tuple[int, int]], size: int) -> Parts | None:
     """Take parts of `size` values in all from the front of `remaining`."""
     if size == 1:

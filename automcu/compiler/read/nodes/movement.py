@@ -19,10 +19,10 @@ from automcu.compiler.read.arrange import (
 )
 from automcu.compiler.read.builder import Activation, GraphBuilder
 from automcu.compiler.read.content import MOST_ELEMENTS
-from automcu.compiler.read.node import ImportContext, Node, positive_axis, reader
+from automcu.compiler.read.node import ImportContext, Node, reader
 from automcu.compiler.read.nodes.constants import LONGEST_CONSTANT
 from automcu.compiler.read.nodes.quantisation import quantisation_of
-from automcu.compiler.read.view import in_order
+from automcu.compiler.read.view import in_order, positive_axis
 from automcu.errors import UnsupportedModelError
 
 

@@ -8,9 +8,10 @@ from onnx import TensorProto
 
 from automcu.compiler.graph import Quantisation
 from automcu.compiler.read.arrange import on_scale
-from automcu.compiler.read.builder import Constant
-from automcu.compiler.read.content import check_scales_of, checked_quantisation
-from automcu.compiler.read.node import UINT8_OFFSET, ImportContext, Node, positive_axis, reader
+from automcu.compiler.read.builder import Constant, dequantised
+from automcu.compiler.read.content import checked_quantisation
+from automcu.compiler.read.node import UINT8_OFFSET, ImportContext, Node, reader
+from automcu.compiler.read.view import positive_axis
 from automcu.errors import UnsupportedModelError
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
@@ -156,21 +157,13 @@ def _dequantised_constant(node: Node, context: ImportContext) -> Constant:
             f"layer {node.layer} has weights of type {values.dtype}. Quantise the model to int8."
         )
     scales = context.constant(node, 1).real().reshape(-1)
-    integers = values.astype(np.int64)
+    zero_points = np.zeros(1, values.dtype)
     if node.has_input(2):
         zero_points = np.asarray(context.constant(node, 2).values)
-        if zero_points.dtype != values.dtype:
-            raise ValueError(f"a zero point of type {zero_points.dtype} for {values.dtype}")
-        if zero_points.size not in (1, scales.size):
-            raise ValueError(f"{zero_points.size} zero points for {scales.size} scales")
-        integers = integers - _along_axis(zero_points, node, values.ndim).astype(np.int64)
-    axis = 0
-    if scales.size > 1:
-        axis = positive_axis(int(node.settings.get("axis", 1)), values.ndim)
-        if values.shape[axis] != scales.size:
-            raise ValueError(f"{scales.size} scales for {values.shape[axis]} channels")
-    check_scales_of(integers, scales, axis, f"layer {node.layer} ({node.inputs[1]!r})")
-    return Constant(integers, scales, axis)
+    if zero_points.dtype != values.dtype:
+        raise ValueError(f"a zero point of type {zero_points.dtype} for {values.dtype}")
+    axis, name = int(node.settings.get("axis", 1)), f"layer {node.layer} ({node.inputs[1]!r})"
+    return dequantised(values, scales, zero_points, axis, name)
 
 
 def _along_axis(values: NDArray[np.generic], node: Node, rank: int) -> NDArray[np.float64]:

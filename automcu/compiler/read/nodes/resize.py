@@ -5,8 +5,9 @@ from math import ceil, floor
 
 from automcu.compiler.read.builder import Activation, GraphBuilder
 from automcu.compiler.read.content import MOST_ELEMENTS
-from automcu.compiler.read.node import ImportContext, Node, positive_axis, reader
+from automcu.compiler.read.node import ImportContext, Node, reader
 from automcu.compiler.read.nodes.movement import repeat, slice_axis
+from automcu.compiler.read.view import positive_axis
 from automcu.errors import UnsupportedModelError
 
 _EVENLY = (

@@ -22,9 +22,9 @@ from automcu.compiler.read.arrange import (
     in_file_order,
 )
 from automcu.compiler.read.builder import Activation, Constant, GraphBuilder
-from automcu.compiler.read.node import ImportContext, Node, positive_axis, reader
+from automcu.compiler.read.node import ImportContext, Node, reader
 from automcu.compiler.read.nodes.movement import reshape
-from automcu.compiler.read.view import in_order
+from automcu.compiler.read.view import in_order, positive_axis
 from automcu.compiler.read.weights import Weights, filled_convolution
 from automcu.compiler.window import Window
 from automcu.errors import UnsupportedModelError
