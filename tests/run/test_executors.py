@@ -18,7 +18,7 @@ from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError
 from automcu.planner.plan import Plan
-from automcu.run.candidates import make_plan, train_candidates
+from automcu.run.candidates import make_plan, task_of, train_candidates
 from automcu.run.executors import round_size
 from automcu.run.job import Job, Silent, resume_job, start_job
 from automcu.run.records import Settings, TrainedCandidate
@@ -45,7 +45,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def planned(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("planned") / "run"
     brief = Brief(text="", device="stm32f407g-disc1", dataset=str(data), max_latency_ms=1.0)
-    make_plan(start_job(path, brief, Settings(), Silent()), load_dataset(data))
+    job = start_job(path, brief, Settings(), Silent())
+    make_plan(job, task_of(job, load_dataset(data)))
     return path
 
 
@@ -57,7 +58,8 @@ def job_of(planned: Path, path: Path, settings: Settings) -> Job:
 
 def trained(job: Job) -> tuple[TrainedCandidate, ...]:
     dataset = load_dataset(job.brief.dataset, job.settings.seed)
-    return train_candidates(job, Plan.load(job.folder.plan), dataset)
+    plan = Plan.load(job.folder.plan)
+    return train_candidates(job, plan, task_of(job, dataset), dataset)
 
 
 def without_seconds(candidate: TrainedCandidate) -> dict[str, object]:
@@ -120,7 +122,7 @@ def test_an_error_of_a_training_is_told_without_rays_words(planned: Path, tmp_pa
     dataset = load_dataset(job.brief.dataset)
     from automcu.networks.estimate import judge
     from automcu.planner.review import Review
-    from automcu.run.candidates import Chooser, open_study, task_of
+    from automcu.run.candidates import Chooser, open_study
     from automcu.run.executors import TrainingTask, ray_executor
 
     plan = Plan.load(job.folder.plan)

@@ -9,7 +9,7 @@ from automcu.brief import Brief
 from automcu.datasets.load import load_dataset
 from automcu.errors import ToolError, WrongInputError
 from automcu.networks.cells.prior import ZERO_COST
-from automcu.run.candidates import make_plan
+from automcu.run.candidates import make_plan, task_of
 from automcu.run.job import Silent, start_job
 from automcu.run.records import Settings
 
@@ -31,7 +31,7 @@ def test_without_the_embedded_table_cells_are_ranked_by_their_wiring(
     # One skeleton is enough, and quick.
     monkeypatch.setattr(sys.modules["automcu.networks.cells.plan"], "SURVEYS", 1)
     job = start_job(tmp_path / "run", small, Settings(budget=1), Silent())
-    plan = make_plan(job, load_dataset("digits"))
+    plan = make_plan(job, task_of(job, load_dataset("digits")))
     assert plan.prior == ZERO_COST
     assert plan.feasible > 0
     assert [proposal.prior for proposal in plan.proposals] == [None] * len(plan.proposals)
@@ -41,4 +41,4 @@ def test_a_named_table_that_cannot_be_read_stops_the_run(small: Brief, tmp_path:
     settings = Settings(accuracy_table=str(tmp_path / "none.csv"))
     job = start_job(tmp_path / "run", small, settings, Silent())
     with pytest.raises(WrongInputError, match=r"none\.csv cannot be read"):
-        make_plan(job, load_dataset("digits"))
+        make_plan(job, task_of(job, load_dataset("digits")))
