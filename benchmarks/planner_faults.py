@@ -3,7 +3,7 @@
     python -m benchmarks.planner_faults [--runs N] [--json]
 
 Each run has agents and a study, plans for the STM32F407 discovery board and has to choose three
-networks and tell what came of them. What goes wrong is taken in turn: answers that are no JSON,
+networks and report their results. What goes wrong is taken in turn: answers that are no JSON,
 of another shape, or hostile; a server that counts no tokens, or garbles their count or its choices;
 one that sends no completion at all, or one without end; that refuses, is overloaded, breaks off, is
 too slow, or is not there; a model that wants the same poor cell again and again and then to stop;
@@ -158,7 +158,7 @@ def _completion(fault: str, asked: bytes) -> bytes:
 
 
 def carry_out(folder: Path, url: str, found: Survey, seed: int, killed_at: int = 0) -> int:
-    """Choose three networks and tell of them; return how many turns the agents lost.
+    """Choose three networks and report them; return how many turns the agents lost.
 
     With `killed_at`, the process kills itself while it trains that network.
     """

@@ -3,8 +3,8 @@
     python -m benchmarks.planning_time [--budget N] [--json]
 
 Plans for the README's sentence (digits, STM32F407 discovery board, 20 ms, 64 KB) with the offline
-planner: surveys, plan, and then network after network chosen, reviewed and told to the study. What
-came of a network is made up from its number. Once with an empty cache of surveys, and once more
+planner: surveys, plan, and then network after network chosen, reviewed and reported to the study. A
+network's result is made up from its number. Once with an empty cache of surveys, and once more
 with the cache that the first run leaves. Seconds of wall clock, and of this process's processors,
 which other programs on the machine do not lengthen.
 """

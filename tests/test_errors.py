@@ -52,10 +52,10 @@ def test_a_path_that_is_too_long_is_a_sentence_for_every_command(
     ],
 )
 def test_each_cause_has_its_next_step(number: int, step: str) -> None:
-    told = file_problem(OSError(number, os.strerror(number), "some/file"))
-    assert told is not None
-    assert told.startswith(f"some/file cannot be used ({os.strerror(number)}). ")
-    assert step in told
+    reported = file_problem(OSError(number, os.strerror(number), "some/file"))
+    assert reported is not None
+    assert reported.startswith(f"some/file cannot be used ({os.strerror(number)}). ")
+    assert step in reported
 
 
 def test_a_full_disk_is_seen_behind_a_library_s_error() -> None:

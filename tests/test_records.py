@@ -17,7 +17,7 @@ def test_what_lies_where_a_file_was_wanted_is_named(tmp_path: Path) -> None:
     assert no_such_file(Path("no"), "model file") == "There is no model file no."
 
 
-def test_a_library_that_cannot_write_for_want_of_space_is_told_so(
+def test_a_library_that_cannot_write_for_want_of_space_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))

@@ -94,7 +94,7 @@ def small_graphs(networks: int) -> list[Graph]:
 
 
 def arena_limit_bytes(index: int) -> int | None:
-    """Every few networks are squeezed, so that layers run by rows are fitted too."""
+    """Every few networks are squeezed, so that row tiling is fitted too."""
     return 1 if index % _SQUEEZED == _SQUEEZED - 1 else None
 
 

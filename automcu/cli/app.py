@@ -61,12 +61,12 @@ _WRONG_USE: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 class CommandGroup(TyperGroup):
-    """All commands; wrong use is told in plain text, and with `--json` as one document as well."""
+    """All commands; wrong use is reported in plain text, with `--json` in one document as well."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands.update(
-            {name: TyperCommand(name, help=told) for name, (_, told) in COMMANDS.items()}
+            {name: TyperCommand(name, help=summary) for name, (_, summary) in COMMANDS.items()}
         )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:

@@ -151,10 +151,10 @@ def _calibrate(name: str, board: str, quick: bool) -> Answer:
     with TerminalProgress() as progress:
         progress.begin(f"calibrating {known.id} on {board}")
 
-        def tell(done: int, total: int) -> None:
+        def report(done: int, total: int) -> None:
             progress.count("networks", done, total)
 
-        found = run(known, board, chains, networks, tell)
+        found = run(known, board, chains, networks, report)
     better = found.before is None or found.after.median_percent <= found.before.median_percent
     path = save_figures(user_folder(), known.id, found.latency) if better else None
     document = {

@@ -191,7 +191,7 @@ def _settings(named: dict[str, Any]) -> "Settings | None":
     if named.get("weights") not in (None, "8", "ternary"):
         raise WrongInputError(
             f"Networks cannot be trained for weights of {named['weights']!r}. Use --weights 8 or "
-            "ternary; automcu compile --weights narrows a trained model further."
+            "ternary; automcu compile --weights reduces the bits of a trained model."
         )
     if "accuracy_table" in named:
         named["accuracy_table"] = str(named["accuracy_table"].absolute())

@@ -45,7 +45,7 @@ AccuracyData = Annotated[
     typer.Option(
         "--data",
         metavar="DATA",
-        help="Labelled data that tells what low-bit weights cost: whatever --calibrate takes, or "
+        help="Labelled data to measure what low-bit weights cost: whatever --calibrate takes, or "
         ".npz of int8 x and y.",
     ),
 ]

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from automcu.cli.answer import Answer, number, table, text
-from automcu.cost.records import ByRows, Estimate, Limit, Verdict
+from automcu.cost.records import Estimate, Limit, RowTilingEffect, Verdict
 from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED
 from automcu.report.wording import kilobytes, modelled_milliseconds, warning_lines
 from automcu.user_model.low_bit_weights import LowBitWeights
@@ -177,7 +177,7 @@ def with_weights(answer: Answer, weights: LowBitWeights | None) -> Answer:
     return replace(answer, shown=Group(answer.shown, *warning_lines(weights.warnings)))
 
 
-def _with_row_tiling(answer: Answer, tiling: ByRows | None, estimate: Estimate) -> Answer:
+def _with_row_tiling(answer: Answer, tiling: RowTilingEffect | None, estimate: Estimate) -> Answer:
     """The answer, with what row tiling gains and costs under `by_rows`, and a line where it is."""
     answer = _with_key(answer, "by_rows", tiling.model_dump() if tiling else None)
     if tiling is None:

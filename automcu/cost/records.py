@@ -67,7 +67,7 @@ class Estimate(Record):
     guesses: Guesses = Guesses()
 
 
-class ByRows(Record):
+class RowTilingEffect(Record):
     """Layers that run some rows at a time, and what the network would need if none did."""
 
     layers: tuple[str, ...]

@@ -8,20 +8,20 @@ from automcu.compiler.ops import Convolution
 
 
 def with_weight_bits(graph: Graph, bits: int) -> Graph:
-    """The graph whose layers have weights of `bits`, those that `--weights BITS` narrows.
+    """The graph whose layers have weights of `bits`, those that `--weights BITS` reduces.
 
     Layers that have fewer already keep theirs. The weights themselves stay as they are, or missing:
     the result is there to be costed, not to be run.
     """
     chosen = set(reducible_layers(graph)[1:-1])
 
-    def narrow(attributes: Convolution) -> Convolution:
+    def reduced(attributes: Convolution) -> Convolution:
         return replace(attributes, weight_bits=min(bits, attributes.weight_bits))
 
     return replace(
         graph,
         operators=tuple(
-            replace(operator, attributes=narrow(operator.attributes))
+            replace(operator, attributes=reduced(operator.attributes))
             if operator.name in chosen and isinstance(operator.attributes, Convolution)
             else operator
             for operator in graph.operators
@@ -30,7 +30,7 @@ def with_weight_bits(graph: Graph, bits: int) -> Graph:
 
 
 def widths_below(graph: Graph) -> tuple[int, ...]:
-    """The widths that would narrow some layer of the graph, the widest first."""
+    """The widths that would reduce some layer of the graph, the widest first."""
     layers = set(reducible_layers(graph)[1:-1])
     widest = max(
         (

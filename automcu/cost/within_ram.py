@@ -1,10 +1,10 @@
-"""Compiling a network for the RAM that there is; where it is short, chains run by rows."""
+"""Compiling a network for the RAM that there is; where it is short, by row tiling."""
 
 from automcu.compiler import Graph, Program, compile_graph
 from automcu.compiler.tiling.operator import RowTiling
 from automcu.cost.code_size import runtime_size
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER, estimate_program
-from automcu.cost.records import ByRows
+from automcu.cost.records import RowTilingEffect
 from automcu.errors import NoFiguresError, ToolError
 from automcu.mcu.profile import Device
 from automcu.toolchains import DEFAULT_STACK_BYTES, find_compiler
@@ -18,8 +18,8 @@ def compile_within(graph: Graph, device: Device, max_ram_bytes: int | None = Non
     return compile_graph(graph, device, _arena_limit(graph, device, max_ram_bytes))
 
 
-def by_rows(program: Program, graph: Graph, device: Device) -> ByRows | None:
-    """What running by rows gains and costs in a program of `graph`; None where nothing does."""
+def row_tiling(program: Program, graph: Graph, device: Device) -> RowTilingEffect | None:
+    """What row tiling gains and costs in a program of `graph`; None where nothing does."""
     layers = tuple(
         operator.name
         for operator in program.graph.operators
@@ -28,7 +28,7 @@ def by_rows(program: Program, graph: Graph, device: Device) -> ByRows | None:
     if not layers:
         return None
     whole = estimate_program(compile_graph(graph, device), device)
-    return ByRows(
+    return RowTilingEffect(
         layers=layers,
         arena_bytes_whole=whole.arena_bytes,
         cycles_whole=whole.cycles,

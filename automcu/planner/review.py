@@ -60,11 +60,11 @@ def review(
         return Review(passed=(), reason=str(error), verdict=None)
     if objection:
         return _stopped(("schema_valid",), objection)
-    takes, tells = architecture.input_shape[2], architecture.class_count
-    if (takes, tells) != (input_channels, classes):
+    channels, class_count = architecture.input_shape[2], architecture.class_count
+    if (channels, class_count) != (input_channels, classes):
         return _stopped(
             ("schema_valid",),
-            f"it takes {takes} channels and tells {tells} classes "
+            f"it takes {channels} channels and tells {class_count} classes "
             f"apart, the data have {input_channels} and {classes}",
         )
     verdict = judge(architecture)

@@ -1,7 +1,7 @@
-"""What was chosen and what came of it, in an Optuna study: for resuming, sharing and looking at.
+"""What was chosen and its result, in an Optuna study: for resuming, sharing and looking at.
 
 One study serves one run or many: each asks for a network, sees what all have trained and are
-training, and tells what came of its own. The database is SQLite or any that SQLAlchemy opens;
+training, and reports its own results. The database is SQLite or any that SQLAlchemy opens;
 `optuna-dashboard URL` shows it.
 """
 
@@ -97,7 +97,7 @@ class Study:
         return None
 
     def finish(self, trial: int, accuracy_percent: float) -> None:
-        """Tell what came of a claim; telling it again changes nothing."""
+        """Report the result of a claim; reporting it again changes nothing."""
         with _reached():
             self._study.tell(trial, accuracy_percent, skip_if_finished=True)
 
@@ -115,7 +115,7 @@ class Study:
         return sum(len(self._own(state)) for state in (TrialState.RUNNING, TrialState.COMPLETE))
 
     def claim_of(self, rank: int) -> Claim | None:
-        """Return what this run claimed as its proposal of this number, whatever came of it."""
+        """Return what this run claimed as its proposal of this number, whatever its result."""
         own = [claim for state in TrialState for claim in map(_claimed, self._own(state))]
         return next((claim for claim in own if claim.proposal.rank == rank), None)
 

@@ -173,7 +173,7 @@ def read_with_agent(
         settings: name the planner and its language model.
         path: the run folder, where the transcript goes; the run need not have begun.
         boards: board id → its other names.
-        say: hears what was read, and why nothing was.
+        say: called with what was read, and why nothing was.
 
     Raises:
         WrongInputError: no model is named, or neither a key nor a server of one's own.
@@ -234,7 +234,7 @@ def open_council(job: Job, plan: Plan) -> "Council | None":
 
 
 def write_summary(job: Job, plan: Plan, run: Run) -> None:
-    """Let the Reporter say what came of the run; the paragraph is kept as summary.txt."""
+    """Let the Reporter describe the run; the paragraph is kept as summary.txt."""
     council = open_council(job, plan)
     if council is None:
         return
@@ -262,9 +262,9 @@ def write_summary(job: Job, plan: Plan, run: Run) -> None:
     if words is None:
         job.folder.log("plain summary", reason=council.model.problem)
         job.progress.say(f"The run in words is not the Reporter's: {council.model.problem}.")
-    told = printable(words or plain_paragraph(view))
-    write_atomically(job.folder.summary, f"{told}\n".encode())
-    job.progress.say(told)
+    paragraph = printable(words or plain_paragraph(view))
+    write_atomically(job.folder.summary, f"{paragraph}\n".encode())
+    job.progress.say(paragraph)
 
 
 def _turn_lost(job: Job, reason: str) -> None:

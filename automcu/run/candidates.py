@@ -127,7 +127,7 @@ class Chooser:
     ) -> Proposal | None:
         """Return the run's proposal of this number; None where nothing is left.
 
-        `tried` is what the run has chosen so far, `trained` what came of it, with the accuracy.
+        `tried` is what the run has chosen so far, `trained` its results, with the accuracy.
         """
         return next_of_families(self.plan, tried, trained, partial(self._next, rank, tried))
 

@@ -16,7 +16,7 @@ from automcu.errors import WrongInputError
 from automcu.training.augmentation import augmented
 from automcu.training.evaluation import loss_and_accuracy, suitable_threads
 from automcu.training.recipe import learning_rate, planned_epochs
-from automcu.training.records import Ending, EpochResult, Recipe, Training, TrainingResult
+from automcu.training.records import EpochResult, Recipe, StopReason, Training, TrainingResult
 from automcu.training.state import (
     AveragedNetwork,
     State,
@@ -144,7 +144,7 @@ def _run_epoch(
             training_loss=training_loss, validation_loss=loss, validation_accuracy=accuracy
         ),
     )
-    run.ending = _ending(run, recipe)
+    run.ending = _stop_reason(run, recipe)
     if progress is not None:
         done = len(run.curve)
         epochs = done if run.ending else planned_epochs(recipe, done, run.seconds)
@@ -210,7 +210,7 @@ def _record(run: State, point: EpochResult) -> None:
         run.best_weights = copy.deepcopy(run.averaged.network.state_dict())
 
 
-def _ending(run: State, recipe: Recipe) -> Ending | None:
+def _stop_reason(run: State, recipe: Recipe) -> StopReason | None:
     done = len(run.curve)
     if done >= recipe.epochs:
         return "finished"

@@ -1,4 +1,4 @@
-"""How a network is trained, so that a run can be repeated from its file, and what came of it."""
+"""How a network is trained, so that a run can be repeated from its file, and the result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class TernaryRecipe(Record):
     temperature: float = Field(default=1.0, gt=0)
 
 
-Ending = Literal["finished", "patience", "time budget", "diverged"]
+StopReason = Literal["finished", "patience", "time budget", "diverged"]
 
 
 class EpochResult(Record):
@@ -91,7 +91,7 @@ class TrainingResult(Record):
     best_epoch: int
     best_validation_accuracy: float
     seconds: float
-    ending: Ending
+    ending: StopReason
     device: str
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from automcu.datasets.record import Dataset
 from automcu.errors import WrongInputError
 from automcu.records import write_atomically
-from automcu.training.records import Ending, EpochResult, Recipe
+from automcu.training.records import EpochResult, Recipe, StopReason
 
 FORMAT = 1
 WARMUP_STEPS = 10
@@ -59,7 +59,7 @@ class State:
     best_epoch: int = 0
     curve: list[EpochResult] = field(default_factory=list)
     seconds: float = 0.0
-    ending: Ending | None = None
+    ending: StopReason | None = None
 
 
 def checkpoint_of(run: State, identity: dict[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def apply_weights(
 ) -> Graph:
     """The graph with the weights that `--weights` asks for; `auto` needs flash figures.
 
-    A number, or `ternary`, narrows all layers but the first, the last and the depthwise ones.
+    A number, or `ternary`, is for all layers but the first, the last and the depthwise ones.
     """
     if weights == "ternary":
         return ternary_weights(graph)
@@ -110,9 +110,9 @@ def widths_for_flash(
     """Bits by layer, 8 where none is named, with which the firmware takes `flash_bytes` at most.
 
     Greedily: the next layer and width are those that add the least error for each byte that they
-    save; at the end, layers are widened again where that still fits. The error is that of the
+    save; at the end, layers get bits back where that still fits. The error is that of the
     outputs for `calibration`, int8 [n, height, width, channels]; without any, that of the weights,
-    relative to the layer's. Where even the narrowest weights are too large, those are returned.
+    relative to the layer's. Where even the fewest bits are too many, those are returned.
     """
     graph = optimise(graph)
     widths: Widths = {}
@@ -179,8 +179,8 @@ def _weight_bytes(graph: Graph, device: Device, move: _Move) -> int:
     operator = next(op for op in graph.operators if op.name == move[0])
     attributes = operator.attributes
     assert isinstance(attributes, Convolution)
-    narrow = replace(operator, attributes=replace(attributes, weight_bits=move[1]))
-    return choose_kernel(narrow, graph, device).weight_bytes
+    reduced = replace(operator, attributes=replace(attributes, weight_bits=move[1]))
+    return choose_kernel(reduced, graph, device).weight_bytes
 
 
 def _errors(graph: Graph, moves: list[_Move], calibration: Inputs | None) -> dict[_Move, float]:
@@ -189,14 +189,14 @@ def _errors(graph: Graph, moves: list[_Move], calibration: Inputs | None) -> dic
 
 
 def _output_error(graph: Graph, inputs: Inputs) -> Callable[[_Move], float]:
-    """Mean squared difference of the outputs, in steps, when one layer is narrowed."""
+    """Mean squared difference of the outputs, in steps, when one layer has fewer."""
     inputs = inputs[:CALIBRATION_INPUTS]
     tensor = _compared_tensor(graph)
     expected = run_all_tensors(graph, inputs)[tensor].astype(np.float64)
 
     def error(move: _Move) -> float:
-        narrow = reduce_weight_bits(graph, dict([move]))
-        return float(((run_all_tensors(narrow, inputs)[tensor] - expected) ** 2).mean())
+        reduced = reduce_weight_bits(graph, dict([move]))
+        return float(((run_all_tensors(reduced, inputs)[tensor] - expected) ** 2).mean())
 
     return error
 
@@ -217,7 +217,7 @@ def _weight_error(graph: Graph) -> Callable[[_Move], float]:
         attributes = layers[move[0]]
         assert isinstance(attributes, Convolution)
         real = real_weights(attributes)
-        narrow = real_weights(reduce_convolution_bits(attributes, move[1]))
-        return float(((narrow - real) ** 2).sum() / max((real**2).sum(), np.finfo(float).tiny))
+        reduced = real_weights(reduce_convolution_bits(attributes, move[1]))
+        return float(((reduced - real) ** 2).sum() / max((real**2).sum(), np.finfo(float).tiny))
 
     return error

@@ -21,10 +21,10 @@ from automcu.compiler.compile import Program
 from automcu.compiler.project import begin_output, check_output_folder, describe_tensor, end_output
 from automcu.compiler.render import DEFAULT_NAME, checked_name
 from automcu.cost.estimation import estimate_program
-from automcu.cost.records import ByRows, Estimate, Remedy, Verdict
+from automcu.cost.records import Estimate, Remedy, RowTilingEffect, Verdict
 from automcu.cost.remedies import bits_remedies, board_remedies, with_remedies
 from automcu.cost.verdict import check as compare
-from automcu.cost.within_ram import by_rows, compile_within
+from automcu.cost.within_ram import compile_within, row_tiling
 from automcu.datasets.record import Split
 from automcu.errors import NoFiguresError, ToolError, WrongInputError
 from automcu.mcu import all_devices, find_device
@@ -55,7 +55,7 @@ class CompileResult:
     program: Program
     weights: LowBitWeights
     verdict: Verdict | None
-    row_tiling: ByRows | None = None
+    row_tiling: RowTilingEffect | None = None
     calibrated: Calibrated | None = None
     without_figures: str = ""
 
@@ -109,7 +109,7 @@ def compile(
         return CompileResult(
             out, device, project, program, reduced, None, None, calibrated, str(error)
         )
-    tiling = by_rows(program, graph, device)
+    tiling = row_tiling(program, graph, device)
     return CompileResult(out, device, project, program, reduced, verdict, tiling, calibrated)
 
 
@@ -173,7 +173,7 @@ class CheckResult:
     verdict: Verdict
     remedies: tuple[Remedy, ...] = ()
     weights: LowBitWeights | None = None
-    row_tiling: ByRows | None = None
+    row_tiling: RowTilingEffect | None = None
     calibrated: Calibrated | None = None
 
 
@@ -231,12 +231,12 @@ def _checked(
 
 def _cost(
     judged: Network | Graph, device: Device, max_ram_bytes: int | None
-) -> tuple[Estimate, ByRows | None]:
+) -> tuple[Estimate, RowTilingEffect | None]:
     """What it needs; a file's network runs some rows at a time where RAM asks for it."""
     if isinstance(judged, Network):
         return estimate(judged, device), None
     program = compile_within(judged, device, max_ram_bytes)
-    return estimate_program(program, device), by_rows(program, judged, device)
+    return estimate_program(program, device), row_tiling(program, judged, device)
 
 
 def _remedies(judged: Network | Graph, device: Device, limits: Limits) -> tuple[Remedy, ...]:

@@ -129,7 +129,7 @@ def test_the_table_of_a_data_set_is_never_the_prior_of_its_own_rows() -> None:
         assert all(cell.prior is None for cell in task.without_table.feasible_cells)
 
 
-def test_a_cell_that_does_not_fit_costs_a_query_and_tells_nothing() -> None:
+def test_a_cell_that_does_not_fit_costs_a_query_and_yields_nothing() -> None:
     oracle = Oracle(ACCURACIES, FEASIBLE, 2)
     misfit = next(index for index in range(100) if index not in FEASIBLE)
     assert oracle.train(misfit) is None

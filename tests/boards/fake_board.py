@@ -1,4 +1,4 @@
-"""A board that answers as a test tells it to, on a TCP port."""
+"""A board that answers as a test wants it to, on a TCP port."""
 
 import contextlib
 import socket

@@ -209,7 +209,7 @@ def as_npy(path: Path) -> None:
         ),
     ],
 )
-def test_golden_inputs_that_are_none_are_told_in_our_own_words(
+def test_golden_inputs_that_are_none_are_reported_in_our_own_words(
     tmp_path: Path, write: Callable[[Path], None], why: str
 ) -> None:
     write(tmp_path / "golden.npz")

@@ -33,7 +33,7 @@ def test_a_program_is_counted_up_to_its_breakpoint(build: Builder, ideal: Device
     assert count.cycles == 1 + 9 * 4 + 2
 
 
-def test_wait_states_are_told_apart(build: Builder, device: Device) -> None:
+def test_wait_states_are_distinguished(build: Builder, device: Device) -> None:
     """From an empty cache: one line of instructions, one read from another line."""
     image = build.image("ldr.w r0, 1f; bx lr; nop; .skip 32; 1: .word 7")
     count = count_cycles(image, device, entry=0x0800_0008)

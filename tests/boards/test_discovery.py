@@ -34,7 +34,7 @@ def plug_in(monkeypatch: pytest.MonkeyPatch, url: str, usb: tuple[int, int] | No
     monkeypatch.setattr(list_ports, "comports", lambda: [port])
 
 
-def test_a_chip_in_its_boot_loader_tells_the_candidates_of_its_usb_id_apart(
+def test_a_chip_in_its_boot_loader_distinguishes_the_candidates_of_its_usb_id(
     start_board: StartBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with start_board(find_device("f746")) as url:

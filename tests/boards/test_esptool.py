@@ -76,7 +76,7 @@ def test_images_for_something_else_are_refused(device: Device) -> None:
         flash_image("loop://", device, HEADER + bytes(8 << 20))
 
 
-def test_the_steps_are_told_without_touching_anything(device: Device) -> None:
+def test_the_steps_are_listed_without_touching_anything(device: Device) -> None:
     assert "write-flash 0x0" in flashing_steps("/dev/none", device, IMAGE)[1]
 
 

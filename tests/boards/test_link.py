@@ -145,7 +145,7 @@ def test_answers_that_always_arrive_damaged_are_called_that() -> None:
         link.identify()
 
 
-def test_bytes_that_are_no_answer_are_told_from_silence() -> None:
+def test_bytes_that_are_no_answer_are_distinguished_from_silence() -> None:
     with (
         fake_board(lambda request: b"Hello from another program\r\n") as url,
         open_link(url, timeout_s=0.1) as link,

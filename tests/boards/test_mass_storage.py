@@ -69,7 +69,7 @@ def test_an_image_is_copied_and_waited_for(drives: Path, device: Device) -> None
     assert (report.method, report.written_bytes) == ("mass-storage", len(IMAGE))
 
 
-def test_the_drive_of_this_board_is_told_from_others(drives: Path, device: Device) -> None:
+def test_the_drive_of_this_board_is_distinguished_from_others(drives: Path, device: Device) -> None:
     plug_in(drives, "NODE_L4R5ZI")
     drive = plug_in(drives, "NODE_F411RE")
     (drives / "PHOTOS").mkdir()

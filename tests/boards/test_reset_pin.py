@@ -101,13 +101,13 @@ def test_the_boot_loader_listens_at_even_parity_and_any_baud_rate(url: str) -> N
 @pytest.mark.parametrize(
     ("baud_rate", "arrives"), [(9600, False), (115_200, True), (117_000, True)]
 )
-def test_firmware_hears_only_its_own_baud_rate(url: str, baud_rate: int, arrives: bool) -> None:
+def test_firmware_receives_only_its_own_baud_rate(url: str, baud_rate: int, arrives: bool) -> None:
     with open_port(url, baud_rate) as port:
         port.reset_board(boot0=False)
         assert answers(port) == arrives
 
 
-def test_firmware_does_not_hear_a_host_that_stayed_at_even_parity(url: str) -> None:
+def test_firmware_does_not_understand_a_host_that_stayed_at_even_parity(url: str) -> None:
     with open_port(url, 115_200, parity="even") as port:
         port.reset_board(boot0=False)
         assert not answers(port)

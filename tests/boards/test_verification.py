@@ -176,7 +176,7 @@ def test_without_golden_inputs_a_build_says_that_it_is_not_verified(
     assert "golden.npz is missing" in str(made.not_verified)
 
 
-def test_golden_inputs_of_another_model_are_told_from_a_wrong_firmware(
+def test_golden_inputs_of_another_model_are_distinguished_from_a_wrong_firmware(
     tmp_path: Path, board: Device
 ) -> None:
     project = write_network(tmp_path / "project", board)

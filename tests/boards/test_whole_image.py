@@ -89,13 +89,17 @@ def test_the_program_that_has_an_esp32_s3_is_found_behind_one_that_has_not(qemu:
 def test_a_bench_boots_the_whole_image_where_it_can(
     project: Path, device: Device, qemu: str
 ) -> None:
-    told: list[str] = []
-    found = bench_project(project, device, "virtual", progress=lambda what, *_: told.append(what))
-    assert "booting the whole image" in told
+    reported: list[str] = []
+    found = bench_project(
+        project, device, "virtual", progress=lambda what, *_: reported.append(what)
+    )
+    assert "booting the whole image" in reported
     assert (found.inputs, found.mismatches, found.latency_source) == (2, 0, "modelled")
 
 
-def test_what_the_program_says_when_it_does_not_start_is_told(device: Device, qemu: str) -> None:
+def test_what_the_program_says_when_it_does_not_start_is_reported(
+    device: Device, qemu: str
+) -> None:
     inputs = np.zeros((1, 8), np.int8)
     with pytest.raises(BoardError, match=r"did not start the image: not the image\."):
         answers_of_whole_image(b"\xe9 another", device, inputs, qemu)

@@ -78,7 +78,7 @@ def test_accuracy_is_that_on_a_test_set(project: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["npz", "npy"])
-def test_inputs_without_classes_are_told_in_a_sentence(
+def test_inputs_without_classes_are_reported_in_a_sentence(
     project: Path, tmp_path: Path, suffix: str
 ) -> None:
     path = tmp_path / f"test.{suffix}"
@@ -108,7 +108,7 @@ def test_floats_are_fed_as_the_model_takes_them(project: Path, tmp_path: Path) -
     np.testing.assert_array_equal(found.labels, [0, 1, 2])
 
 
-def test_pixels_for_a_network_of_another_range_are_told(project: Path) -> None:
+def test_pixels_for_a_network_of_another_range_are_reported(project: Path) -> None:
     taken = TensorInfo(shape=(8, 8, 1), scale=2 / 255, zero_point=0)
     found, notes = load_test_set("digits", taken, 5)
     assert found is not None

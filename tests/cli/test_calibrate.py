@@ -13,7 +13,7 @@ from automcu.mcu import Device, find_device
 from automcu.mcu.find import fitted_path
 
 
-def test_before_and_after_are_told_and_the_figures_are_the_users(
+def test_before_and_after_are_reported_and_the_figures_are_the_users(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def quick(device: Device, board: str, chains: int, networks: int, progress) -> Calibration:  # type: ignore[no-untyped-def]

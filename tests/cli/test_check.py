@@ -67,9 +67,9 @@ def test_a_model_file_that_is_too_large_brings_fewer_bits_which_then_fit() -> No
     assert result.exit_code == 1
     remedies = json.loads(result.stdout)["remedies"]
     assert remedies[0]["change"] == "weights of 4 bits"
-    narrow = CliRunner().invoke(app, [*arguments, "--weights", "4", "--json"])
-    assert narrow.exit_code == 0
-    assert json.loads(narrow.stdout)["flash_bytes"] == remedies[0]["flash_bytes"]
+    reduced = CliRunner().invoke(app, [*arguments, "--weights", "4", "--json"])
+    assert reduced.exit_code == 0
+    assert json.loads(reduced.stdout)["flash_bytes"] == remedies[0]["flash_bytes"]
 
 
 def test_a_transformer_is_checked_by_its_shape_alone() -> None:

@@ -102,7 +102,7 @@ def test_resume_takes_the_folder_either_way(calls: list[dict[str, Any]], tmp_pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_run_that_is_stopped_tells_how_to_go_on(
+def test_a_run_that_is_stopped_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals
 ) -> None:
     folder = tmp_path / "my run"

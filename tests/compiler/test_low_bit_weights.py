@@ -30,7 +30,7 @@ from tests.compiler.ops.one_operator import (
 )
 from tests.compiler.random_graphs import graphs
 
-NARROW = tuple(LAYOUTS)
+LOW_BITS = tuple(LAYOUTS)
 RESULT = Quantisation(1.0, 5)
 
 
@@ -51,7 +51,7 @@ def convolutions(draw: st.DrawFn) -> tuple[Shape, Convolution]:
     )
 
 
-@given(st.sampled_from(NARROW), st.integers(1, 5), st.integers(0, 2**32 - 1))
+@given(st.sampled_from(LOW_BITS), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_unpacking_undoes_packing(bits: int, units: int, seed: int) -> None:
     layout, step = LAYOUTS[bits], 1 << (8 - bits)
     count = units * layout.unpacked_bytes
@@ -66,7 +66,7 @@ def test_weights_with_more_bits_are_not_packed() -> None:
         pack(np.full(16, 24, np.int8), 4)
 
 
-@pytest.mark.parametrize("bits", NARROW)
+@pytest.mark.parametrize("bits", LOW_BITS)
 def test_groups_are_padded_to_whole_units(bits: int) -> None:
     packed = packing(bits, weights=3 * 33, groups=3)
     assert packed is not None
@@ -75,7 +75,7 @@ def test_groups_are_padded_to_whole_units(bits: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(convolutions(), st.sampled_from(NARROW), quantisations())
+@given(convolutions(), st.sampled_from(LOW_BITS), quantisations())
 def test_compiled_low_bit_weights_equal_the_reference(
     portable_device: Device,
     tmp_path_factory: pytest.TempPathFactory,
@@ -89,19 +89,19 @@ def test_compiled_low_bit_weights_equal_the_reference(
 
 
 @settings(max_examples=40, deadline=None)
-@given(graphs(), st.sampled_from(NARROW))
+@given(graphs(), st.sampled_from(LOW_BITS))
 def test_whole_graphs_with_low_bit_weights_equal_the_reference(
     portable_device: Device,
     tmp_path_factory: pytest.TempPathFactory,
     graph: Graph,
     bits: int,
 ) -> None:
-    narrow = reduce_weight_bits(graph, dict.fromkeys(reducible_layers(graph), bits))
-    assert_c_equals_reference(narrow, portable_device, tmp_path_factory.getbasetemp())
+    reduced = reduce_weight_bits(graph, dict.fromkeys(reducible_layers(graph), bits))
+    assert_c_equals_reference(reduced, portable_device, tmp_path_factory.getbasetemp())
 
 
-@given(convolutions(), st.sampled_from(NARROW), quantisations())
-def test_a_narrow_layer_computes_what_its_real_weights_say(
+@given(convolutions(), st.sampled_from(LOW_BITS), quantisations())
+def test_a_low_bit_layer_computes_what_its_real_weights_say(
     case: tuple[Shape, Convolution], bits: int, source: Quantisation
 ) -> None:
     shape, attributes = case
@@ -109,16 +109,16 @@ def test_a_narrow_layer_computes_what_its_real_weights_say(
     assert weights is not None
     whole = np.tile(weights[:, :1, :1], (1, 1, 1, attributes.groups))
     pointwise = replace(attributes, window=Window(1, 1), groups=1, weights=whole)
-    narrow = reduce_convolution_bits(pointwise, bits)
-    graph = one_operator(narrow, ((shape, source),), RESULT)
+    reduced = reduce_convolution_bits(pointwise, bits)
+    graph = one_operator(reduced, ((shape, source),), RESULT)
     (values,), result = operands_and_result(graph)
-    assert narrow.bias is not None and narrow.weight_scales is not None
-    expected = values @ real_weights(narrow)[:, 0, 0, :].T
-    expected += narrow.bias * narrow.weight_scales * source.scale
+    assert reduced.bias is not None and reduced.weight_scales is not None
+    expected = values @ real_weights(reduced)[:, 0, 0, :].T
+    expected += reduced.bias * reduced.weight_scales * source.scale
     assert furthest(result, expected, RESULT) <= 0.76
 
 
-@given(convolutions(), st.sampled_from(NARROW))
+@given(convolutions(), st.sampled_from(LOW_BITS))
 def test_a_channel_is_no_further_off_than_with_the_scale_that_clips_nothing(
     case: tuple[Shape, Convolution], bits: int
 ) -> None:
@@ -140,26 +140,26 @@ def test_a_channel_of_zeros_stays_zero() -> None:
         weight_scales=np.array([0.01]),
         bias=np.array([700], np.int32),
     )
-    narrow = reduce_convolution_bits(attributes, 4)
-    assert narrow.weights is not None and not narrow.weights.any()
-    assert narrow.weight_scales == attributes.weight_scales and narrow.bias == attributes.bias
+    reduced = reduce_convolution_bits(attributes, 4)
+    assert reduced.weights is not None and not reduced.weights.any()
+    assert reduced.weight_scales == attributes.weight_scales and reduced.bias == attributes.bias
 
 
 def test_a_number_leaves_the_first_and_last_layer_alone(four_layers: Graph) -> None:
-    narrow = reduce_weight_bits(four_layers, 4)
-    widths = [op.attributes.weight_bits for op in narrow.operators]  # type: ignore[union-attr]
+    reduced = reduce_weight_bits(four_layers, 4)
+    widths = [op.attributes.weight_bits for op in reduced.operators]  # type: ignore[union-attr]
     assert widths == [8, 4, 8, 8], "the third layer is depthwise"
 
 
-@pytest.mark.parametrize("bits", NARROW)
+@pytest.mark.parametrize("bits", LOW_BITS)
 def test_flash_shrinks_by_the_bits_that_are_left_out(
     bits: int, four_layers: Graph, portable_device: Device
 ) -> None:
     whole = compile_graph(four_layers, portable_device)
-    narrow = compile_graph(reduce_weight_bits(four_layers, bits), portable_device)
+    reduced = compile_graph(reduce_weight_bits(four_layers, bits), portable_device)
     weights = 9 * 16 * 32
-    assert whole.weight_bytes - narrow.weight_bytes == weights * (8 - bits) // 8
-    assert narrow.kernels["layer1"].variant == f"portable {bits}-bit"
+    assert whole.weight_bytes - reduced.weight_bytes == weights * (8 - bits) // 8
+    assert reduced.kernels["layer1"].variant == f"portable {bits}-bit"
 
 
 def test_fewer_bits_change_the_outputs_more(four_layers: Graph) -> None:
@@ -167,7 +167,7 @@ def test_fewer_bits_change_the_outputs_more(four_layers: Graph) -> None:
     expected = run_reference(four_layers, inputs).astype(int)
     errors = [
         np.abs(run_reference(reduce_weight_bits(four_layers, bits), inputs) - expected).mean()
-        for bits in (8, *NARROW)
+        for bits in (8, *LOW_BITS)
     ]
     assert errors[0] == 0 and errors == sorted(errors)
 

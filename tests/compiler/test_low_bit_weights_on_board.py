@@ -45,8 +45,8 @@ def test_the_board_computes_the_reference_byte_for_byte(bits: int, tmp_path: Pat
     device = find_device("stm32f407g-disc1")
     program = compile_graph(with_random_weights(every_shape_of_kernel(bits), bits), device)
     variants = [kernel.variant for kernel in program.kernels.values()]
-    narrow = [variant for variant in variants if variant.endswith(f" {bits}-bit")]
-    assert sum(variant.startswith("armv7e-m") for variant in narrow) == 5
+    reduced = [variant for variant in variants if variant.endswith(f" {bits}-bit")]
+    assert sum(variant.startswith("armv7e-m") for variant in reduced) == 5
     assert variants.count(f"portable {bits}-bit") == 1, "an odd number of channels"
     inputs = np.random.default_rng(0).integers(-128, 128, (3, 11, 9, 1), dtype=np.int8)
     write_project(program, device.id, tmp_path, golden_inputs=inputs)

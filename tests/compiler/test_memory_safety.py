@@ -90,14 +90,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=4, deadline=None, suppress_health_check=NOT_ITS_BUSINESS)
 @given(
     batch=st.lists(graphs(), min_size=6, max_size=6),
-    by_rows=st.lists(tall_chains(), min_size=3, max_size=3),
+    tiled=st.lists(tall_chains(), min_size=3, max_size=3),
 )
 def test_layers_touch_only_their_inputs_output_and_scratch(
-    batch: list[Graph], by_rows: list[Graph], portable_device: Device, folder: Path
+    batch: list[Graph], tiled: list[Graph], portable_device: Device, folder: Path
 ) -> None:
     programs = [compile_graph(graph, portable_device) for graph in batch]
-    programs += [compile_graph(graph, portable_device, 1) for graph in by_rows]
-    batch = batch + by_rows
+    programs += [compile_graph(graph, portable_device, 1) for graph in tiled]
+    batch = batch + tiled
     noise = np.random.default_rng(0)
     images = [
         noise.integers(-128, 128, graph.tensors[graph.input].shape, dtype=np.int8)

@@ -86,6 +86,6 @@ def test_a_check_says_that_its_cost_is_guessed(model: Path) -> None:
     shown = CliRunner().invoke(app, command)
     assert shown.exit_code == 0
     assert "GUESSED" in shown.output
-    told = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
-    assert [layer["op"] for layer in told["layers"]] == ["running sum"]
-    assert told["layers"][0]["cycles"] > 0
+    answer = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert [layer["op"] for layer in answer["layers"]] == ["running sum"]
+    assert answer["layers"][0]["cycles"] > 0

@@ -121,7 +121,7 @@ def test_the_firmware_of_a_new_family_is_taken_for_as_large_as_any_of_its_core(
         runtime_size(device.model_copy(update={"core": "xtensa-lx7"}), "zig")
 
 
-def test_a_device_without_figures_is_told_so(device: Device) -> None:
+def test_a_device_without_figures_is_reported(device: Device) -> None:
     architecture = Architecture(cell=CELL, skeleton=SKELETON)
     with pytest.raises(WrongInputError, match="has no latency figures"):
         estimate(architecture, device.model_copy(update={"latency": ()}))
@@ -134,7 +134,7 @@ def test_a_device_without_figures_is_told_so(device: Device) -> None:
 
 
 @pytest.mark.skipif(not can_emulate(), reason="there is no compiler for Xtensa here")
-def test_where_an_image_is_copied_to_ram_weights_count_as_ram_and_the_clock_is_told() -> None:
+def test_where_an_image_is_copied_to_ram_weights_count_as_ram_and_the_clock_is_reported() -> None:
     architecture = Architecture(cell=CELL, skeleton=SKELETON)
     board = find_device("esp32-s3-devkitc-1")
     estimated = estimate(architecture, board)

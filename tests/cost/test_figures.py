@@ -50,7 +50,7 @@ def test_nothing_is_guessed_of_cells(skeleton: Skeleton, board: str) -> None:
     assert guessed(graph, find_device(board)) == ()
 
 
-def test_a_guess_is_told_and_refuses_nothing_without_the_word() -> None:
+def test_a_guess_is_reported_and_refuses_nothing_without_the_word() -> None:
     device = _without_most_figures(find_device("nucleo-l4r5zi"))
     needed = estimate_program(compile_graph(random_graph(9001), device), device)
     assert needed.guesses.layers

@@ -81,8 +81,8 @@ def test_where_nothing_fits_the_help_says_so(device: Device) -> None:
 @pytest.mark.parametrize("bits", [6, 4, 3, 2])
 def test_fewer_bits_are_the_most_that_keep_the_flash_limit(device: Device, bits: int) -> None:
     weights = with_random_weights(optimise(architecture_graph(BIG)), 1)
-    narrowed = compile_graph(reduce_weight_bits(weights, bits), device)
-    limit = estimate_program(narrowed, device).flash_bytes
+    reduced = compile_graph(reduce_weight_bits(weights, bits), device)
+    limit = estimate_program(reduced, device).flash_bytes
     remedies = {
         one.change: one for one in architecture_remedies(BIG, device, [], Limits(flash_bytes=limit))
     }
@@ -104,7 +104,7 @@ def test_fewer_bits_do_not_help_where_flash_is_not_what_is_short(device: Device)
         assert not [one for one in remedies if one.change.startswith("weights")]
 
 
-def test_weights_that_are_narrow_already_only_get_narrower(device: Device) -> None:
+def test_weights_of_few_bits_only_get_fewer(device: Device) -> None:
     graph = reduce_weight_bits(with_random_weights(architecture_graph(BIG), 1), 4)
     needed = estimate_program(compile_graph(graph, device), device)
     (found,) = bits_remedies(

@@ -338,7 +338,7 @@ def test_float_and_ternary_networks_have_the_same_parameters() -> None:
     assert shapes[0] == shapes[1]
 
 
-def test_the_file_says_what_it_said_with_127_for_1(
+def test_the_file_means_what_it_meant_with_127_for_1(
     quantised: Path, images: np.ndarray, tmp_path: Path
 ) -> None:
     before = tmp_path / "before.onnx"

@@ -222,7 +222,7 @@ def test_functions_of_one_value_become_one_table(calibrate: Calibrate, tmp_path:
         ("(float[1,3,0,8] x) => (float y) { y = Relu(x) }", "which holds no values"),
     ],
 )
-def test_what_cannot_be_calibrated_is_told_by_its_name(
+def test_what_cannot_be_calibrated_is_reported_by_its_name(
     calibrate: Calibrate, text: str, message: str
 ) -> None:
     with pytest.raises(UnsupportedModelError, match=message):

@@ -61,7 +61,7 @@ def plus_one(values: bytes) -> bytes:
     return bytes((value + 1) % 256 for value in values)
 
 
-def test_identify_tells_model_clock_and_sizes(firmware: Firmware) -> None:
+def test_identify_reports_model_clock_and_sizes(firmware: Firmware) -> None:
     status, data = firmware.ask(IDENTIFY)
     version, model_hash, clock, arena, flash, inputs, outputs, layers = struct.unpack_from(
         "<B8s5IH", data
@@ -129,7 +129,7 @@ def test_a_run_asked_for_again_is_answered_but_not_run_again(firmware: Firmware)
         (BOOT_LOADER, b"\0"),
     ],
 )
-def test_a_wrong_length_is_told(firmware: Firmware, command: int, data: bytes) -> None:
+def test_a_wrong_length_is_reported(firmware: Firmware, command: int, data: bytes) -> None:
     assert firmware.ask(command, data) == (BAD_LENGTH, b"")
     assert not firmware.starts_boot_loader
 
@@ -150,12 +150,12 @@ def test_a_wrong_length_is_told(firmware: Firmware, command: int, data: bytes) -
         (BENCHMARK, struct.pack("<H", 251)),
     ],
 )
-def test_what_is_out_of_range_is_told(firmware: Firmware, command: int, data: bytes) -> None:
+def test_what_is_out_of_range_is_reported(firmware: Firmware, command: int, data: bytes) -> None:
     assert firmware.ask(command, data) == (OUT_OF_RANGE, b"")
 
 
 @pytest.mark.parametrize("command", [0, 9, 0x7F, 0x80, 0xFF])
-def test_an_unknown_command_is_told(firmware: Firmware, command: int) -> None:
+def test_an_unknown_command_is_reported(firmware: Firmware, command: int) -> None:
     assert firmware.raw(bytes([command, 1, 2, 3])) == bytes([command | 0x80, 1, UNKNOWN_COMMAND])
 
 

@@ -38,7 +38,7 @@ def test_every_id_and_alias_means_one_board() -> None:
             assert find_device(name).id == device.id
 
 
-def test_an_unknown_name_is_told_with_the_nearest() -> None:
+def test_an_unknown_name_is_reported_with_the_nearest() -> None:
     with pytest.raises(WrongInputError, match=r"no device 'stm32f747'.*stm32f746g-disco"):
         find_device("stm32f747")
 
@@ -75,7 +75,7 @@ def test_a_users_own_folder_adds_and_replaces(
     assert list(all_devices()) == sorted(all_devices())
 
 
-def test_a_users_folder_that_is_none_is_told(
+def test_a_users_folder_that_is_none_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTOMCU_PROFILES", str(tmp_path / "absent"))

@@ -120,7 +120,7 @@ def test_a_misspelt_part_brings_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("part", ["STM32G474RET6", "STM32F030C8T6", "STM32H7A3ZIT6"])
-def test_a_family_without_firmware_is_told(part: str) -> None:
+def test_a_family_without_firmware_is_reported(part: str) -> None:
     with pytest.raises(WrongInputError, match=f"no firmware for {part}"):
         profile(part)
 

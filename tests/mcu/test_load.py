@@ -59,7 +59,7 @@ def test_a_profile_reads_back_as_written(tmp_path: Path) -> None:
         ('id = "stm32f407g-disc1"', 'id = "another"', "id", "stm32f407g-disc1"),
     ],
 )
-def test_a_wrong_figure_is_told_with_file_key_and_expectation(
+def test_a_wrong_figure_is_reported_with_file_key_and_expectation(
     tmp_path: Path, old: str, new: str, key: str, expected: str
 ) -> None:
     assert old in GOOD
@@ -72,12 +72,12 @@ def test_a_wrong_figure_is_told_with_file_key_and_expectation(
     assert expected in message
 
 
-def test_a_file_that_is_not_toml_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml_is_reported(tmp_path: Path) -> None:
     with pytest.raises(WrongInputError, match=r"broken\.toml is not TOML.*line 1"):
         load_profile(write(tmp_path, "= 3", "broken.toml"))
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(WrongInputError, match=r"nothing\.toml cannot be read"):
         load_profile(tmp_path / "nothing.toml")
 
@@ -117,7 +117,7 @@ residual_percent = 5.0
         ("[latency.coefficients]", "[latency.cycles]", "latency[0].coefficients", "required"),
     ],
 )
-def test_wrong_latency_figures_are_told_with_file_key_and_expectation(
+def test_wrong_latency_figures_are_reported_with_file_key_and_expectation(
     tmp_path: Path, old: str, new: str, key: str, expected: str
 ) -> None:
     assert load_profile(write(tmp_path, GOOD + FIGURES)).latency
@@ -154,7 +154,7 @@ def test_fitted_coefficients_have_four_significant_digits(tmp_path: Path) -> Non
     assert FittedFigures.load(path).latency[0].coefficients == {"a/x": 7.0, "b/words": 1.235}
 
 
-def test_damaged_figures_are_told_with_their_file(tmp_path: Path) -> None:
+def test_damaged_figures_are_reported_with_their_file(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     fitted = save_figures(tmp_path, path.stem, latency(coefficients={"add/words": -1.0}))
     with pytest.raises(WrongInputError, match=rf"{fitted}: latency\[0\].*0 or more"):

@@ -36,8 +36,8 @@ def test_the_dashboard_shows_a_study_with_its_networks(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        told = answered(f"http://127.0.0.1:{port}/api/studies")
-        (shown,) = told["study_summaries"]
+        reported = answered(f"http://127.0.0.1:{port}/api/studies")
+        (shown,) = reported["study_summaries"]
         assert shown["study_name"] == "digits-on-a-board"
         trials = answered(f"http://127.0.0.1:{port}/api/studies/{shown['study_id']}")["trials"]
         assert [trial["values"] for trial in trials] == [[91.5]]

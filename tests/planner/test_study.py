@@ -45,7 +45,7 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'study.db'}"
 
 
-def test_what_was_told_is_seen_by_all_who_share_the_study(url: str) -> None:
+def test_what_was_reported_is_seen_by_all_who_share_the_study(url: str) -> None:
     one, other = Study(url, "digits", "one"), Study(url, "digits", "other")
     first, second = one.claim(in_order()), other.claim(in_order())
     assert first and second
@@ -122,7 +122,7 @@ def test_two_processes_share_one_study_and_train_nothing_twice(shared_url: str) 
     assert summary.runs == ("a", "b")
 
 
-def test_an_address_that_is_none_is_told_without_repeating_it() -> None:
+def test_an_address_that_is_none_is_reported_without_repeating_it() -> None:
     with pytest.raises(WrongInputError, match=r"no database URL. Give one like sqlite:///"):
         list_studies("secret")
     with pytest.raises(ToolError, match=r"mysql database .* cannot be opened") as caught:

@@ -39,7 +39,7 @@ def test_chance_is_one_of_the_networks_classes_where_no_class_is_more_common() -
     assert "always answering '0' would be right in 50.00 %" in sentence
 
 
-def test_fewer_than_fifty_inputs_are_told_with_the_interval() -> None:
+def test_fewer_than_fifty_inputs_are_reported_with_the_interval() -> None:
     sentence = (
         "Only 49 inputs were tested: the true accuracy is between 89 and 100 % (95 % confidence)."
     )
@@ -71,7 +71,7 @@ def test_many_classes_are_named_in_part() -> None:
     assert "'class10', 'class11', 'class12', 'class13', 'class14' and 5 more" in sentence
 
 
-def test_data_without_examples_or_with_few_of_them_are_told_before_the_run() -> None:
+def test_data_without_examples_or_with_few_of_them_are_reported_before_the_run() -> None:
     assert data_warnings(NAMES, (90, 90, 90), (30, 30, 30), (30, 30, 30)) == ()
     found = data_warnings(NAMES, (90, 0, 90), (4, 4, 4), (30, 0, 10))
     assert found[0] == (

@@ -163,7 +163,7 @@ def test_a_plans_minimum_is_half_of_the_budget_and_three(budget: int, fewest: in
     assert Plan.model_construct(budget=budget).fewest_trained == fewest
 
 
-def test_neither_key_nor_server_is_told_at_once(
+def test_neither_key_nor_server_is_reported_at_once(
     planned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AUTOMCU_LLM_KEY", "OPENAI_API_KEY"):
@@ -185,7 +185,7 @@ def test_neither_key_nor_server_is_told_at_once(
         (["--model", "x"], "Only agents use a language model. Add --planner llm or local."),
     ],
 )
-def test_flags_that_do_not_go_together_are_told(
+def test_flags_that_do_not_go_together_are_reported(
     flags: list[str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -205,8 +205,10 @@ def test_a_whole_run_with_agents_ends_with_a_summary_and_what_they_used(
         if "# Reporter" not in body["messages"][0]["content"]:
             return say(handler, choice)
         seen = json.loads(body["messages"][1]["content"])
-        told = "On {device}, {networks_that_fit} of {networks_judged} networks fit.".format(**seen)
-        return say(handler, json.dumps({"paragraph": told}))
+        reported = "On {device}, {networks_that_fit} of {networks_judged} networks fit.".format(
+            **seen
+        )
+        return say(handler, json.dumps({"paragraph": reported}))
 
     model = ModelSettings(model="test", base_url=serve(script).url, timeout_s=5.0, attempts=1)
     settings = Settings(budget=2, training_seconds=1.0, planner="llm", model=model)

@@ -46,16 +46,16 @@ def test_a_report_is_made_again_from_the_records(
     assert result.exit_code == 0, result.stderr
     assert "359 answers equal" in " ".join(result.stdout.split())
     assert len((folder / "report.html").read_text()) == len(page)
-    told = document("report", str(folder))
+    answer = document("report", str(folder))
     assert {
         *("run", "device", "fits", "candidates", "architecture", "flash_bytes", "ram_bytes"),
         *("arena_bytes", "latency_ms", "latency_source", "accuracy", "board_inputs"),
         "board_mismatches",
-    } <= told.keys()
-    assert {"space", "feasible", "trained"} <= told["candidates"].keys()
-    assert set(told["accuracy"]) == {"float", "host", "board"}
-    assert told["latency_source"] == "modelled"
-    assert told["board_mismatches"] == 0
+    } <= answer.keys()
+    assert {"space", "feasible", "trained"} <= answer["candidates"].keys()
+    assert set(answer["accuracy"]) == {"float", "host", "board"}
+    assert answer["latency_source"] == "modelled"
+    assert answer["board_mismatches"] == 0
 
 
 def test_build_and_bench_work_on_a_run_again(
@@ -110,14 +110,14 @@ def test_what_does_not_fit_is_exit_code_1_with_the_miss_and_a_remedy() -> None:
 
 
 def test_space_counts_what_fits() -> None:
-    told = document(
+    answer = document(
         *("space", "--device", "f407", "--stem-channels", "16", "--cells-per-stage", "1"),
         *("--resolution", "8", "--input-channels", "1", "--max-latency-ms", "20"),
     )
-    assert told.keys() >= {"device", "skeleton", "cells", "feasible", "seconds", "front"}
-    assert told["cells"] == 15625
-    assert 0 < told["feasible"] < 15625
-    assert told["front"][0].keys() >= {
+    assert answer.keys() >= {"device", "skeleton", "cells", "feasible", "seconds", "front"}
+    assert answer["cells"] == 15625
+    assert 0 < answer["feasible"] < 15625
+    assert answer["front"][0].keys() >= {
         *("index", "architecture", "prior", "latency_ms", "flash_bytes", "ram_bytes"),
     }
     shown = run("space", "--device", "f407", "--cells-per-stage", "1", "--resolution", "8")
@@ -159,10 +159,10 @@ def test_a_run_that_is_stopped_twice_goes_on(tmp_path: Path) -> None:
         )
         _wait_for(tmp_path / "digits" / moment, process)
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
-        _, told = process.communicate(timeout=60)
-        assert process.returncode == 128 + number, told
-        assert "automcu design --resume digits" in told
-        assert "Traceback" not in told
+        _, answer = process.communicate(timeout=60)
+        assert process.returncode == 128 + number, answer
+        assert "automcu design --resume digits" in answer
+        assert "Traceback" not in answer
 
     stop((SENTENCE, *options), "brief.json", signal.SIGTERM)
     stop(("--resume", "digits"), "candidates/1/checkpoint.pt", signal.SIGINT)

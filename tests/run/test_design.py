@@ -184,7 +184,7 @@ def test_a_damaged_record_of_what_is_wanted_is_named(copy_of_run: Callable[[], P
         design(None, folder, resume=True)
 
 
-def test_where_nothing_fits_the_smallest_miss_is_told(brief: Brief, tmp_path: Path) -> None:
+def test_where_nothing_fits_the_smallest_miss_is_reported(brief: Brief, tmp_path: Path) -> None:
     tiny = brief.model_copy(update={"max_ram_bytes": 1024})
     with pytest.raises(DoesNotFitError, match=r"the smallest one misses the ram limit by [\d,]+"):
         design(tiny, tmp_path / "tiny")

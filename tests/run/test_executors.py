@@ -117,7 +117,9 @@ def test_without_ray_the_error_says_how_to_get_it(
 
 
 @needs_ray
-def test_an_error_of_a_training_is_told_without_rays_words(planned: Path, tmp_path: Path) -> None:
+def test_an_error_of_a_training_is_reported_without_rays_words(
+    planned: Path, tmp_path: Path
+) -> None:
     job = job_of(planned, tmp_path / "run", Settings(budget=1, executor="ray"))
     dataset = load_dataset(job.brief.dataset)
     from automcu.networks.estimate import judge
@@ -155,9 +157,9 @@ def test_ctrl_c_leaves_no_process_behind_and_stdout_is_ours(data: Path, tmp_path
     )
     wait_for(lambda: any("ray::_train" in name for name in marked(mark)), 240)
     process.send_signal(signal.SIGINT)
-    told, _ = process.communicate(timeout=120)
+    answer, _ = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert json.loads(told)["exit_code"] == 130
+    assert json.loads(answer)["exit_code"] == 130
     wait_for(lambda: not marked(mark), 90)
 
 

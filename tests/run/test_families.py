@@ -96,7 +96,7 @@ def test_a_ternary_cell_has_ternary_weights_where_its_cost_says_so(run: Run, fol
     assert len(real) >= 1  # the stem
 
 
-def test_the_document_and_the_report_tell_the_family(run: Run, folder: Path) -> None:
+def test_the_document_and_the_report_name_the_family(run: Run, folder: Path) -> None:
     document = json.loads(json.dumps(run_document(run, folder)))
     is_transformer = isinstance(run.findings.chosen.architecture, TransformerShape)
     assert document["family"] == ("vit" if is_transformer else "cnn")

@@ -147,7 +147,7 @@ def test_initialised_data_is_kept_in_flash_and_counted_in_both(
     assert image[offset : offset + 12] == bytes([7, 0, 0, 0, 8, 0, 0, 0, 9, 0, 0, 0])
 
 
-def test_what_does_not_fit_is_told_in_bytes(
+def test_what_does_not_fit_is_reported_in_bytes(
     tiny_project: Path, f407: Device, compiler: Compiler
 ) -> None:
     header = tiny_project / "model/model.h"
@@ -156,7 +156,7 @@ def test_what_does_not_fit_is_told_in_bytes(
         build_project(tiny_project, f407, compiler)
 
 
-def test_a_source_that_does_not_compile_is_told_with_its_first_error(
+def test_a_source_that_does_not_compile_is_reported_with_its_first_error(
     tiny_project: Path, f407: Device, compiler: Compiler
 ) -> None:
     (tiny_project / "model/model_weights.c").write_text("const int oops = missing;\n")
@@ -164,7 +164,7 @@ def test_a_source_that_does_not_compile_is_told_with_its_first_error(
         build_project(tiny_project, f407, compiler)
 
 
-def test_a_missing_function_is_told_by_name(
+def test_a_missing_function_is_reported_by_name(
     tiny_project: Path, f407: Device, compiler: Compiler
 ) -> None:
     source = tiny_project / "model/model.c"
@@ -173,7 +173,7 @@ def test_a_missing_function_is_told_by_name(
         build_project(tiny_project, f407, compiler)
 
 
-def test_a_folder_without_a_model_is_told(tmp_path: Path, f407: Device) -> None:
+def test_a_folder_without_a_model_is_reported(tmp_path: Path, f407: Device) -> None:
     with pytest.raises(WrongInputError, match=r"holds no model/model\.h"):
         build_project(tmp_path, f407)
 

@@ -42,20 +42,22 @@ def test_a_choice_is_kept_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert find_compiler("cortex-m4").kind == "zig"
 
 
-def test_a_choice_that_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_choice_that_is_missing_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("AUTOMCU_COMPILER", "gcc")
     with pytest.raises(ToolError, match=r"no compiler.*on the PATH.*apt-get install"):
         find_compiler("cortex-m4")
 
 
-def test_a_choice_that_is_no_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_choice_that_is_no_compiler_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOMCU_COMPILER", "msvc")
     with pytest.raises(WrongInputError, match=r"'msvc'.*gcc or zig"):
         find_compiler("cortex-m4")
 
 
-def test_a_machine_without_any_compiler_is_told_what_to_install(
+def test_a_machine_without_any_compiler_is_reported_with_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -64,7 +66,9 @@ def test_a_machine_without_any_compiler_is_told_what_to_install(
         find_compiler("cortex-m4")
 
 
-def test_a_core_without_a_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_core_without_a_compiler_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match=r"xtensa-lx7.*apt-get install gcc-xtensa-lx106"):
         find_compiler("xtensa-lx7")

@@ -34,12 +34,12 @@ def test_the_board_header_says_what_the_profile_says(f407: Device) -> None:
     assert "BOARD_HAS_CACHES" not in board
 
 
-def test_low_power_uart_and_caches_are_told_to_the_ports() -> None:
+def test_low_power_uart_and_caches_are_passed_to_the_ports() -> None:
     assert "BOARD_USART_IS_LOW_POWER" in macros(find_device("nucleo-l4r5zi"))
     assert "BOARD_HAS_CACHES" in macros(find_device("stm32f746g-disco"))
 
 
-def test_a_pin_that_is_none_is_told(f407: Device) -> None:
+def test_a_pin_that_is_none_is_reported(f407: Device) -> None:
     serial = f407.serial.model_copy(update={"transmit_pin": "GPIO43"})
     with pytest.raises(WrongInputError, match=r"'GPIO43'.*PB10"):
         render_board_header(f407.model_copy(update={"serial": serial}))
@@ -53,13 +53,15 @@ def test_pins_of_a_nordic_part_are_numbered_by_port() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [({"transmit_pin": "PB10"}, r"'PB10'.*P0\.06"), ({"baud_rate": 123_456}, r"123456.*115200")],
 )
-def test_what_a_nordic_part_cannot_have_is_told(change: dict[str, object], told: str) -> None:
+def test_what_a_nordic_part_cannot_have_is_reported(
+    change: dict[str, object], message: str
+) -> None:
     device = find_device("nrf5340-dk")
     serial = device.serial.model_copy(update=change)
-    with pytest.raises(WrongInputError, match=told):
+    with pytest.raises(WrongInputError, match=message):
         render_board_header(device.model_copy(update={"serial": serial}))
 
 
@@ -73,6 +75,6 @@ def test_the_linker_script_has_the_profiles_memories(device: Device) -> None:
 
 
 @pytest.mark.parametrize("stack_bytes", [0, -8, 2052, 65_544])
-def test_an_impossible_stack_is_told(f407: Device, stack_bytes: int) -> None:
+def test_an_impossible_stack_is_reported(f407: Device, stack_bytes: int) -> None:
     with pytest.raises(WrongInputError, match="multiple of 8 up to 65536"):
         render_linker_script(f407, stack_bytes)

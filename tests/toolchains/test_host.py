@@ -24,7 +24,7 @@ def test_a_shared_library_is_called_from_python(tmp_path: Path, compiler: HostCo
     assert ctypes.CDLL(str(library)).sum(2, 3) == 15
 
 
-def test_an_error_in_the_source_is_told(tmp_path: Path) -> None:
+def test_an_error_in_the_source_is_reported(tmp_path: Path) -> None:
     source = tmp_path / "bad.c"
     source.write_text("int f(void) { return nothing; }\n")
     with pytest.raises(ToolError, match=r"does not compile bad\.so.*nothing"):

@@ -1,4 +1,4 @@
-"""Weights are narrowed where flash asks for it, and no further; data tells what it costs."""
+"""Weights get fewer bits where flash asks for it, and no further; data tells what it costs."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def flash(graph: Graph, device: Device) -> int:
     return estimate_program(compile_graph(graph, device), device).flash_bytes
 
 
-def test_nothing_is_narrowed_where_flash_suffices(graph: Graph, device: Device) -> None:
+def test_nothing_is_reduced_where_flash_suffices(graph: Graph, device: Device) -> None:
     assert weight_widths(apply_weights(graph, "auto", device)) == {}
     assert weight_widths(apply_weights(graph, "8", device)) == {}
 
@@ -68,17 +68,19 @@ def test_as_many_bits_are_left_out_as_flash_asks_for(
     calibration = inputs if calibrated else None
     bits = []
     for share in (0.9, 0.8, 0.7):
-        narrow = apply_weights(graph, "auto", device, round(share * whole), calibration)
-        assert flash(narrow, device) <= share * whole
-        widths = weight_widths(narrow)
+        reduced = apply_weights(graph, "auto", device, round(share * whole), calibration)
+        assert flash(reduced, device) <= share * whole
+        widths = weight_widths(reduced)
         assert "layer2" not in widths, "it is depthwise"
         bits.append(sum(widths.get(name, 8) for name in reducible_layers(graph)))
     assert bits == sorted(bits, reverse=True) and bits[0] > bits[-1]
 
 
-def test_where_nothing_fits_the_narrowest_weights_are_taken(graph: Graph, device: Device) -> None:
-    narrow = apply_weights(graph, "auto", device, 1)
-    assert set(weight_widths(narrow).values()) == {2}
+def test_where_nothing_fits_weights_of_the_fewest_bits_are_taken(
+    graph: Graph, device: Device
+) -> None:
+    reduced = apply_weights(graph, "auto", device, 1)
+    assert set(weight_widths(reduced).values()) == {2}
 
 
 def test_a_device_has_no_more_flash_than_it_has(graph: Graph, device: Device) -> None:
@@ -88,7 +90,7 @@ def test_a_device_has_no_more_flash_than_it_has(graph: Graph, device: Device) ->
     assert weight_widths(apply_weights(graph, "auto", small, 1 << 40))
 
 
-def test_a_number_narrows_all_but_the_ends_and_depthwise_layers(
+def test_a_number_reduces_all_but_the_ends_and_depthwise_layers(
     graph: Graph, device: Device
 ) -> None:
     assert weight_widths(apply_weights(graph, "3", device)) == {"layer1": 3, "layer3": 3}

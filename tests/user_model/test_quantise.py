@@ -214,26 +214,28 @@ def test_data_of_another_size_is_refused(
         calibrate_model_file(export(), str(tmp_path / "own.npz"), tmp_path / "int8.onnx")
 
 
-def test_a_file_that_is_called_an_array_and_is_none_is_told(export: Export, tmp_path: Path) -> None:
+def test_a_file_that_is_called_an_array_and_is_none_is_reported(
+    export: Export, tmp_path: Path
+) -> None:
     (tmp_path / "x.npy").write_text("0.1 0.2 0.3")
     with pytest.raises(WrongInputError, match=r"x\.npy is not a NumPy array"):
         calibrate_model_file(export(), str(tmp_path / "x.npy"), tmp_path / "int8.onnx")
 
 
-def test_a_tflite_file_is_told_how_it_is_quantised(tmp_path: Path) -> None:
+def test_a_tflite_file_is_refused_with_how_to_quantise_it(tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(b"\x20\0\0\0TFL3" + bytes(64))
     with pytest.raises(UnsupportedModelError, match="full integer quantisation"):
         calibrate_model_file(tmp_path / "model.tflite", "digits", tmp_path / "int8.onnx")
 
 
-def test_a_model_that_is_quantised_already_is_told(export: Export, tmp_path: Path) -> None:
+def test_a_model_that_is_quantised_already_is_reported(export: Export, tmp_path: Path) -> None:
     calibrate_model_file(export(), "digits", tmp_path / "int8.onnx")
     with pytest.raises(UnsupportedModelError, match="Leave out --calibrate"):
         calibrate_model_file(tmp_path / "int8.onnx", "digits", tmp_path / "again.onnx")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.8])
-def test_a_damaged_model_is_told_in_a_sentence(
+def test_a_damaged_model_is_reported_in_a_sentence(
     export: Export, tmp_path: Path, share: float
 ) -> None:
     whole = export().read_bytes()

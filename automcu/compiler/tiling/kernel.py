@@ -101,7 +101,7 @@ def row_tiling_kernel(
     function = _function_name(layer, representatives)
     residual = len(inputs) > 1
     return Kernel(
-        variant=f"{attributes.by_rows}, {_variants(representatives)}",
+        variant=f"{attributes.rows_title}, {_variants(representatives)}",
         cost_key=cost_key("stripes", residual=residual),
         function=function,
         template=Path(__file__).with_name("row_tiling.c.j2"),

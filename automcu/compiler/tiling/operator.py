@@ -39,8 +39,8 @@ class RowTiling(Attributes):
     adds_input: bool = False
 
     @property
-    def by_rows(self) -> str:
-        """How a person is told of the rows."""
+    def rows_title(self) -> str:
+        """How the rows are written for people."""
         return f"{self.rows} row{'s' if self.rows > 1 else ''} at a time"
 
     def shapes(self, source: Shape) -> list[Shape]:
@@ -55,7 +55,7 @@ class RowTiling(Attributes):
             stage.attributes.title(shape)
             for stage, shape in zip(self.stages, self.shapes(source), strict=False)
         ]
-        return f"{', '.join(titles)}, {self.by_rows}"
+        return f"{', '.join(titles)}, {self.rows_title}"
 
     def output_shape(self, *sources: Shape) -> Shape:
         return self.shapes(sources[0])[-1]

@@ -40,7 +40,7 @@ def architecture_remedies(
     graph = architecture_graph(architecture)
     bits = bits_remedies(
         graph,
-        lambda narrow: estimate_program(compile_graph(narrow, device), device),
+        lambda reduced: estimate_program(compile_graph(reduced, device), device),
         device,
         limits,
     )

@@ -212,7 +212,7 @@ class LanguageModel:
         self.usage[agent] = before.model_copy(update=grown)
 
     def _note_estimate(self, agent: str) -> None:
-        """Count a completion whose tokens are estimated; the first one is told."""
+        """Count a completion whose tokens are estimated; the first one is reported."""
         if not self._told_of_estimates:
             self.notify(_NOT_COUNTED)
         self._told_of_estimates = True

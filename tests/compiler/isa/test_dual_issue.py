@@ -106,7 +106,7 @@ def test_nothing_moves_across_a_label_or_a_branch() -> None:
     assert order_for_dual_issue(lines) == lines
 
 
-def test_too_few_registers_are_told() -> None:
+def test_too_few_registers_are_reported() -> None:
     lines = ["ldr v0, [r0]", "ldr v1, [r0, #4]", "smlad r4, v0, v1, r4"]
     assert order_for_dual_issue(lines, ("r2", "r3"))
     with pytest.raises(ValueError, match="too few"):

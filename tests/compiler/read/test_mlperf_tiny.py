@@ -95,6 +95,6 @@ def test_passes_change_no_byte(name: str, portable_device: Device) -> None:
     assert np.array_equal(program.run(inputs), values[graph.output].reshape(4, -1))
 
 
-def test_a_float_model_is_told_how_to_be_quantised() -> None:
+def test_a_float_model_is_refused_with_how_to_quantise_it() -> None:
     with pytest.raises(UnsupportedModelError, match=r"float weights.*full integer"):
         import_model(DATA / "pretrainedResnet.tflite")

@@ -128,7 +128,9 @@ MESSAGES: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("case", MESSAGES)
-def test_a_file_that_cannot_be_compiled_is_told_why(case: str, files: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_compiled_is_refused_with_the_reason(
+    case: str, files: Path, tmp_path: Path
+) -> None:
     change, expected = MESSAGES[case]
     model = onnx.load(files / "quantised.onnx")
     change(model.graph)
@@ -140,7 +142,7 @@ def test_a_float_model_is_to_be_quantised_first(files: Path) -> None:
     assert "automcu compile MODEL --calibrate DATA" in message_for(files / "float.onnx")
 
 
-def test_a_model_that_is_quantised_as_it_runs_is_told_apart(files: Path, tmp_path: Path) -> None:
+def test_a_model_that_is_quantised_as_it_runs_is_distinguished(files: Path, tmp_path: Path) -> None:
     quantize_dynamic(files / "float.onnx", tmp_path / "dynamic.onnx")
     message = message_for(tmp_path / "dynamic.onnx")
     assert "is quantised as it runs" in message
@@ -170,7 +172,9 @@ def test_a_model_that_only_passes_its_input_on_is_refused(tmp_path: Path) -> Non
         (b"\x89PNG\r\n\x1a\n" + bytes(64), "is not an ONNX file"),
     ],
 )
-def test_another_kind_of_file_is_told_so(content: bytes, expected: str, tmp_path: Path) -> None:
+def test_another_kind_of_file_is_reported_as_such(
+    content: bytes, expected: str, tmp_path: Path
+) -> None:
     (tmp_path / "other.onnx").write_bytes(content)
     assert expected in message_for(tmp_path / "other.onnx")
 

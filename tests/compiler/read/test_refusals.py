@@ -125,17 +125,17 @@ def test_an_onnx_layer_that_cannot_be_compiled_is_named(name: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("body", "opset", "told"),
+    ("body", "opset", "wording"),
     [("y = HardSwish(x)", 13, "opset 14"), ("y = Mish(x)", 17, "opset 18")],
 )
 def test_an_operator_that_the_file_s_opset_does_not_have_is_refused(
-    body: str, opset: int, told: str, tmp_path: Path
+    body: str, opset: int, wording: str, tmp_path: Path
 ) -> None:
     model = onnx.load(onnx_file(tmp_path, body))
     model.opset_import[0].version = opset
     onnx.save(model, tmp_path / "older.onnx")
     with pytest.raises(
-        UnsupportedModelError, match=f"{told} and later; the file is of opset {opset}"
+        UnsupportedModelError, match=f"{wording} and later; the file is of opset {opset}"
     ):
         import_onnx(tmp_path / "older.onnx")
 
@@ -154,7 +154,7 @@ def test_a_model_that_only_rearranges_its_input_says_so(body: str, tmp_path: Pat
         import_onnx(path)
 
 
-def test_a_float_onnx_model_is_told_of_calibration(tmp_path: Path) -> None:
+def test_a_float_onnx_model_is_pointed_to_calibration(tmp_path: Path) -> None:
     path = tmp_path / "float.onnx"
     path.write_bytes(
         onnx.parser.parse_model("""
@@ -166,7 +166,7 @@ def test_a_float_onnx_model_is_told_of_calibration(tmp_path: Path) -> None:
         import_model(path)
 
 
-def test_a_dynamically_quantised_model_is_told_of_calibration(tmp_path: Path) -> None:
+def test_a_dynamically_quantised_model_is_pointed_to_calibration(tmp_path: Path) -> None:
     path = tmp_path / "dynamic.onnx"
     path.write_bytes(
         onnx.parser.parse_model("""
@@ -280,7 +280,7 @@ def test_a_stored_tensor_that_is_joined_is_named(tmp_path: Path) -> None:
         import_tflite(path)
 
 
-def test_a_float_tflite_model_is_told_how_to_be_converted(tmp_path: Path) -> None:
+def test_a_float_tflite_model_is_refused_with_how_to_convert_it(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match="full integer quantisation"):
         import_tflite(tflite_file(tmp_path, "RELU", "float32"))
 

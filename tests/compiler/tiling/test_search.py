@@ -51,7 +51,7 @@ def striped(program: Program) -> list[Operator]:
     return [op for op in program.graph.operators if isinstance(op.attributes, RowTiling)]
 
 
-def test_what_does_not_fit_whole_fits_by_rows(inverted_residuals: Graph) -> None:
+def test_what_does_not_fit_whole_fits_in_tiles_of_rows(inverted_residuals: Graph) -> None:
     device = find_device("f407")
     whole = compile_graph(inverted_residuals, device)
     limit = 3 * whole.arena.size // 4
@@ -95,7 +95,7 @@ def test_where_rows_gain_nothing_the_program_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("share", [16, 12, 1])
-def test_machine_code_by_rows_computes_the_reference(
+def test_tiled_machine_code_computes_the_reference(
     inverted_residuals: Graph, share: int, tmp_path: Path
 ) -> None:
     device = find_device("f407")
@@ -105,7 +105,7 @@ def test_machine_code_by_rows_computes_the_reference(
     assert first_wrong_layer(program, device, tmp_path) is None
 
 
-def test_pools_and_a_residual_at_the_end_run_by_rows_too(
+def test_pools_and_a_residual_at_the_end_are_tiled_too(
     portable_device: Device, tmp_path: Path
 ) -> None:
     graph = network(
@@ -119,7 +119,7 @@ def test_pools_and_a_residual_at_the_end_run_by_rows_too(
     assert np.array_equal(CompiledModel(program, tmp_path).run(images), expected)
 
 
-def test_a_residual_block_by_rows_writes_over_its_own_input(tmp_path: Path) -> None:
+def test_a_tiled_residual_block_writes_over_its_own_input(tmp_path: Path) -> None:
     """What a whole block needs twice, and a ring of rows, is there once."""
     device = find_device("f407")
     same = Convolution(_SAME, 16)

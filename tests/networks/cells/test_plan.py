@@ -155,7 +155,7 @@ def test_judged_and_feasible_networks_are_counted_exactly() -> None:
     assert len(found.surveyed) + len(found.ruled_out) + len(found.unexplored) == len(GRID)
 
 
-def test_a_board_on_which_nothing_fits_is_told_by_how_much() -> None:
+def test_a_board_on_which_nothing_fits_is_reported_with_what_is_missing() -> None:
     with pytest.raises(DoesNotFitError, match=r"latency limit by 1\.5 ms.*Raise that") as caught:
         _search(limit_ms=0.001)
     assert caught.value.exit_code == 1

@@ -189,7 +189,7 @@ def test_the_critic_can_stop_a_run_only_where_the_plan_lets_it(
     assert council.choose(seen_of(3), 4, 5, may_stop=True) == (None, True)
 
 
-def test_an_architect_that_only_asks_loses_its_turn_and_the_reason_is_told(
+def test_an_architect_that_only_asks_loses_its_turn_and_the_reason_is_reported(
     serve: Any, say: Callable[..., None], space: FeasibleSpace, tmp_path: Path
 ) -> None:
     server = serve(lambda handler, body, count: say(handler, QUESTION))

@@ -16,9 +16,9 @@ __all__ = ["space"]
 @given(seed=st.integers(0, 2**32 - 1), cell=st.lists(st.sampled_from(OPERATIONS), max_size=6))
 def test_what_is_hidden_is_revealed_again(seed: int, cell: list[str]) -> None:
     disguise = Disguise.drawn(seed)
-    told = json.dumps({"cell": cell})
-    hidden = disguise.hide(told)
-    assert disguise.reveal(hidden) == told
+    reported = json.dumps({"cell": cell})
+    hidden = disguise.hide(reported)
+    assert disguise.reveal(hidden) == reported
     assert not any(f'"{name}"' in hidden for name in OPERATIONS)
 
 

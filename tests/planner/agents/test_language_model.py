@@ -170,7 +170,7 @@ USAGES: list[object] = [
 
 
 @pytest.mark.parametrize("usage", USAGES, ids=str)
-def test_tokens_that_a_server_does_not_count_are_estimated_and_that_is_told_once(
+def test_tokens_that_a_server_does_not_count_are_estimated_and_that_is_reported_once(
     serve: Any, complete: Callable[..., None], tmp_path: Path, usage: object
 ) -> None:
     server = serve(lambda handler, body, count: complete(handler, GOOD, usage=usage))
@@ -219,7 +219,7 @@ def test_a_prompt_that_was_read_in_vain_is_paid_for(serve: Any, tmp_path: Path) 
     assert nobody.usage["critic"].input_tokens == 0
 
 
-def test_of_tokens_nothing_is_told_where_there_was_no_completion(
+def test_of_tokens_nothing_is_reported_where_there_was_no_completion(
     serve: Any, raw: Callable[..., None], tmp_path: Path
 ) -> None:
     body = b'{"error": {"message": "model\\u001b[2J is loading", "type": "busy"}}'

@@ -46,9 +46,9 @@ def test_figures_that_are_in_no_record_are_found(text: str, foreign: list[str]) 
 def test_a_paragraph_is_kept_only_if_every_figure_is_true(
     serve: Any, say: Callable[..., None], tmp_path: Path
 ) -> None:
-    told = [TRUE, TRUE.replace("97.8", "99.9"), "A game was improved by a military test."]
+    reported = [TRUE, TRUE.replace("97.8", "99.9"), "A game was improved by a military test."]
     server = serve(
-        lambda handler, body, count: say(handler, json.dumps({"paragraph": told[count - 1]}))
+        lambda handler, body, count: say(handler, json.dumps({"paragraph": reported[count - 1]}))
     )
     model = LanguageModel(ModelSettings(model="t", base_url=server.url, attempts=1), tmp_path)
     assert report_in_words(model, VIEW) == TRUE

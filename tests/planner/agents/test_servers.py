@@ -41,14 +41,16 @@ def test_a_real_small_model_proposes_only_what_fits_or_loses_its_turn(tmp_path: 
 
 
 @pytest.mark.skipif(importlib.util.find_spec("xllamacpp") is None, reason="needs xllamacpp")
-def test_a_file_that_is_no_model_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_is_reported(tmp_path: Path) -> None:
     (tmp_path / "notes.gguf").write_text("not a model")
     for path in (tmp_path / "notes.gguf", tmp_path / "missing.gguf", tmp_path):
         with pytest.raises(WrongInputError, match=r"is no GGUF model file.*--model"):
             start_local_server(path)
 
 
-def test_a_missing_package_is_told_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported_with_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ToolError, match=r"pip install automcu\[local\]"):
         start_local_server()
