@@ -137,11 +137,6 @@ class AddConstantIntegers:
     values: NDArray[np.int8] | NDArray[np.int32]
     scaling: AddScaling
 
-    @property
-    def wide(self) -> bool:
-        """Whether the values are int32."""
-        return self.values.dtype != np.int8
-
 
 @dataclass(frozen=True, eq=False)
 class AddConstant(Attributes):

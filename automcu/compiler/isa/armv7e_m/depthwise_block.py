@@ -114,13 +114,6 @@ class DepthwiseRow:
         most = max(pixels for pixels, _, _ in self.parts)
         return f"{most}x2" + (" dual-issue" if self.issue == "dual" else "")
 
-    def block_name(self, pixels: int) -> str:
-        """What figures of a block of so many pixels are called.
-
-        A stride of two loads a few words more for the same products: it shares the figures.
-        """
-        return f"{pixels}x{self.kernel_width}" + ("_dual" if self.issue == "dual" else "")
-
     def columns(self, pixels: int) -> tuple[int, ...]:
         """Input pixels of a row that a block of so many output pixels reads."""
         windows = ((pixel * self.stride, self.kernel_width) for pixel in range(pixels))
