@@ -22,11 +22,7 @@ from automcu.cli.options import (
     Weights,
     read_limits,
 )
-from automcu.errors import WrongInputError
-from automcu.networks.cells.cell import Cell
-from automcu.networks.cells.skeleton import Architecture, Skeleton
-from automcu.networks.family import Network
-from automcu.networks.transformers.space import parse_transformer
+from automcu.networks.family import Network, families
 
 
 def check(
@@ -63,14 +59,14 @@ def check(
         limits = read_limits(max_latency_ms, max_energy, max_ram, max_flash)
         network = None
         if calibrate is None:
-            skeleton = Skeleton(
-                stem_channels=stem_channels,
-                cells_per_stage=cells_per_stage,
-                resolution=resolution,
-                input_channels=input_channels,
-                classes=classes,
-            )
-            network = _untrained(model, skeleton, weights, data)
+            sizes = {
+                "stem_channels": stem_channels,
+                "cells_per_stage": cells_per_stage,
+                "resolution": resolution,
+                "input_channels": input_channels,
+                "classes": classes,
+            }
+            network = _untrained(model, sizes, weights, data)
         found = check(
             network or model, device, limits, weights=weights, data=data, calibrate=calibrate
         )
@@ -116,23 +112,8 @@ def compile(
     respond(command, json, debug)
 
 
-def _untrained(model: str, skeleton: Skeleton, weights: str, data: str | None) -> Network | None:
-    """The cell in its skeleton, or the transformer, that a text names; None where it is a file."""
-    if model.startswith("vit:"):
-        if weights not in ("8", "ternary") or data is not None:
-            raise WrongInputError(
-                "The weights of a vision transformer are ternary, and it has none yet. Leave "
-                "--weights and --data out."
-            )
-        sizes = skeleton.resolution, skeleton.input_channels, skeleton.classes
-        return parse_transformer(model, *sizes)
-    cell = str(Cell.from_index(int(model))) if model.strip().isdigit() else model
-    if not cell.lstrip().startswith("|"):
-        return None
-    if weights not in ("8", "ternary") or data is not None:
-        raise WrongInputError(
-            "A cell has no weights yet: it is costed with --weights 8 or ternary. "
-            "Give other widths and --data with a model file."
-        )
-    ternary = skeleton.model_copy(update={"ternary": weights == "ternary"})
-    return Architecture(cell=cell, skeleton=ternary)
+def _untrained(model: str, sizes: dict[str, int], weights: str, data: str | None) -> Network | None:
+    """The network without weights that a text names; None where it is a file."""
+    ternary = weights == "ternary" if weights in ("8", "ternary") and data is None else None
+    named = (family.parse(model, sizes, ternary) for family in families().values())
+    return next((network for network in named if network is not None), None)

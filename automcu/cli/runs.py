@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 
 from automcu.cli.answer import Answer, Debug, Json, respond, table
 from automcu.errors import WrongInputError
+from automcu.networks.family import family_of
 from automcu.report.wording import limits_word, summary
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def run_document(run: "Run", path: Path) -> dict[str, Any]:
         },
         "counts": run.counts.model_dump(),
         "agents": run.agents.model_dump() if run.agents else None,
-        "family": "cnn" if chosen.cell_index is not None else "vit",
+        "family": family_of(chosen.architecture).name,
         "architecture": chosen.architecture.model_dump(),
         "cell_index": chosen.cell_index,
         "flash_bytes": build.flash_bytes,

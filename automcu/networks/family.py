@@ -142,10 +142,14 @@ class Needs(Protocol):
 
 
 class Description(NamedTuple):
-    """A network in a few characters: itself, and what is around it or how it takes its input."""
+    """A network in a few characters: itself, what is around it or how it takes its input, its kind.
+
+    `kind` stands in sentences: "deployed: a vision transformer".
+    """
 
     name: str
     frame: str
+    kind: str = "a network"
 
 
 def _ignore(*_: object, **__: object) -> None:
@@ -187,6 +191,7 @@ AnyFamilyNetwork = TypeVar("AnyFamilyNetwork", bound=Network)
 class Family(ABC, Generic[AnyFamilyNetwork]):
     """One kind of networks. `plural` and `title` name them in sentences, the title at length.
 
+    `headings` are those of a table of descriptions, `note` is what a report says of the family.
     `parameters` are what a study keeps of a network, each with its bounds; where there are none,
     studies know nothing of the family. `has_agents` says that language models can choose in it.
     """
@@ -197,6 +202,8 @@ class Family(ABC, Generic[AnyFamilyNetwork]):
     network: type[AnyFamilyNetwork]
     parameters: Mapping[str, tuple[int, int]] = {}
     has_agents: bool = False
+    headings: tuple[str, str] = ("network", "around it")
+    note: str = ""
 
     @abstractmethod
     def survey(self, task: Task) -> FamilyPlan:
@@ -238,6 +245,23 @@ class Family(ABC, Generic[AnyFamilyNetwork]):
     @abstractmethod
     def describe(self, network: AnyFamilyNetwork) -> Description:
         """Write it in a few characters."""
+
+    def parse(
+        self, text: str, sizes: Mapping[str, int], ternary: bool | None
+    ) -> AnyFamilyNetwork | None:
+        """Return the network that a text of the command line names; None where it is of no network.
+
+        Args:
+            text: what the user wrote.
+            sizes: `resolution`, `input_channels` and `classes`, and those of a skeleton.
+            ternary: whether ternary weights are asked for; None where something is asked for that
+                only trained networks have.
+
+        Raises:
+            WrongInputError: the text names no network that exists, or `ternary` is None.
+        """
+        del text, sizes, ternary
+        return None
 
     def identity(self, network: AnyFamilyNetwork) -> dict[str, Any]:
         """Return what the run's log says of it."""

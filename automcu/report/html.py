@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 import automcu
 from automcu.brief import describe
-from automcu.networks.family import family_of
+from automcu.networks.family import families, family_of
 from automcu.plain_text import printable
 from automcu.records import write_atomically
 from automcu.report import wording
@@ -65,6 +65,7 @@ def render_html(findings: Findings) -> str:
     )
     return environment.get_template("report.html.jinja").render(
         findings=findings,
+        families=families(),
         understood=describe(findings.brief),
         results=result_rows(findings),
         latency_word=wording.latency_word(findings),

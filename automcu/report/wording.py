@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from automcu.brief import NO_LIMITS
-from automcu.networks.family import family_of
+from automcu.networks.family import Family, families, family_of
 
 if TYPE_CHECKING:
     from automcu.boards.records import Execution, Measurement
@@ -231,8 +231,9 @@ def _candidates(findings: "Findings") -> Table:
         padding=(0, 1),
     )
     table.add_column("", no_wrap=True)
-    table.add_column("cell" if set(space.families) <= {"cnn"} else "network")
-    table.add_column("skeleton" if set(space.families) <= {"cnn"} else "around it", no_wrap=True)
+    network, frame = _headings(findings)
+    table.add_column(network)
+    table.add_column(frame, no_wrap=True)
     for heading in ("prior", "float", "int8", "ms", "flash KB", "RAM KB"):
         table.add_column(heading, justify="right", no_wrap=True)
     for candidate in findings.candidates:
@@ -240,10 +241,18 @@ def _candidates(findings: "Findings") -> Table:
     return table
 
 
+def _headings(findings: "Findings") -> tuple[str, str]:
+    """Those of the only family, or of any."""
+    names = set(findings.space.families) or {family_of(findings.chosen.architecture).name}
+    return families()[names.pop()].headings if len(names) == 1 else Family.headings
+
+
 def _candidate_cells(candidate: "CandidateFinding") -> tuple[str, ...]:
+    described = family_of(candidate.architecture).describe(candidate.architecture)
     return (
         "►" if candidate.chosen else "",
-        *family_of(candidate.architecture).describe(candidate.architecture),
+        described.name,
+        described.frame,
         "–" if candidate.prior is None else f"{candidate.prior:.1f}",
         f"{100 * candidate.float_accuracy:.2f}",
         f"{100 * candidate.int8_accuracy:.2f}",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from automcu.errors import DoesNotFitError, ToolError
+from automcu.errors import DoesNotFitError, ToolError, WrongInputError
 from automcu.networks.cells.cell import CELL_COUNT, Cell
 from automcu.networks.cells.records import CellPlan
 from automcu.networks.cells.skeleton import Architecture, Skeleton
@@ -48,6 +48,7 @@ class CellFamily(Family[Architecture]):
         **dict.fromkeys(_SIZES, (1, _LARGEST_SIZE)),
     }
     has_agents = True
+    headings = ("cell", "skeleton")
 
     def survey(self, task: Task) -> CellPlan:
         """Scout the skeletons, judge every cell in the best of them, and choose.
@@ -125,7 +126,23 @@ class CellFamily(Family[Architecture]):
 
     def describe(self, network: Architecture) -> Description:
         """Write the cell's operations, and the skeleton."""
-        return Description(cell_name(network.cell), skeleton_name(network.skeleton))
+        return Description(
+            cell_name(network.cell), skeleton_name(network.skeleton), f"cell {network.index}"
+        )
+
+    def parse(
+        self, text: str, sizes: Mapping[str, int], ternary: bool | None
+    ) -> Architecture | None:
+        """Read a cell in the benchmark's notation, or its number."""
+        cell = str(Cell.from_index(int(text))) if text.strip().isdigit() else text
+        if not cell.lstrip().startswith("|"):
+            return None
+        if ternary is None:
+            raise WrongInputError(
+                "A cell has no weights yet: it is costed with --weights 8 or ternary. "
+                "Give other widths and --data with a model file."
+            )
+        return Architecture(cell=cell, skeleton=Skeleton(**sizes, ternary=ternary))
 
     def identity(self, network: Architecture) -> dict[str, object]:
         """Return the cell's number."""

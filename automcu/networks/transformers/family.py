@@ -1,10 +1,11 @@
 """Vision transformers as a family: every shape for the data is compiled, without weights."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from automcu.errors import UnsupportedModelError
+from automcu.errors import UnsupportedModelError, WrongInputError
 from automcu.networks.family import Description, Family, FamilyPlan, Task, resolutions
-from automcu.networks.transformers.space import TransformerShape
+from automcu.networks.transformers.space import PREFIX, TransformerShape, parse_transformer
 
 if TYPE_CHECKING:
     from automcu.compiler.graph import Graph
@@ -18,6 +19,10 @@ class TransformerFamily(Family[TransformerShape]):
     plural = "transformers"
     title = "vision transformers"
     network = TransformerShape
+    note = (
+        "Transformers were compiled one by one; all their weights are ternary. “float” is the "
+        "network that taught the ternary one."
+    )
 
     def survey(self, task: Task) -> FamilyPlan:
         """Judge all shapes and choose the most promising."""
@@ -61,6 +66,22 @@ class TransformerFamily(Family[TransformerShape]):
             f"ViT {network.dim} wide, {network.depth} deep, {network.heads} h, "
             f"MLP×{network.mlp_ratio}",
             f"P{network.patch} {size} ternary",
+            "a vision transformer",
+        )
+
+    def parse(
+        self, text: str, sizes: Mapping[str, int], ternary: bool | None
+    ) -> TransformerShape | None:
+        """Read a shape like `vit:patch=4,dim=64,depth=4,heads=4`."""
+        if not text.startswith(PREFIX):
+            return None
+        if ternary is None:
+            raise WrongInputError(
+                "The weights of a vision transformer are ternary, and it has none yet. Leave "
+                "--weights and --data out."
+            )
+        return parse_transformer(
+            text, sizes["resolution"], sizes["input_channels"], sizes["classes"]
         )
 
     def identity(self, network: TransformerShape) -> dict[str, object]:
