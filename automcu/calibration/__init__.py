@@ -22,7 +22,7 @@ from automcu.calibration.networks import (
     transformer_graphs,
 )
 from automcu.calibration.observe import CodeObservation, Observed, observe, observe_code
-from automcu.calibration.variety import varied_choice
+from automcu.calibration.random_weights import varied_choice
 
 __all__ = [
     "HELD_OUT",

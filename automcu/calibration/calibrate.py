@@ -9,7 +9,7 @@ import numpy as np
 from automcu.boards.discovery import VIRTUAL
 from automcu.calibration.networks import HELD_OUT, arena_limit_bytes, calibration_graphs
 from automcu.calibration.observe import Observed, observe
-from automcu.calibration.variety import varied_choice
+from automcu.calibration.random_weights import varied_choice
 from automcu.compiler.choose import Choose, choose_kernel, is_fitted, work_of
 from automcu.compiler.graph import Graph
 from automcu.cost.latency import Fit, Observation, fit, layer_cycles, robust_fit

@@ -1,11 +1,19 @@
-"""Networks with random weights: for measuring what does not depend on what the weights are."""
+"""Networks with random weights, and kernels by lot.
 
+For measuring what does not depend on what the weights are; choices that do not go by figures, so
+that all kernels get figures.
+"""
+
+import random
 from dataclasses import replace
 
 import numpy as np
 
+from automcu.compiler.choose import Choose, candidates
 from automcu.compiler.fixed_point import INT8_MIN
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
+from automcu.compiler.kernel import Kernel
+from automcu.mcu.profile import Device
 
 _ACTIVATION_SCALE = 1 / 16
 
@@ -40,3 +48,21 @@ def _fill(operator: Operator, graph: Graph, generator: np.random.Generator) -> O
         source.shape, result.shape, _ACTIVATION_SCALE, generator
     )
     return replace(operator, attributes=filled)
+
+
+_LAST_RESORT = 0.3  # portable kernels beside special ones are slow, and networks have others
+
+
+def varied_choice(seed: int) -> Choose:
+    """A choice by lot among the kernels that can carry out an operator; equal seeds, equal lots."""
+
+    def choose(operator: Operator, graph: Graph, device: Device) -> Kernel:
+        def draw(operator: Operator, graph: Graph) -> Kernel:
+            *special, portable = candidates(operator, graph, device)
+            weights = [1.0] * len(special) + [_LAST_RESORT]
+            lots = random.Random(f"{seed} {operator.name}")
+            return lots.choices([*special, portable], weights)[0]
+
+        return operator.attributes.chosen_kernel(operator, graph, draw)
+
+    return choose

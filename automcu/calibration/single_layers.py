@@ -13,8 +13,7 @@ from math import inf
 import numpy as np
 
 from automcu.calibration.layer_chain import ANY_SCALE
-from automcu.calibration.random_weights import with_random_weights
-from automcu.calibration.variety import varied_choice
+from automcu.calibration.random_weights import varied_choice, with_random_weights
 from automcu.compiler import Program
 from automcu.compiler.arena import Arena, occupied_bytes
 from automcu.compiler.graph import Attributes, Graph, Operator

@@ -7,8 +7,7 @@ from automcu.brief import Limits
 from automcu.compiler import compile_graph
 from automcu.cost.estimation import estimate_program
 from automcu.cost.records import Estimate, Remedy, Verdict
-from automcu.cost.remedies import board_remedies
-from automcu.cost.verdict import check
+from automcu.cost.verdict import board_remedies, check
 from automcu.mcu.profile import Device
 from automcu.networks.family import Needs, Network, family_of
 

@@ -20,11 +20,10 @@ from automcu.compiler import (
 from automcu.compiler.compile import Program
 from automcu.compiler.project import begin_output, check_output_folder, describe_tensor, end_output
 from automcu.compiler.render import DEFAULT_NAME, checked_name
-from automcu.cost.estimation import estimate_program
+from automcu.cost.estimation import compile_within, estimate_program, row_tiling
 from automcu.cost.records import Estimate, Remedy, RowTilingEffect, Verdict
-from automcu.cost.remedies import bits_remedies, board_remedies, with_remedies
+from automcu.cost.verdict import bits_remedies, board_remedies, with_remedies
 from automcu.cost.verdict import check as compare
-from automcu.cost.within_ram import compile_within, row_tiling
 from automcu.datasets.record import Split
 from automcu.errors import NoFiguresError, ToolError, WrongInputError
 from automcu.mcu import all_devices, find_device

@@ -8,8 +8,7 @@ from automcu.compiler import compile_graph
 from automcu.compiler.low_bit_weights import reduce_weight_bits
 from automcu.compiler.passes import optimise
 from automcu.cost.estimation import estimate_program
-from automcu.cost.remedies import bits_remedies, with_remedies
-from automcu.cost.verdict import check
+from automcu.cost.verdict import bits_remedies, check, with_remedies
 from automcu.mcu import Device, find_device, shipped_devices
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.cells.remedies import architecture_remedies

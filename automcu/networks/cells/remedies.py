@@ -6,7 +6,7 @@ from automcu.brief import NO_LIMITS, Limits
 from automcu.compiler import compile_graph
 from automcu.cost.estimation import estimate_program
 from automcu.cost.records import Remedy
-from automcu.cost.remedies import bits_remedies, judge_by, remedy
+from automcu.cost.verdict import bits_remedies, judge_by, remedy
 from automcu.mcu.profile import Device
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.cells.skeleton import Architecture, Skeleton
