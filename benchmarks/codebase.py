@@ -2,14 +2,14 @@
 
     python -m benchmarks.codebase [--json] [--quick] [--before TREE]
 
-Modules, lines and their median are those of `automcu/`; `import_percent` is the share of lines that
-imports take. An operator (PReLU) and a part family (stm32l4) touch the files of `automcu/`,
-`firmware/` and `hw_profiles/` that name them, and so have to be looked at when one is added. Each
+Modules, lines and their median are those of `automcu/`; import percent is the share of lines that
+imports take. An operator (AddConstant, which has a kernel and parameters of its own) and a part
+family (stm32l4) touch the files of `automcu/`, `firmware/` and `hw_profiles/` that name them. Each
 command runs in a process of its own: `modules` is what `sys.modules` holds at the end, `heavy` the
-large packages are among them, `cpu_seconds` the processor time of that process, compilers that it
-starts not counted, the least of three runs (design: one). --before measures another checkout beside
-this one, such as `git worktree add ../before 6ea047f`; --quick leaves `design` and `report` out and
-runs each command once. `benchmarks/codebase.csv` holds the table of a full run.
+large packages among them, `cpu_seconds` the processor time of that process, compilers that it
+starts not counted. --before measures another checkout beside this one, such as
+`git worktree add ../before 6ea047f`; --quick leaves `design` and `report` out.
+`benchmarks/codebase.csv` holds the table of a full run.
 """
 
 import argparse
@@ -29,10 +29,9 @@ from benchmarks.mlperf_tiny import MODELS, data_folder
 
 ROOT = Path(__file__).parents[1]
 DEVICE = ("--device", "nucleo-l4r5zi")
-SPREAD = {"operator PReLU": r"parametric_?relu|prelu", "part family stm32l4": r"stm32_?l4"}
+SPREAD = {"operator AddConstant": r"add_?constant", "part family stm32l4": r"stm32_?l4"}
 SOURCES = ("automcu", "firmware", "hw_profiles")
 HEAVY = ("torch", "optuna", "matplotlib", "pandas", "onnxruntime", "onnx", "unicorn")
-RUNS = 3
 # Both the program of today and that of earlier commits, whose entry point was elsewhere.
 PROGRAM = """
 import json, runpy, sys, time
@@ -110,21 +109,15 @@ def commands(tree: Path, quick: bool) -> list[Row]:
         if not quick:
             options = ("--data", "digits", "--budget", "1", "--training-time", "2", "--out", run)
             calls += [("design", sentence, *options), ("report", run)]
-        return [_cheapest(tree, call, folder, 1 if quick else RUNS) for call in calls]
+        return [_measured(tree, call, folder) for call in calls]
 
 
-def _cheapest(tree: Path, call: tuple[str, ...], folder: str, runs: int) -> Row:
-    """The run of a command that took the least time; other processes only ever add to it.
+def _measured(tree: Path, call: tuple[str, ...], folder: str) -> Row:
+    """What a command left in `sys.modules`, and its processor time.
 
     Raises:
-        RuntimeError: the command failed.
+        RuntimeError: it failed.
     """
-    once = call[0] == "design"  # which refuses a folder that holds a run
-    found = [_measured(tree, call, folder) for _ in range(1 if once else runs)]
-    return {"what": f"automcu {call[0]}", **min(found, key=lambda row: row["cpu_seconds"])}
-
-
-def _measured(tree: Path, call: tuple[str, ...], folder: str) -> dict[str, float]:
     out = Path(folder, "figures.json")
     program = f"HEAVY = {HEAVY!r}\nOUT = {str(out)!r}\n{PROGRAM}"
     environment = {**os.environ, "PYTHONPATH": str(tree), "XDG_CACHE_HOME": f"{folder}/cache"}
@@ -135,11 +128,11 @@ def _measured(tree: Path, call: tuple[str, ...], folder: str) -> dict[str, float
         capture_output=True,
         text=True,
     )
-    figures: dict[str, float] = json.loads(out.read_text()) if out.is_file() else {"exit_code": -1}
+    figures: Row = json.loads(out.read_text()) if out.is_file() else {"exit_code": -1}
     out.unlink(missing_ok=True)
     if figures.pop("exit_code") not in (0, 1):
         raise RuntimeError(f"automcu {' '.join(call)} failed: {done.stderr[-500:]}")
-    return figures
+    return {"what": f"automcu {call[0]}", **figures}
 
 
 def measure(tree: Path, quick: bool) -> list[Row]:

@@ -17,8 +17,9 @@ from automcu.report.record import (
     Findings,
     SkeletonFinding,
     SpaceFinding,
+    data_warnings,
+    measurement_warnings,
 )
-from automcu.report.reliability import data_warnings, measurement_warnings
 from automcu.report.wording import where_it_ran
 from automcu.run.records import AgentsUsed, Deployment, TrainedCandidate
 from automcu.toolchains.build import Build

@@ -14,7 +14,7 @@ from automcu.compiler.project import Project
 from automcu.errors import WrongInputError
 from automcu.mcu import find_device
 from automcu.mcu.profile import Device
-from automcu.report.reliability import measurement_warnings
+from automcu.report.record import measurement_warnings
 from automcu.toolchains import Build, build_project
 from automcu.user_model.inputs import load_test_set
 

@@ -20,7 +20,7 @@ from automcu.datasets.load import load_dataset
 from automcu.datasets.npz import array_names, read_array, read_arrays
 from automcu.datasets.record import Dataset, resized
 from automcu.errors import WrongInputError
-from automcu.report.reliability import accuracy_warnings
+from automcu.report.record import accuracy_warnings
 
 _INPUTS = ("x", "inputs", "images", "data", "x_train")
 _LABELS = {"x": "y", "inputs": "labels", "images": "labels", "data": "target", "x_train": "y_train"}

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automcu.report.record import Findings
-from automcu.report.reliability import (
+from automcu.report.record import (
+    Findings,
     accuracy_warnings,
     data_warnings,
     interval,
