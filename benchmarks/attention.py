@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from automcu.calibration import LayerChain
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.choose import candidates
 from automcu.compiler.graph import Graph, Operator

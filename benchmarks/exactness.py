@@ -32,7 +32,7 @@ import pandas as pd
 from automcu.boards.bench import bench_project
 from automcu.boards.discovery import VIRTUAL
 from automcu.boards.xtensa import can_emulate
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, compile_graph, import_model, write_project
 from automcu.cost.estimation import estimate_program
 from automcu.cost.verdict import check

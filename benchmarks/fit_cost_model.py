@@ -4,7 +4,7 @@
                                         [--observations FOLDER] [--fit|--judge|--runtimes]
 
 What is fitted to are single layers of every kind and size, some dozens to an image, and a few
-networks that run by rows. Boards of one core run the same code: an image is linked once for a core
+networks under row tiling. Boards of one core run the same code: an image is linked once for a core
 and compiler, and its layers are counted in the emulator with the flash timing of each board. Those
 of an ESP32-S3 are counted in Debian's qemu-system-xtensa.
 
@@ -32,20 +32,10 @@ from automcu.calibration import (
     LayerChain,
     observe_code,
     random_architectures,
-    small_graphs,
     varied_choice,
     with_figures,
 )
-from automcu.calibration.counting import LinkedLayers, link_and_count
-from automcu.calibration.random_weights import with_random_weights
-from automcu.calibration.single_layers import (
-    BLOCKS_FROM,
-    POOLS_FROM,
-    RARE_FROM,
-    WINDOWS_FROM,
-    layer_program,
-    networks_side_by_side,
-)
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Program, compile_graph
 from automcu.compiler.choose import is_fitted, layer_cycles
 from automcu.compiler.graph import Graph
@@ -68,13 +58,23 @@ from automcu.mcu import Device, find_device, find_part, profile_of, shipped_devi
 from automcu.mcu.find import load_profile, save_figures
 from automcu.mcu.profile import FlashTiming, Latency
 from automcu.networks.cells.graph import architecture_graph
+from automcu.networks.cells.skeleton import Skeleton
 from automcu.networks.transformers.graph import transformer_graph
 from automcu.networks.transformers.space import TransformerShape
 from automcu.records import write_atomically
 from automcu.resources import resource_folder
 from automcu.toolchains import find_compiler
 from benchmarks.graph_generator import random_graph
+from benchmarks.layer_counts import LinkedLayers, link_and_count
 from benchmarks.public_networks import PUBLIC_NETWORKS
+from benchmarks.single_layers import (
+    BLOCKS_FROM,
+    POOLS_FROM,
+    RARE_FROM,
+    WINDOWS_FROM,
+    layer_program,
+    networks_side_by_side,
+)
 
 REFERENCES: dict[str, str] = {
     "cortex-m4": "nucleo-l4r5zi",
@@ -96,7 +96,7 @@ FAMILIES = (
 PARTS = ("nrf52840-qiaa",)
 """One for each family; of the last there is no board among the profiles."""
 
-SEEDS, BY_ROWS = 24, 3
+SEEDS, TILED = 24, 3
 IMAGES = {RARE_FROM: 2, WINDOWS_FROM: 1, POOLS_FROM: 2, BLOCKS_FROM: 2}
 """Images of layers that the others have too few of: how many, by the first seed."""
 
@@ -112,6 +112,13 @@ _TRANSFORMERS = (
     TransformerShape(resolution=28, patch=7, dim=48, depth=2, heads=3, mlp_ratio=2),
     TransformerShape(resolution=28, patch=4, dim=32, depth=1, heads=2, mlp_ratio=4),
 )
+
+SMALL_SEED = 3
+SMALL = (
+    Skeleton(stem_channels=4, cells_per_stage=1, resolution=8, input_channels=3, classes=2),
+    Skeleton(stem_channels=6, cells_per_stage=1, resolution=16, input_channels=1, classes=10),
+)
+"""Skeletons of networks whose firmware is mostly code."""
 
 _WITH_RING = (
     ((16, 16, 8), Convolution(Window(3, 3, padding=(1, 1, 1, 1)), 8)),
@@ -151,9 +158,9 @@ class Seen:
                 yield Observation(kernel, cycles, callers[kernel.function])
 
 
-def by_rows_program(seed: int, device: Device) -> Program:
-    """A network of the space in so little memory that layers run some rows at a time."""
-    architecture = random_architectures(BY_ROWS, 7)[seed]
+def tiled_program(seed: int, device: Device) -> Program:
+    """A network of the space in so little memory that layers are tiled by rows."""
+    architecture = random_architectures(TILED, 7)[seed]
     graph = with_random_weights(architecture_graph(architecture), seed)
     return compile_graph(graph, device, 1, varied_choice(seed))
 
@@ -307,11 +314,11 @@ def _medians(sizes: dict[str, list[int]]) -> dict[str, float]:
     return {name: float(np.median(values)) for name, values in sizes.items()}
 
 
-def show_kept_out(single: Sequence[Seen], by_rows: Sequence[Seen], board: int) -> None:
+def show_kept_out(single: Sequence[Seen], tiled: Sequence[Seen], board: int) -> None:
     """How far off layers are that were kept out of a fit to the others."""
     some = [one for place, one in enumerate(single) if place % _KEPT_OUT]
     others = [one for place, one in enumerate(single) if place % _KEPT_OUT == 0]
-    partial = fit([o for one in [*some, *by_rows] for o in one.observations(board)])
+    partial = fit([o for one in [*some, *tiled] for o in one.observations(board)])
     errors = layer_errors(others, board, partial.coefficients)
     print(
         f"    {len(errors)} layers kept out of a fit to the others: median {np.median(errors):.1f}"
@@ -363,7 +370,10 @@ def write_runtimes(kind: str) -> None:
     for device in devices:
         if kind not in compilers_for(device):
             continue
-        usual = [observe_code(graph, device, seed) for seed, graph in enumerate(small_graphs(2))]
+        usual = [
+            observe_code(architecture_graph(one), device, seed)
+            for seed, one in enumerate(random_architectures(len(SMALL), SMALL_SEED, SMALL))
+        ]
         # Where constants are copied to RAM, those of layers count as the runtime's: the most.
         of_ram = np.max if device.weights_in_ram else np.median
         runtime = RuntimeSize(
@@ -408,13 +418,13 @@ def fit_core(
     if not judge_only:
         images = [i for first, n in IMAGES.items() for i in range(first, first + n)]
         single = see(jobs(layer_program, [*range(seeds), *images], reference, "layers"))
-        by_rows = see(jobs(by_rows_program, range(BY_ROWS), reference, "rows"))
-        write_code_sizes(f"{core}/{kind}", single + by_rows, reference)
+        tiled = see(jobs(tiled_program, range(TILED), reference, "rows"))
+        write_code_sizes(f"{core}/{kind}", single + tiled, reference)
         fits: dict[FlashTiming, Fit] = {}
         for index, board in enumerate(boards):
             if board.flash_timing not in fits:
                 fits[board.flash_timing] = fit(
-                    [o for one in single + by_rows for o in one.observations(index)]
+                    [o for one in single + tiled for o in one.observations(index)]
                 )
             fitted = fits[board.flash_timing]
             within = np.percentile(layer_errors(single, index, fitted.coefficients), [50, 95])
@@ -424,7 +434,7 @@ def fit_core(
                 flush=True,
             )
             if board.id == reference.id:
-                show_kept_out(single, by_rows, index)
+                show_kept_out(single, tiled, index)
             write_latency(
                 board,
                 Latency(

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from automcu.boards.virtual.machine import count_cycles
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.ops import Convolution

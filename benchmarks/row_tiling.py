@@ -19,7 +19,7 @@ import pandas as pd
 
 from automcu.boards.bench import bench_project
 from automcu.calibration import LayerChain
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, compile_graph, import_model, write_project
 from automcu.compiler.ops import Add, Convolution
 from automcu.compiler.tiling.operator import RowTiling

@@ -29,7 +29,7 @@ import numpy as np
 from typer.testing import CliRunner
 
 from automcu.boards.xtensa import can_emulate
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.cli.app import app
 from automcu.compiler import compile_graph, import_model, write_project
 from automcu.compiler.graph import Graph

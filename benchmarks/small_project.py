@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from automcu.calibration.microbenchmarks import chain
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import chain, with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.mcu import Device
 from automcu.toolchains import build_project

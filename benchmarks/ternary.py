@@ -26,7 +26,7 @@ import pandas as pd
 
 from automcu.boards.virtual.machine import count_cycles
 from automcu.boards.xtensa import can_emulate, run_project
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.graph import Graph
 from automcu.compiler.ops import Convolution

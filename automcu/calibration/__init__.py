@@ -4,47 +4,31 @@ from automcu.calibration.calibrate import (
     Calibration,
     NetworkErrors,
     calibrate,
-    latency_record,
-    network_errors,
-    observe_all,
+    varied_choice,
     with_figures,
 )
-from automcu.calibration.layer_chain import LayerChain
-from automcu.calibration.microbenchmarks import chain
 from automcu.calibration.networks import (
     HELD_OUT,
-    HELD_OUT_TRANSFORMERS,
-    arena_limit_bytes,
+    LayerChain,
     calibration_graphs,
-    deep_graphs,
+    chain,
     random_architectures,
-    small_graphs,
-    transformer_graphs,
+    with_random_weights,
 )
-from automcu.calibration.observe import CodeObservation, Observed, observe, observe_code
-from automcu.calibration.random_weights import varied_choice
+from automcu.calibration.observe import observe, observe_code
 
 __all__ = [
     "HELD_OUT",
-    "HELD_OUT_TRANSFORMERS",
     "Calibration",
-    "CodeObservation",
     "LayerChain",
     "NetworkErrors",
-    "Observed",
-    "arena_limit_bytes",
     "calibrate",
     "calibration_graphs",
     "chain",
-    "deep_graphs",
-    "latency_record",
-    "network_errors",
     "observe",
-    "observe_all",
     "observe_code",
     "random_architectures",
-    "small_graphs",
-    "transformer_graphs",
     "varied_choice",
     "with_figures",
+    "with_random_weights",
 ]

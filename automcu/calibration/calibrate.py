@@ -1,5 +1,6 @@
 """Fitting a profile's latency figures to the board at hand, and what that gains."""
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -9,9 +10,9 @@ import numpy as np
 from automcu.boards.discovery import VIRTUAL
 from automcu.calibration.networks import HELD_OUT, arena_limit_bytes, calibration_graphs
 from automcu.calibration.observe import Observed, observe
-from automcu.calibration.random_weights import varied_choice
-from automcu.compiler.choose import Choose, choose_kernel, is_fitted, work_of
-from automcu.compiler.graph import Graph
+from automcu.compiler.choose import Choose, candidates, choose_kernel, is_fitted, work_of
+from automcu.compiler.graph import Graph, Operator
+from automcu.compiler.kernel import Kernel
 from automcu.cost.latency import Fit, Observation, fit, layer_cycles, robust_fit
 from automcu.mcu.profile import Device, Latency
 from automcu.records import Record
@@ -166,27 +167,23 @@ def network_errors(
     )
 
 
-def latency_record(
-    fitted: Fit, compiler_kind: str, compiler_version: str, held_out: Sequence[Observed] = ()
-) -> Latency:
-    """The fit as a profile's table, for figures that come from virtual boards.
-
-    `held_out` are networks that it has not seen: their largest error becomes the error bar.
-    """
-    return Latency.model_validate(
-        {
-            "source": "virtual",
-            "date": _today(),
-            "compiler": compiler_kind,
-            "compiler_version": compiler_version,
-            "residual_percent": round(fitted.residual_percent, 1),
-            "network_percent": round(network_errors(fitted.coefficients, held_out).worst_percent, 1)
-            if held_out
-            else None,
-            "coefficients": fitted.coefficients,
-        }
-    )
-
-
 def _today() -> str:
     return datetime.now(UTC).date().isoformat()
+
+
+_LAST_RESORT = 0.3  # portable kernels beside special ones are slow, and networks have others
+
+
+def varied_choice(seed: int) -> Choose:
+    """A choice by lot among the kernels that can carry out an operator; equal seeds, equal lots."""
+
+    def choose(operator: Operator, graph: Graph, device: Device) -> Kernel:
+        def draw(operator: Operator, graph: Graph) -> Kernel:
+            *special, portable = candidates(operator, graph, device)
+            weights = [1.0] * len(special) + [_LAST_RESORT]
+            lots = random.Random(f"{seed} {operator.name}")
+            return lots.choices([*special, portable], weights)[0]
+
+        return operator.attributes.chosen_kernel(operator, graph, draw)
+
+    return choose

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from automcu.boards.bench import bench_project
 from automcu.boards.discovery import VIRTUAL
 from automcu.boards.xtensa import differing_bytes, run_project
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Program, compile_graph, write_project
 from automcu.compiler.choose import Choose, choose_kernel
 from automcu.compiler.graph import Graph

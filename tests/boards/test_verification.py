@@ -12,7 +12,7 @@ from automcu.boards.project import load_golden
 from automcu.boards.verification import build_verified
 from automcu.boards.virtual import virtual_board
 from automcu.boards.xtensa import can_emulate
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Project, compile_graph, write_project
 from automcu.errors import FirmwareDiffersError, ToolError, WrongInputError
 from automcu.mcu import Device, find_device

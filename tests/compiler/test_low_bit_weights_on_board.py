@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from automcu.boards.bench import bench_project
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph, write_project
 from automcu.compiler.ops import Add, Convolution
 from automcu.compiler.weight_packing import LAYOUTS

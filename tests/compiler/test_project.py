@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import (
     Program,
     Project,

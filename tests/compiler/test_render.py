@@ -11,7 +11,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 from hypothesis import HealthCheck, given, settings
 
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, Program, compile_graph, model_hash, render_model
 from automcu.compiler.ops import Convolution
 from automcu.mcu import Device

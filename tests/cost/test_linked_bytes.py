@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import compile_graph, import_onnx, write_project
 from automcu.cost.estimation import estimate_program
 from automcu.mcu import find_device

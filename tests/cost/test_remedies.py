@@ -3,7 +3,7 @@
 import pytest
 
 from automcu.brief import Limits
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import compile_graph
 from automcu.compiler.low_bit_weights import reduce_weight_bits
 from automcu.compiler.passes import optimise

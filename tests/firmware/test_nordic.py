@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from automcu.boards.protocol import FrameReader, encode_frame
-from automcu.calibration.microbenchmarks import chain
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import chain, with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.choose import candidates
 from automcu.compiler.graph import Graph, Operator

@@ -18,8 +18,7 @@ from automcu.boards.project import LabelledSet
 from automcu.boards.protocol import FrameReader, encode_frame
 from automcu.boards.xtensa import can_emulate, differing_bytes, run_project
 from automcu.calibration import random_architectures
-from automcu.calibration.microbenchmarks import chain, transformer_chain
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import chain, transformer_chain, with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.choose import candidates
 from automcu.cost.estimation import estimate_program

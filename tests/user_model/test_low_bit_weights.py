@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph
 from automcu.compiler.low_bit_weights import reducible_layers
 from automcu.compiler.ops import Convolution

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automcu.calibration import varied_choice
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, compile_graph
 from automcu.compiler.choose import candidates
 from automcu.compiler.graph import Operator, Quantisation, Tensor

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from automcu.boards.virtual.machine import count_cycles
-from automcu.calibration.layer_chain import LayerChain
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import LayerChain, with_random_weights
 from automcu.compiler import Graph, Program, compile_graph, run_all_tensors
 from automcu.compiler.choose import candidates
 from automcu.compiler.graph import Attributes

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automcu.calibration import LayerChain
-from automcu.calibration.random_weights import with_random_weights
+from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, Operator, Program, compile_graph
 from automcu.compiler.ops import Add, Convolution, MaxPool
 from automcu.compiler.tiling.operator import RowTiling

@@ -12,8 +12,8 @@ from math import inf
 
 import numpy as np
 
-from automcu.calibration.layer_chain import ANY_SCALE
-from automcu.calibration.random_weights import varied_choice, with_random_weights
+from automcu.calibration.calibrate import varied_choice
+from automcu.calibration.networks import ANY_SCALE, with_random_weights
 from automcu.compiler import Program
 from automcu.compiler.arena import Arena, occupied_bytes
 from automcu.compiler.graph import Attributes, Graph, Operator
