@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import (
     conv2d,
-    cross_entropy,
     kl_div,
     layer_norm,
     linear,
@@ -133,19 +132,6 @@ class SoftTargets:
             reduction="batchmean",
             log_target=True,
         )
-
-
-@dataclass(frozen=True)
-class HardAndSoftTargets:
-    """`hard_weight` of the labels' cross-entropy, the rest of the teacher's soft targets."""
-
-    hard_weight: float = 0.5
-    temperature: float = TEMPERATURE
-
-    def __call__(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-        """Return the weighted sum of both losses."""
-        soft = SoftTargets(self.temperature)(student, teacher, labels)
-        return self.hard_weight * cross_entropy(student, labels) + (1 - self.hard_weight) * soft
 
 
 def distillation_objective(teacher: nn.Module, weighting: Weighting) -> Objective:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from automcu.datasets.record import Dataset, Split
 from automcu.networks.transformers.space import TransformerShape
@@ -17,7 +16,6 @@ from automcu.training.loop import train
 from automcu.training.recipe import ternary_recipe_for
 from automcu.training.records import Recipe, TernaryRecipe
 from automcu.training.ternary import (
-    HardAndSoftTargets,
     SoftTargets,
     distillation_objective,
     train_ternary,
@@ -92,16 +90,6 @@ LOGITS = torch.tensor([[2.0, -1.0, 0.0], [0.5, 0.1, -3.0]])
 def test_agreeing_with_the_teacher_costs_nothing() -> None:
     assert SoftTargets()(LOGITS, LOGITS + 5.0, LABELS).item() == pytest.approx(0.0, abs=1e-5)
     assert SoftTargets()(LOGITS, -LOGITS, LABELS).item() > 0.1
-
-
-def test_the_mix_goes_from_labels_only_to_teacher_only() -> None:
-    teacher = -LOGITS
-    hard = HardAndSoftTargets(hard_weight=1.0)(LOGITS, teacher, LABELS)
-    soft = HardAndSoftTargets(hard_weight=0.0)(LOGITS, teacher, LABELS)
-    middle = HardAndSoftTargets(hard_weight=0.5)(LOGITS, teacher, LABELS)
-    assert hard.item() == pytest.approx(cross_entropy(LOGITS, LABELS).item())
-    assert soft.item() == pytest.approx(SoftTargets()(LOGITS, teacher, LABELS).item())
-    assert middle.item() == pytest.approx((hard.item() + soft.item()) / 2)
 
 
 def test_gradients_keep_their_size_at_any_temperature() -> None:

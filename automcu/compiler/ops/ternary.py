@@ -323,15 +323,3 @@ def pack_ternary(weights: NDArray[np.int8]) -> NDArray[np.uint8]:
     codes = (digits * _PLACES).sum(axis=2).astype(np.uint8)
     passes = [codes[:, first : first + PASS].reshape(-1) for first in range(0, groups, PASS)]
     return np.concatenate(passes)
-
-
-def unpack_ternary(packed: NDArray[np.uint8], channels: int, depth: int) -> NDArray[np.int8]:
-    """The weights [channels, depth] of a stream; kernels never do this."""
-    groups = groups_of(depth)
-    codes = np.empty((channels, groups), np.int64)
-    for first in range(0, groups, PASS):
-        count = min(PASS, groups - first)
-        part = packed[first * channels : (first + count) * channels]
-        codes[:, first : first + count] = part.reshape(channels, count)
-    digits = codes[:, :, None] // _PLACES % 3
-    return (digits - 1).reshape(channels, -1)[:, :depth].astype(np.int8)
