@@ -4,7 +4,7 @@
 
 Modules, lines and their median are those of `automcu/`; import percent is the share of lines that
 imports take. An operator (AddConstant, which has a kernel and parameters of its own) and a part
-family (stm32l4) touch the files of `automcu/`, `firmware/` and `hw_profiles/` that name them. Each
+family (stm32l4, its profiles too) touch the files of package and firmware that name them. Each
 command runs in a process of its own: `modules` is what `sys.modules` holds at the end, `heavy` the
 large packages among them, `cpu_seconds` the processor time of that process, compilers that it
 starts not counted. --before measures another checkout beside this one, such as
@@ -29,8 +29,11 @@ from benchmarks.mlperf_tiny import MODELS, data_folder
 
 ROOT = Path(__file__).parents[1]
 DEVICE = ("--device", "nucleo-l4r5zi")
-SPREAD = {"operator AddConstant": r"add_?constant", "part family stm32l4": r"stm32_?l4"}
-SOURCES = ("automcu", "firmware", "hw_profiles")
+SOURCES = ("automcu", "firmware")
+SPREAD = {
+    "operator AddConstant": (r"add_?constant", SOURCES),
+    "part family stm32l4": (r"stm32_?l4", (*SOURCES, "hw_profiles")),
+}
 HEAVY = ("torch", "optuna", "matplotlib", "pandas", "onnxruntime", "onnx", "unicorn")
 # Both the program of today and that of earlier commits, whose entry point was elsewhere.
 PROGRAM = """
@@ -69,20 +72,15 @@ def _import_lines(text: str) -> int:
 
 def spread(tree: Path) -> list[Row]:
     """In how many files an operator and a part family are named, and which."""
-    files = [
-        path
-        for folder in SOURCES
-        for path in sorted((tree / folder).rglob("*"))
-        if path.suffix in {".py", ".j2", ".c", ".h", ".S", ".ld", ".toml"}
-    ]
-    texts = {path: path.read_text(encoding="utf-8") for path in files}
     found = {}
-    for what, pattern in SPREAD.items():
+    for what, (pattern, folders) in SPREAD.items():
         named = re.compile(pattern, re.IGNORECASE)
+        files = (path for folder in folders for path in sorted((tree / folder).rglob("*")))
         found[what] = [
             path.relative_to(tree).as_posix()
-            for path, text in texts.items()
-            if named.search(text) or named.search(path.name)
+            for path in files
+            if path.suffix in {".py", ".j2", ".c", ".h", ".S", ".ld", ".toml"}
+            and (named.search(path.read_text(encoding="utf-8")) or named.search(path.name))
         ]
     return [
         {"what": f"files of {what}", "value": len(paths), "files": paths}
