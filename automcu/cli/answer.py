@@ -39,12 +39,12 @@ SIGNAL_EXIT = 128
 _ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has only the first two
 
 
-def say(text: str, *, error: bool = False) -> None:
+def print_text(text: str, *, error: bool = False) -> None:
     """Print a line to stdout, or with `error` to stderr."""
     print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
-def say_json(document: dict[str, Any], indent: int | None = None) -> None:
+def print_json(document: dict[str, Any], indent: int | None = None) -> None:
     """Print a JSON document; what is not finite becomes null, which JSON can say."""
     sys.stdout.write(json.dumps(_finite(document), indent=indent, allow_nan=False) + "\n")
     sys.stdout.flush()
@@ -104,7 +104,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    say(f"{category.__name__}: {message}", error=True)
+    print_text(f"{category.__name__}: {message}", error=True)
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -186,11 +186,11 @@ def respond(
         text = f"Unexpected {type(error).__name__}: {error}. Run again with --debug and report it."
         _fail(text, EXIT_TOOL_OR_BOARD, as_json)
     if as_json:
-        say_json(answer.document, indent=2)
+        print_json(answer.document, indent=2)
     else:
         plain_console().print(answer.shown)
     if answer.problem:
-        say(answer.problem, error=True)
+        print_text(answer.problem, error=True)
     raise typer.Exit(answer.exit_code)
 
 
@@ -222,11 +222,11 @@ def _raise(number: int, _: FrameType | None) -> None:
 
 def _show_traceback(debug: bool) -> None:
     if debug:
-        say(traceback.format_exc(), error=True)
+        print_text(traceback.format_exc(), error=True)
 
 
 def _fail(message: str, exit_code: int, as_json: bool) -> None:
     if as_json:
-        say_json({"error": message, "exit_code": exit_code})
-    say(message, error=True)
+        print_json({"error": message, "exit_code": exit_code})
+    print_text(message, error=True)
     raise typer.Exit(exit_code)

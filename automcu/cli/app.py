@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from automcu import __version__
-from automcu.cli.answer import SIGNAL_EXIT, prepare_streams, say, say_json
+from automcu.cli.answer import SIGNAL_EXIT, prepare_streams, print_json, print_text
 from automcu.errors import EXIT_WRONG_USE
 
 COMMANDS = {
@@ -97,7 +97,7 @@ class CommandGroup(TyperGroup):
         try:
             code = run()
         except typer.Abort:  # Ctrl-C while the command line is read
-            say("Stopped.", error=True)
+            print_text("Stopped.", error=True)
             sys.exit(SIGNAL_EXIT + signal.SIGINT)
         except _WRONG_USE as problem:
             _report_wrong_use(problem, "--json" in words)
@@ -123,8 +123,8 @@ def _report_wrong_use(problem: Any, as_json: bool) -> None:
     how = f"Try {context.command_path} --help." if context else ""
     message = f"{str(problem.format_message()).rstrip('.')}. {how}".strip()
     if as_json:
-        say_json({"error": message, "exit_code": EXIT_WRONG_USE})
-    say(message, error=True)
+        print_json({"error": message, "exit_code": EXIT_WRONG_USE})
+    print_text(message, error=True)
 
 
 app = typer.Typer(

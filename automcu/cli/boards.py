@@ -9,7 +9,7 @@ import typer
 from automcu.boards.discovery import find_boards
 from automcu.boards.records import FoundBoard
 from automcu.boards.virtual import running_boards, virtual_board
-from automcu.cli.answer import Answer, Debug, Json, respond, say, say_json, table, text
+from automcu.cli.answer import Answer, Debug, Json, print_json, print_text, respond, table, text
 from automcu.cli.options import Board, DeviceId
 from automcu.cli.progress import TerminalProgress
 from automcu.errors import BoardError
@@ -104,11 +104,11 @@ def _announce(known: list[Device], urls: list[str], as_json: bool) -> None:
         started = [
             {"device": device.id, "url": url} for device, url in zip(known, urls, strict=True)
         ]
-        say_json({"boards": started})
+        print_json({"boards": started})
         return
     for device, url in zip(known, urls, strict=True):
-        say(f"virtual {device.name}: {url}")
-    say("Ctrl-C ends.", error=True)
+        print_text(f"virtual {device.name}: {url}")
+    print_text("Ctrl-C ends.", error=True)
 
 
 def _wait(urls: list[str]) -> None:

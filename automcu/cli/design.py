@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from automcu.brief import Draft, describe
-from automcu.cli.answer import Answer, Debug, Json, plain_console, respond, say
+from automcu.cli.answer import Answer, Debug, Json, plain_console, print_text, respond
 from automcu.cli.options import (
     AccuracyDatasetName,
     AccuracyTablePath,
@@ -162,7 +162,7 @@ def _design(
         from automcu.run.agents import read_brief
 
         wanted = read_brief(
-            sentence, path, file, flags, chosen, say=_say, understood=_show_understood
+            sentence, path, file, flags, chosen, notify=_notify, understood=_show_understood
         )
     from automcu.cli.runs import run_document, run_shown
     from automcu.run.design import design
@@ -177,8 +177,8 @@ def _design(
     )
 
 
-def _say(sentence: str) -> None:
-    say(sentence, error=True)
+def _notify(sentence: str) -> None:
+    print_text(sentence, error=True)
 
 
 def _show_understood(draft: Draft) -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from automcu.boards.project import load_firmware, project_device, project_folder
 from automcu.boards.records import LayerCycles, Measurement, compared, history, remember
-from automcu.cli.answer import Answer, Debug, Json, number, pairs, respond, say, table, text
+from automcu.cli.answer import Answer, Debug, Json, number, pairs, print_text, respond, table, text
 from automcu.cli.options import Board
 from automcu.cli.progress import TerminalProgress
 from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD
@@ -117,7 +117,7 @@ def _flash(folder: Path, board: str, method: str | None, dry_run: bool) -> Answe
 
     device, _, warnings = load_image(folder, board)
     for warning in warnings:  # before anything is written, so that it can be stopped
-        say(warning, error=True)
+        print_text(warning, error=True)
     if dry_run:
         plan = plan_flash(folder, board, method)
         lines = "\n".join(f"{number}. {step}" for number, step in enumerate(plan.steps, 1))
@@ -199,7 +199,7 @@ def _bench(
     device = find_device(project_device(project))
     doubt = load_firmware(project).doubt
     if doubt:  # before anything is flashed, so that it can be stopped
-        say(doubt, error=True)
+        print_text(doubt, error=True)
     with TerminalProgress() as progress:
         progress.begin(f"running on {board} {device.id}")
         done = bench(project, board, inputs=inputs, runs=runs, data=data, progress=progress.count)

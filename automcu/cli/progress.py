@@ -4,7 +4,7 @@ import time
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
-from automcu.cli.answer import plain_console, say
+from automcu.cli.answer import plain_console, print_text
 from automcu.plain_text import one_line
 from automcu.report.wording import duration
 
@@ -61,12 +61,12 @@ class TerminalProgress:
             self._counted, self._started = what, time.monotonic()
         self.update(done / max(total, 1), f"{what} {done:,}/{total:,}")
 
-    def say(self, sentence: str) -> None:
+    def notify(self, sentence: str) -> None:
         """Print a sentence above the bars."""
         if self._console.is_terminal:
             self._bars.print(sentence)
         else:
-            say(sentence, error=True)
+            print_text(sentence, error=True)
 
     def _end_stage(self, done: bool) -> None:
         if self._task is None:
@@ -77,5 +77,5 @@ class TerminalProgress:
             self._bars.update(self._task, completed=1.0, note=note)
         if not self._console.is_terminal:
             state = "" if done else " (stopped)"
-            say(f"{self._stage}{state}: {note}", error=True)
+            print_text(f"{self._stage}{state}: {note}", error=True)
         self._task = None

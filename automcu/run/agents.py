@@ -120,7 +120,7 @@ def read_brief(
     flags: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
     *,
-    say: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
     understood: Callable[[Draft], None] = lambda _: None,
 ) -> Brief:
     """Read the sentence, then the file, then the flags; what comes later is stronger.
@@ -131,7 +131,7 @@ def read_brief(
         file: a TOML file that says the same without prose.
         flags: entries of a brief by the names that `draft_from_settings` gives them.
         settings: name the planner; where agents plan, one of them reads what is still open.
-        say: called with what an agent read, and why nothing was.
+        notify: called with what an agent read, and why nothing was.
         understood: called with all that was understood, before anything is found missing.
 
     Raises:
@@ -145,7 +145,7 @@ def read_brief(
     for stronger in (from_file, flags or {}):
         draft = override(draft, _draft(stronger))
     if settings and settings.planner != "offline":
-        draft = read_with_agent(draft, settings, path, boards, say)
+        draft = read_with_agent(draft, settings, path, boards, notify)
     understood(draft)
     return complete(draft, nearest_boards(draft.unknown_boards, boards), tuple(sorted(boards)))
 
@@ -161,7 +161,7 @@ def read_with_agent(
     settings: Settings,
     path: Path,
     boards: Mapping[str, Iterable[str]],
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> Draft:
     """Return the draft with its gaps filled from its own sentence by the Intake agent.
 
@@ -173,7 +173,7 @@ def read_with_agent(
         settings: name the planner and its language model.
         path: the run folder, where the transcript goes; the run need not have begun.
         boards: board id → its other names.
-        say: called with what was read, and why nothing was.
+        notify: called with what was read, and why nothing was.
 
     Raises:
         WrongInputError: no model is named, or neither a key nor a server of one's own.
@@ -191,15 +191,15 @@ def read_with_agent(
     opened = open_model(settings, folder)
     if opened is None:
         return draft
-    opened.model.notify = say
-    say("The language model reads the sentence.")
+    opened.model.notify = notify
+    notify("The language model reads the sentence.")
     reading = read_with_model(opened.model, draft, boards)
     save_used(folder, opened.model, opened.turns)
     if reading is None:
-        say(f"The rules alone read the sentence: {opened.model.problem}.")
+        notify(f"The rules alone read the sentence: {opened.model.problem}.")
         return draft
     for entry, words in reading.words:
-        say(f"Intake read {entry.replace('_', ' ')} from “{words}”.")
+        notify(f"Intake read {entry.replace('_', ' ')} from “{words}”.")
     reading.draft.save(folder.intake)
     return override(draft, reading.draft)
 
@@ -219,7 +219,7 @@ def open_council(job: Job, plan: Plan) -> "Council | None":
     opened = open_model(job.settings, job.folder)
     if opened is None:
         return None
-    opened.model.notify = job.progress.say
+    opened.model.notify = job.progress.notify
     # The client takes most of a second to import, which other runs need not wait for.
     from automcu.planner.agents.council import Council, FeasibleSpace
 
@@ -261,12 +261,12 @@ def write_summary(job: Job, plan: Plan, run: Run) -> None:
     save_used(job.folder, council.model, council.turns)
     if words is None:
         job.folder.log("plain summary", reason=council.model.problem)
-        job.progress.say(f"The run in words is not the Reporter's: {council.model.problem}.")
+        job.progress.notify(f"The run in words is not the Reporter's: {council.model.problem}.")
     paragraph = printable(words or plain_paragraph(view))
     write_atomically(job.folder.summary, f"{paragraph}\n".encode())
-    job.progress.say(paragraph)
+    job.progress.notify(paragraph)
 
 
 def _turn_lost(job: Job, reason: str) -> None:
     job.folder.log("agents lost a turn", reason=reason)
-    job.progress.say(f"The offline planner chooses this network: {reason}.")
+    job.progress.notify(f"The offline planner chooses this network: {reason}.")

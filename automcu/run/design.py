@@ -157,7 +157,7 @@ def design(
     """
     progress, path = progress or Silent(), Path(path)
     if isinstance(brief, str):
-        brief = read_brief(brief, path, settings=settings, say=progress.say)
+        brief = read_brief(brief, path, settings=settings, notify=progress.notify)
     if brief is None or resume:
         job = resume_job(path, brief, settings, progress)
     else:
@@ -166,7 +166,7 @@ def design(
     progress.begin("what fits")
     task = task_of(job, dataset)
     plan = make_plan(job, task)
-    progress.say(how_much_fits(plan))
+    progress.notify(how_much_fits(plan))
     candidates = train_candidates(job, plan, task, dataset)
     run = _deploy_best(job, plan, candidates, dataset)
     write_summary(job, plan, run)
@@ -184,7 +184,7 @@ def _read_data(job: Job) -> Dataset:
     with job.folder.timed("reading data"):
         dataset = load_dataset(job.brief.dataset, job.settings.seed)
     for note in (*dataset.notes, *warnings_about(dataset)):
-        job.progress.say(note)
+        job.progress.notify(note)
     return dataset
 
 
@@ -202,7 +202,7 @@ def _deploy_best(
         if not broken:
             return run
         job.folder.log("limit broken", rank=candidate.proposal.rank, limits=broken)
-        job.progress.say(f"Candidate {candidate.proposal.rank} cannot stay. {' '.join(broken)}")
+        job.progress.notify(f"Candidate {candidate.proposal.rank} cannot stay. {' '.join(broken)}")
     return run if len(ranking) == 1 else _deploy(job, plan, candidates, ranking[0], dataset)
 
 

@@ -30,9 +30,9 @@ from benchmarks.nas_searches import (
     planner_with_table,
     planner_without_table,
 )
-from tests.planner.agents.conftest import say, serve
+from tests.planner.agents.conftest import reply, serve
 
-__all__ = ["say", "serve"]
+__all__ = ["reply", "serve"]
 
 CONNECTED = np.flatnonzero(np.isfinite(expected_synflow(Skeleton()))).tolist()
 FEASIBLE = CONNECTED[::20]
@@ -149,14 +149,14 @@ def test_rows_choose_by_validation_and_report_test_accuracy() -> None:
 
 
 def test_agents_choose_what_fits_and_a_blind_model_sees_no_operations_name(
-    serve: Any, say: Callable[..., None]
+    serve: Any, reply: Callable[..., None]
 ) -> None:
     """The model proposes cells of op_a alone; the first cell is the offline planner's."""
     answer = json.dumps({"proposals": [{"skeleton": 1, "cell": ["op_a"] * 6}]})
 
     def script(handler: Any, body: dict[str, Any], count: int) -> None:
         is_critic = "# Critic" in body["messages"][0]["content"]
-        say(handler, "{}" if is_critic else answer if count % 3 else "I do not know.")
+        reply(handler, "{}" if is_critic else answer if count % 3 else "I do not know.")
 
     server = serve(script)
     search = agents_search("llm", "m", server.url, blind=True)

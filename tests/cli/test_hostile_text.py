@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner, Result
 
-from automcu.cli.answer import plain_console, say, say_json
+from automcu.cli.answer import plain_console, print_json, print_text
 from automcu.cli.app import app
 from automcu.cli.progress import TerminalProgress
 
@@ -133,11 +133,11 @@ def test_tables_texts_and_progress_show_names_as_they_are(
     table.add_row(HOSTILE)
     for shown in (HOSTILE, table, Text(HOSTILE, style="bold")):
         plain_console().print(shown)
-    say(HOSTILE, error=True)
+    print_text(HOSTILE, error=True)
     with TerminalProgress() as progress:
         progress.begin(HOSTILE)
         progress.update(0.5, HOSTILE)
-        progress.say(HOSTILE)
+        progress.notify(HOSTILE)
     printed = capsys.readouterr()
     assert not UNSEEN & set(printed.out + printed.err)
     assert "[/red]" in printed.out and ":smile:" in printed.out and "\\x1b" in printed.err
@@ -159,7 +159,7 @@ def test_a_terminal_gets_escapes_of_the_projects_own_alone(
 def test_json_holds_the_true_text_and_null_where_there_is_no_number(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    say_json({"name": HOSTILE + "\udcff", "values": [1.0, float("nan"), float("inf"), np.pi]})
+    print_json({"name": HOSTILE + "\udcff", "values": [1.0, float("nan"), float("inf"), np.pi]})
     printed = capsys.readouterr().out
     assert not UNSEEN & set(printed)
     found = json.loads(printed)

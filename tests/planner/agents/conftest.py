@@ -95,7 +95,7 @@ def complete() -> Callable[..., None]:
 
 
 @pytest.fixture
-def say() -> Callable[..., None]:
+def reply() -> Callable[..., None]:
     """Return a function that sends a completion with this text, or another status."""
 
     def send(handler: BaseHTTPRequestHandler, text: str, status: int = 200) -> None:

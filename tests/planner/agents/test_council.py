@@ -68,9 +68,9 @@ def role_of(body: dict[str, Any]) -> str:
 
 
 def test_what_fits_is_proposed_as_it_was_asked_for(
-    serve: Any, say: Callable[..., None], space: FeasibleSpace, tmp_path: Path
+    serve: Any, reply: Callable[..., None], space: FeasibleSpace, tmp_path: Path
 ) -> None:
-    server = serve(lambda handler, body, count: say(handler, proposing(CELLS[7], 2)))
+    server = serve(lambda handler, body, count: reply(handler, proposing(CELLS[7], 2)))
     council = council_of(server.url, space, tmp_path)
     proposal, enough = council.choose([], rank=4, budget_left=3, may_stop=False)
     assert proposal and not enough
@@ -80,10 +80,10 @@ def test_what_fits_is_proposed_as_it_was_asked_for(
 
 
 def test_what_does_not_fit_becomes_the_nearest_that_does(
-    serve: Any, say: Callable[..., None], space: FeasibleSpace, tmp_path: Path
+    serve: Any, reply: Callable[..., None], space: FeasibleSpace, tmp_path: Path
 ) -> None:
     misfit = next(index for index in range(1, 15625) if index not in CELLS)
-    server = serve(lambda handler, body, count: say(handler, proposing(misfit)))
+    server = serve(lambda handler, body, count: reply(handler, proposing(misfit)))
     council = council_of(server.url, space, tmp_path)
     proposal, _ = council.choose([], 1, 3, may_stop=False)
     assert proposal and proposal.cell_index in CELLS
@@ -124,10 +124,10 @@ def test_questions_are_answered_from_the_feasible_set(space: FeasibleSpace) -> N
 
 
 def test_a_question_is_answered_in_the_next_prompt(
-    serve: Any, say: Callable[..., None], space: FeasibleSpace, tmp_path: Path
+    serve: Any, reply: Callable[..., None], space: FeasibleSpace, tmp_path: Path
 ) -> None:
     server = serve(
-        lambda handler, body, count: say(handler, QUESTION if count == 1 else proposing(CELLS[3]))
+        lambda handler, body, count: reply(handler, QUESTION if count == 1 else proposing(CELLS[3]))
     )
     proposal, _ = council_of(server.url, space, tmp_path).choose([], 1, 3, may_stop=False)
     assert proposal and proposal.cell_index == CELLS[3]
@@ -137,7 +137,7 @@ def test_a_question_is_answered_in_the_next_prompt(
 
 
 def test_no_prompt_holds_what_another_agent_thought(
-    serve: Any, say: Callable[..., None], space: FeasibleSpace, tmp_path: Path
+    serve: Any, reply: Callable[..., None], space: FeasibleSpace, tmp_path: Path
 ) -> None:
     """Each answer carries a thought around its JSON; none may turn up in another's prompt."""
 
@@ -145,7 +145,7 @@ def test_no_prompt_holds_what_another_agent_thought(
         role = role_of(body)
         answer = '{"more": ["skip_connect"], "stop": false}'
         answer = answer if role == "critic" else proposing(CELLS[40 + count])
-        say(handler, f"{THOUGHT}-{role} {answer}")
+        reply(handler, f"{THOUGHT}-{role} {answer}")
 
     server = serve(script)
     council = council_of(server.url, space, tmp_path)
@@ -159,10 +159,10 @@ def test_no_prompt_holds_what_another_agent_thought(
 
 
 def test_prompts_do_not_grow_with_the_number_of_turns(
-    serve: Any, say: Callable[..., None], space: FeasibleSpace, tmp_path: Path
+    serve: Any, reply: Callable[..., None], space: FeasibleSpace, tmp_path: Path
 ) -> None:
     def script(handler: Any, body: dict[str, Any], count: int) -> None:
-        say(handler, "{}" if role_of(body) == "critic" else proposing(CELLS[200 + count]))
+        reply(handler, "{}" if role_of(body) == "critic" else proposing(CELLS[200 + count]))
 
     server = serve(script)
     council = council_of(server.url, space, tmp_path)
@@ -179,10 +179,10 @@ def test_prompts_do_not_grow_with_the_number_of_turns(
 
 
 def test_the_critic_can_stop_a_run_only_where_the_plan_lets_it(
-    serve: Any, say: Callable[..., None], space: FeasibleSpace, tmp_path: Path
+    serve: Any, reply: Callable[..., None], space: FeasibleSpace, tmp_path: Path
 ) -> None:
     def script(handler: Any, body: dict[str, Any], count: int) -> None:
-        say(handler, '{"stop": true}' if role_of(body) == "critic" else proposing(CELLS[99]))
+        reply(handler, '{"stop": true}' if role_of(body) == "critic" else proposing(CELLS[99]))
 
     council = council_of(serve(script).url, space, tmp_path)
     assert council.choose(seen_of(9), 10, 5, may_stop=False)[0] is not None
@@ -190,9 +190,9 @@ def test_the_critic_can_stop_a_run_only_where_the_plan_lets_it(
 
 
 def test_an_architect_that_only_asks_loses_its_turn_and_the_reason_is_reported(
-    serve: Any, say: Callable[..., None], space: FeasibleSpace, tmp_path: Path
+    serve: Any, reply: Callable[..., None], space: FeasibleSpace, tmp_path: Path
 ) -> None:
-    server = serve(lambda handler, body, count: say(handler, QUESTION))
+    server = serve(lambda handler, body, count: reply(handler, QUESTION))
     council = council_of(server.url, space, tmp_path)
     notices: list[str] = []
     council.notify = notices.append

@@ -28,15 +28,15 @@ def test_other_seeds_give_other_names_and_words_of_english_stay() -> None:
 
 
 def test_a_model_in_the_dark_sees_no_operation_by_its_name_and_is_understood(
-    serve: Any, say: Callable[..., None], space: Any, tmp_path: Path
+    serve: Any, reply: Callable[..., None], space: Any, tmp_path: Path
 ) -> None:
     disguise = Disguise.drawn(3)
 
     def script(handler: Any, body: dict[str, Any], count: int) -> None:
         if role_of(body) == "critic":
-            return say(handler, disguise.hide('{"more": ["nor_conv_3x3"], "stop": false}'))
+            return reply(handler, disguise.hide('{"more": ["nor_conv_3x3"], "stop": false}'))
         wrong = '{"proposals": [{"skeleton": 1, "cell": ["conv"]}]}'
-        return say(handler, wrong if count == 2 else disguise.hide(proposing(CELLS[7])))
+        return reply(handler, wrong if count == 2 else disguise.hide(proposing(CELLS[7])))
 
     server = serve(script)
     council = council_of(server.url, space, tmp_path)

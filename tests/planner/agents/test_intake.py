@@ -129,9 +129,9 @@ def test_every_word_that_something_was_read_from_is_in_the_sentence(
 
 
 def test_the_model_sees_the_sentence_and_what_there_is_and_nothing_else(
-    serve: Any, say: Callable[..., None], tmp_path: Path
+    serve: Any, reply: Callable[..., None], tmp_path: Path
 ) -> None:
-    server = serve(lambda handler, body, count: say(handler, "{}"))
+    server = serve(lambda handler, body, count: reply(handler, "{}"))
     model = LanguageModel(ModelSettings(model="t", base_url=server.url, attempts=1), tmp_path)
     reading = read_with_model(model, Draft(text="x" * 9000, boards=("a-secret",)), BOARDS)
     assert reading and reading.words == ()
@@ -140,8 +140,8 @@ def test_the_model_sees_the_sentence_and_what_there_is_and_nothing_else(
     assert seen["boards"] == sorted(BOARDS) and len(seen["sentence"]) == 2000
 
 
-def test_no_usable_answer_is_none(serve: Any, say: Callable[..., None], tmp_path: Path) -> None:
-    server = serve(lambda handler, body, count: say(handler, '{"run": "rm -rf /"}'))
+def test_no_usable_answer_is_none(serve: Any, reply: Callable[..., None], tmp_path: Path) -> None:
+    server = serve(lambda handler, body, count: reply(handler, '{"run": "rm -rf /"}'))
     model = LanguageModel(ModelSettings(model="t", base_url=server.url, attempts=1), tmp_path)
     assert read_with_model(model, Draft(text="digits"), BOARDS) is None
     assert model.problem == "the answer was no IntakeAnswer"

@@ -35,9 +35,9 @@ def _ask(model: LanguageModel) -> CriticAnswer | None:
 
 
 def test_a_good_answer_is_the_record_that_was_asked_for(
-    serve: Any, say: Callable[..., None], tmp_path: Path
+    serve: Any, reply: Callable[..., None], tmp_path: Path
 ) -> None:
-    server = serve(lambda handler, body, count: say(handler, GOOD))
+    server = serve(lambda handler, body, count: reply(handler, GOOD))
     model = _model(server.url, tmp_path)
     assert _ask(model) == CriticAnswer(more=("nor_conv_3x3",), skeleton=2)
     wanted = server.requests[0]["response_format"]
@@ -47,11 +47,11 @@ def test_a_good_answer_is_the_record_that_was_asked_for(
 
 
 def test_a_server_that_only_knows_json_mode_is_asked_in_json_mode_from_then_on(
-    serve: Any, say: Callable[..., None], tmp_path: Path
+    serve: Any, reply: Callable[..., None], tmp_path: Path
 ) -> None:
     def script(handler: Any, body: dict[str, Any], count: int) -> None:
         strict = body.get("response_format", {}).get("type") == "json_schema"
-        say(
+        reply(
             handler,
             "unknown format" if strict else f"Here it is:\n```{GOOD}```",
             400 if strict else 200,
@@ -82,9 +82,9 @@ def test_a_server_that_only_knows_json_mode_is_asked_in_json_mode_from_then_on(
     ],
 )
 def test_an_answer_that_is_none_is_sent_back_once_and_then_the_turn_is_lost(
-    serve: Any, say: Callable[..., None], tmp_path: Path, bad: str
+    serve: Any, reply: Callable[..., None], tmp_path: Path, bad: str
 ) -> None:
-    server = serve(lambda handler, body, count: say(handler, bad))
+    server = serve(lambda handler, body, count: reply(handler, bad))
     model = _model(server.url, tmp_path)
     assert _ask(model) is None
     assert len(server.requests) == 2
@@ -93,19 +93,19 @@ def test_an_answer_that_is_none_is_sent_back_once_and_then_the_turn_is_lost(
 
 
 def test_an_absurdly_long_answer_is_refused(
-    serve: Any, say: Callable[..., None], tmp_path: Path
+    serve: Any, reply: Callable[..., None], tmp_path: Path
 ) -> None:
-    server = serve(lambda handler, body, count: say(handler, "x" * 2_000_000))
+    server = serve(lambda handler, body, count: reply(handler, "x" * 2_000_000))
     model = _model(server.url, tmp_path)
     assert _ask(model) is None
     assert (tmp_path / "critic.jsonl").stat().st_size < 10_000
 
 
 def test_too_many_requests_are_waited_for(
-    serve: Any, say: Callable[..., None], tmp_path: Path
+    serve: Any, reply: Callable[..., None], tmp_path: Path
 ) -> None:
     def script(handler: Any, body: dict[str, Any], count: int) -> None:
-        say(handler, "slow down" if count < 3 else GOOD, 429 if count < 3 else 200)
+        reply(handler, "slow down" if count < 3 else GOOD, 429 if count < 3 else 200)
 
     server = serve(script)
     assert _ask(_model(server.url, tmp_path))
@@ -114,9 +114,9 @@ def test_too_many_requests_are_waited_for(
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500])
 def test_a_server_that_only_refuses_costs_the_turn(
-    serve: Any, say: Callable[..., None], tmp_path: Path, status: int
+    serve: Any, reply: Callable[..., None], tmp_path: Path, status: int
 ) -> None:
-    server = serve(lambda handler, body, count: say(handler, f"wrong key {KEY}", status))
+    server = serve(lambda handler, body, count: reply(handler, f"wrong key {KEY}", status))
     model = _model(server.url, tmp_path, attempts=1)
     assert _ask(model) is None
     assert model.problem == f"the server answered with status {status}: “wrong key [key]”"
@@ -124,7 +124,7 @@ def test_a_server_that_only_refuses_costs_the_turn(
 
 
 def test_a_slow_server_costs_its_time_out_and_no_more(
-    serve: Any, say: Callable[..., None], tmp_path: Path
+    serve: Any, reply: Callable[..., None], tmp_path: Path
 ) -> None:
     server = serve(lambda handler, body, count: time.sleep(3))
     started = time.monotonic()
@@ -373,9 +373,9 @@ def test_no_server_at_all_costs_the_turn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("budget", [{"max_tokens": 200}, {"max_cost": 0.2, "input_price": 1000.0}])
 def test_the_budget_of_tokens_or_money_ends_the_asking(
-    serve: Any, say: Callable[..., None], tmp_path: Path, budget: dict[str, float]
+    serve: Any, reply: Callable[..., None], tmp_path: Path, budget: dict[str, float]
 ) -> None:
-    server = serve(lambda handler, body, count: say(handler, GOOD))
+    server = serve(lambda handler, body, count: reply(handler, GOOD))
     model = _model(server.url, tmp_path, **budget)
     answers = [_ask(model) for _ in range(4)]
     assert [answer is not None for answer in answers] == [True, True, False, False]
@@ -384,13 +384,13 @@ def test_the_budget_of_tokens_or_money_ends_the_asking(
 
 
 def test_the_key_is_in_no_file_log_or_traceback(
-    serve: Any, say: Callable[..., None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    serve: Any, reply: Callable[..., None], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not even where the server repeats it, in an answer or in an error."""
 
     def script(handler: Any, body: dict[str, Any], count: int) -> None:
         repeated = GOOD[:-1] + f', "key": "{KEY}"}}'
-        say(handler, repeated if count < 3 else f"bad {KEY}", 200 if count < 3 else 401)
+        reply(handler, repeated if count < 3 else f"bad {KEY}", 200 if count < 3 else 401)
 
     caplog.set_level(logging.DEBUG)
     model = _model(serve(script).url, tmp_path, attempts=1)
@@ -408,9 +408,9 @@ def test_the_key_is_in_no_file_log_or_traceback(
 
 
 def test_every_exchange_is_a_line_of_the_agents_transcript(
-    serve: Any, say: Callable[..., None], tmp_path: Path
+    serve: Any, reply: Callable[..., None], tmp_path: Path
 ) -> None:
-    server = serve(lambda handler, body, count: say(handler, GOOD))
+    server = serve(lambda handler, body, count: reply(handler, GOOD))
     _ask(_model(server.url, tmp_path))
     (line,) = (tmp_path / "critic.jsonl").read_text().splitlines()
     entry = json.loads(line)

@@ -44,11 +44,11 @@ def test_figures_that_are_in_no_record_are_found(text: str, foreign: list[str]) 
 
 
 def test_a_paragraph_is_kept_only_if_every_figure_is_true(
-    serve: Any, say: Callable[..., None], tmp_path: Path
+    serve: Any, reply: Callable[..., None], tmp_path: Path
 ) -> None:
     reported = [TRUE, TRUE.replace("97.8", "99.9"), "A game was improved by a military test."]
     server = serve(
-        lambda handler, body, count: say(handler, json.dumps({"paragraph": reported[count - 1]}))
+        lambda handler, body, count: reply(handler, json.dumps({"paragraph": reported[count - 1]}))
     )
     model = LanguageModel(ModelSettings(model="t", base_url=server.url, attempts=1), tmp_path)
     assert report_in_words(model, VIEW) == TRUE
@@ -110,9 +110,11 @@ def test_what_is_true_of_a_model_may_be_said(true: str) -> None:
 
 
 def test_a_paragraph_that_claims_too_much_is_refused_with_the_words(
-    serve: Any, say: Callable[..., None], tmp_path: Path
+    serve: Any, reply: Callable[..., None], tmp_path: Path
 ) -> None:
-    server = serve(lambda handler, *_: say(handler, json.dumps({"paragraph": TRUE + " Measured."})))
+    server = serve(
+        lambda handler, *_: reply(handler, json.dumps({"paragraph": TRUE + " Measured."}))
+    )
     model = LanguageModel(ModelSettings(model="t", base_url=server.url, attempts=1), tmp_path)
     assert report_in_words(model, VIEW) is None
     assert model.problem == "the Reporter says “measured” of what was modelled"
