@@ -47,7 +47,8 @@ _MOST_WEIGHTS = 12_000
 RARE_FROM = 1000  # seeds from here on draw what users' models seldom have
 WINDOWS_FROM = 2000  # and from here on long and narrow windows,
 POOLS_FROM = 3000  # pools of every kind of window in turn,
-BLOCKS_FROM = 4000  # more weights than pixels, sums, and depthwise windows of any size
+BLOCKS_FROM = 4000  # more weights than pixels, sums, and depthwise windows of any size,
+DILATED_FROM = 5000  # pools with gaps between their taps
 _OFTEN_TWICE = 0.3
 _RARE = 0.15  # chance of scales that kernels have forms of their own for ...
 _AMPLIFYING = 0.75  # ... of weights, and of a sum
@@ -104,6 +105,7 @@ _KINDS_FROM = {
     WINDOWS_FROM: _WINDOW_KINDS,
     POOLS_FROM: {"pool_in_turn": 1},
     BLOCKS_FROM: _BLOCK_KINDS,
+    DILATED_FROM: {"any_dilated_pool": 1},
 }
 _Turn = tuple[str, str, bool, bool, bool]
 _POOLS: tuple[_Turn, ...] = tuple(
@@ -382,6 +384,20 @@ class _Sampler:
         stride = self.between(1, 3)
         window = Window(size, wide, (stride, stride), (side * (size > 1), side * (wide > 1), 0, 0))
         self.pool(replace(window, dilation=(apart, apart)), shape)
+
+    def any_dilated_pool(self) -> None:
+        """Each axis with a size, gaps and a border of its own."""
+        tall, wide = self.between(1, 4), self.between(1, 4)
+        if tall * wide == 1:
+            wide = 2
+        apart = (self.between(1, 3), self.between(2, 3))
+        apart = apart if self.chance(0.5) and wide > 1 else (self.between(2, 3), apart[0])
+        border = self.chance(0.6)
+        top, left = (int(border and size > 1) for size in (tall, wide))
+        bottom, right = (side * int(self.chance(0.5)) for side in (top, left))
+        stride = (self.between(1, 3), self.between(1, 3))
+        window = replace(Window(tall, wide, stride, (top, left, bottom, right)), dilation=apart)
+        self.pool(window, self.image(self.channels(32), max(window.reach)))
 
     def odd_pool(self) -> None:
         """Windows of one or two columns or rows that are cut off at the border."""

@@ -73,6 +73,7 @@ def calibrate(
         compiler=compiler.kind,
         compiler_version=compiler.version,
         residual_percent=round(fitted.residual_percent, 1),
+        network_cycles=old.network_cycles if old else 0,  # small networks are not among ours
         coefficients=fitted.coefficients,
     )
     judge = with_figures(device, latency)

@@ -30,6 +30,7 @@ from automcu.toolchains import DEFAULT_STACK_BYTES, Build, build_project, find_c
 
 Source = Literal["virtual", "measured"]
 
+_FUNCTION, _THUMB = "STT_FUNC", 1  # of symbols: their type, and the bit that is no address
 _TABLE_ENTRY_BYTES = 4  # the layer's function pointer
 
 
@@ -206,6 +207,19 @@ def _plain(symbol: str) -> str:
 
 
 def _symbol_sizes(path: Path) -> dict[str, int]:
+    """Bytes of each symbol; a function's with the constants and the padding just before it.
+
+    On Xtensa the constants that a function loads lie there, without a symbol.
+    """
     with path.open("rb") as file:
         table = ELFFile(file).get_section_by_name(".symtab")
-        return {symbol.name: int(symbol["st_size"]) for symbol in table.iter_symbols()}
+        found = sorted(table.iter_symbols(), key=lambda one: int(one["st_value"]))
+    sizes: dict[str, int] = {}
+    ends: dict[object, int] = {}  # by section
+    for symbol in found:
+        section, size = symbol["st_shndx"], int(symbol["st_size"])
+        start = int(symbol["st_value"]) & ~_THUMB
+        before = start - ends.get(section, start) if symbol["st_info"]["type"] == _FUNCTION else 0
+        sizes[symbol.name] = size + max(before, 0)
+        ends[section] = max(ends.get(section, 0), start + size)
+    return sizes

@@ -17,6 +17,7 @@ from automcu.mcu import (
     user_folder,
     write_profile,
 )
+from automcu.mcu.profile import Latency
 from automcu.report.wording import error_bar
 
 
@@ -94,7 +95,9 @@ def _summary(device: Device) -> dict[str, object]:
         "aliases": list(device.aliases),
         "flashing": list(device.flashing.methods),
         "latency": [
-            one.model_dump(include={"source", "date", "compiler", "network_percent"})
+            one.model_dump(
+                include={"source", "date", "compiler", "network_percent", "network_cycles"}
+            )
             for one in device.latency
         ],
     }
@@ -139,6 +142,11 @@ def _latency(device: Device) -> str:
     if not device.latency:
         return "no figures yet: it can be listed, but not designed for"
     return "; ".join(
-        f"{one.source}, {one.date}, {one.compiler}{error_bar(one.network_percent)}"
-        for one in device.latency
+        f"{one.source}, {one.date}, {one.compiler}{_error_bar(one)}" for one in device.latency
     )
+
+
+def _error_bar(figures: Latency) -> str:
+    """Both parts of it, where they are known."""
+    bar = error_bar(figures.network_percent)
+    return f"{bar} and {figures.network_cycles:,} cycles" if bar and figures.network_cycles else bar

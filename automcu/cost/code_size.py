@@ -114,6 +114,16 @@ def layer_bytes(kernel: Kernel, device: Device, compiler: str) -> LayerBytes:
     return LayerBytes(alone, among_others)
 
 
+def shared_bytes(kernel: Kernel, device: Device, compiler: str) -> dict[str, float]:
+    """Code of the functions that a kernel shares with others, by name.
+
+    Raises:
+        NoFiguresError: there are no figures for this core and compiler.
+    """
+    figures = _figures(code_sizes().kernels, device, compiler)
+    return {name: _figure(figures, f"{_AMONG_OTHERS}/{name}") for name in kernel.shared_functions}
+
+
 def program_code_bytes(program: Program, device: Device, compiler: str) -> int:
     """Code of the distinct kernels, and parameters and calls of the layers.
 

@@ -98,7 +98,7 @@ def estimate_program(program: Program, device: Device) -> Estimate:
         macs=program.macs,
         layers=layers,
         # An error bar speaks for kernels with figures, not for those that are guessed.
-        latency_percent=None if guessed.cycles else figures.network_percent,
+        latency_percent=None if guessed.cycles else figures.error_percent(cycles),
         guesses=guessed,
         arena_lower_bound_bytes=program.arena.lower_bound,
         clock_note=clock_note(device),

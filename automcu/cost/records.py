@@ -43,7 +43,8 @@ class Estimate(Record):
     arena, the stack and the runtime's own data; `energy_millijoule` is an estimate from the
     profile's active current. `latency_percent` is the error bar of the latency: the largest error
     of the figures on whole networks kept out of their fit, against the board (virtual or real)
-    that they were fitted to. None: nobody checked, or a kernel has no fitted figures.
+    that they were fitted to; of networks of few cycles it is wider. None: nobody checked, or a
+    kernel has no fitted figures.
     `arena_lower_bound_bytes` is what no packing of the tensors can go below; None for a cell of a
     survey. `clock_note` is a sentence on the clock that the latency holds for, where one is due.
     `guesses` are part of the totals.

@@ -84,6 +84,8 @@ def _latency_problems(key: str, figures: Latency) -> Iterator[str]:
     ):
         if percent is not None and not 0 <= percent < math.inf:
             yield f"{key}.{name}: expected percent, 0 or more, got {percent:g}"
+    if figures.network_cycles < 0:
+        yield f"{key}.network_cycles: expected cycles, 0 or more, got {figures.network_cycles}"
 
 
 def _family_problems(device: Device) -> Iterator[str]:

@@ -91,8 +91,9 @@ class Latency(Record):
     """Cycles of the kernels that one compiler makes: linear in the work of a layer.
 
     `coefficients` are cycles per unit of work, by "kernel category/unit"; `residual_percent` is
-    the largest error among the layers that they were fitted to, `network_percent` the largest
-    among whole networks that were kept out of the fit: the error bar of estimates. None: unknown.
+    the largest error among the layers that they were fitted to. `network_percent` is the largest
+    among whole networks that were kept out of the fit, the error bar of estimates; None: unknown.
+    It is wider by `network_cycles`: in networks of few cycles calls weigh as much as work.
     """
 
     source: Literal["virtual", "measured"]
@@ -101,7 +102,14 @@ class Latency(Record):
     compiler_version: str
     residual_percent: float
     network_percent: float | None = None
+    network_cycles: int = 0
     coefficients: dict[str, float]
+
+    def error_percent(self, cycles: int) -> float | None:
+        """The error bar of a network that is estimated to take so many cycles; None: unknown."""
+        if self.network_percent is None:
+            return None
+        return round(self.network_percent + 100 * self.network_cycles / max(cycles, 1), 1)
 
 
 class FittedFigures(Record):

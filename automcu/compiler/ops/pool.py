@@ -148,7 +148,7 @@ class AveragePool(Attributes):
             arrays=(ArrayShape("multipliers", "int32_t", size),),
             pack=partial(_pack, counts),
             work=_work(self.window, inputs[0].shape, output.shape),
-            code=_loops(output.shape),
+            code=_loops(self.window, output.shape),
         )
 
     def with_clamp(self, clamp: Clamp) -> "AveragePool":
@@ -194,7 +194,7 @@ class MaxPool(Attributes):
             template=Path(__file__).with_name("max_pool.c.j2"),
             settings=settings,
             work=_work(self.window, inputs[0].shape, output.shape),
-            code=_loops(output.shape),
+            code=_loops(self.window, output.shape),
         )
 
     def with_border(
@@ -262,11 +262,12 @@ def _work(window: Window, source: Shape, result: Shape) -> dict[str, int]:
     pixels, outputs = height * width, height * width * channels
     if window.dilation != (1, 1):
         rows = outputs * window.height
+        kind = window_class(window, height) + ("_padded" if any(window.padding) else "")
         return {
             "pixels": pixels,
             "outputs": outputs,
-            "tap_rows": rows,
-            "taps": rows * window.width,
+            f"tap_rows_{kind}": rows,
+            f"taps_{kind}": rows * window.width,
             "covered": covered,
         }
     column = replace(window, width=1, padding=(window.padding[0], 0, window.padding[2], 0))
@@ -280,10 +281,16 @@ def _work(window: Window, source: Shape, result: Shape) -> dict[str, int]:
     }
 
 
-def _loops(result: Shape) -> dict[str, int]:
-    """Loops that a compiler leaves out where they have one turn: over pixels, and over channels."""
+def _loops(window: Window, result: Shape) -> dict[str, int]:
+    """Loops that a compiler leaves out where they have one turn, or makes otherwise for two."""
     height, width, channels = result
-    return {"pixel_loops": int(height * width > 1), "channel_loops": int(channels > _FEW_CHANNELS)}
+    return {
+        "row_loops": int(height > 1),
+        "column_loops": int(width > 1),
+        "pixel_loops": int(height * width > 1),
+        "channel_loops": int(channels > _FEW_CHANNELS),
+        f"window_{window_class(window, height)}": 1,
+    }
 
 
 def _function_name(kind: str, settings: dict[str, object]) -> str:

@@ -18,7 +18,7 @@ from automcu.brief import NO_LIMITS, Limits
 from automcu.compiler import compile_graph
 from automcu.compiler.choose import choose_kernel
 from automcu.compiler.kernel import Kernel
-from automcu.cost.code_size import LayerBytes, function_bytes, layer_bytes
+from automcu.cost.code_size import LayerBytes, function_bytes, layer_bytes, shared_bytes
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER, estimate_program
 from automcu.cost.latency import latency_of, layer_cycles
 from automcu.cost.verdict import check
@@ -40,6 +40,8 @@ class StageCosts:
 
     `functions` name the kernels' C functions, whose code (`function_bytes`) is shared by all
     layers of a shape; `weight_bytes` are those of each layer, `layers` its parameters and call.
+    `shared_bytes` are sizes of functions that kernels of several shapes call, by name, those of
+    each kind.
     `shared_cycles` are those of one of several layers with the same function.
     """
 
@@ -47,6 +49,7 @@ class StageCosts:
     function_bytes: NDArray[np.float64]
     weight_bytes: NDArray[np.int64]
     layers: tuple[LayerBytes, ...]
+    shared_bytes: tuple[dict[str, float], ...]
     cycles: NDArray[np.int64]
     shared_cycles: NDArray[np.int64]
     scratch_bytes: NDArray[np.int64]
@@ -73,6 +76,7 @@ def stage_costs(skeleton: Skeleton, device: Device, compiler: str) -> tuple[Stag
                 ),
                 weight_bytes=np.array([kernel.weight_bytes for kernel in kernels]),
                 layers=tuple(layer_bytes(kernel, device, compiler) for kernel in kernels),
+                shared_bytes=tuple(shared_bytes(kernel, device, compiler) for kernel in kernels),
                 cycles=np.array([layer_cycles(kernel, coefficients) for kernel in kernels]),
                 shared_cycles=np.array([layer_cycles(one, coefficients, 2) for one in kernels]),
                 scratch_bytes=np.array([_aligned(kernel.scratch_bytes) for kernel in kernels]),
@@ -181,16 +185,23 @@ def space_costs(device: Device, skeleton: Skeleton) -> SpaceCosts:
     around = compile_graph(skip, device)
     base = estimate_program(around, device)
     known = Counter(kernel.function for kernel in around.kernels.values())
+    there = {name for kernel in around.functions for name in kernel.shared_functions}
     counts = cell_structures("portable").counts
     cycles = np.full(len(counts), base.cycles, np.int64)
     flash = np.full(len(counts), float(base.flash_bytes))
     arena = np.full(len(counts), base.arena_bytes, np.int64)
     layers = np.zeros(len(counts), np.int64)
     weights = np.zeros(len(counts), np.int64)  # beside those of the base
+    called: dict[str, NDArray[np.bool_]] = {}  # which networks call a shared function
     for stage in stage_costs(skeleton, device, compiler):
         layers += skeleton.cells_per_stage * counts.sum(axis=1)
         new = np.array([function not in known for function in stage.functions])
         flash += (counts > 0) @ (stage.function_bytes * new)
+        for kind, shared in enumerate(stage.shared_bytes):
+            for name in shared.keys() - there:
+                calls = called.setdefault(name, np.zeros(len(counts), bool))
+                flash += shared[name] * ((counts[:, kind] > 0) & ~calls)
+                calls |= counts[:, kind] > 0
         weights += skeleton.cells_per_stage * (counts @ stage.weight_bytes)
         for kind, function in enumerate(stage.functions):
             before = np.array(known[function])

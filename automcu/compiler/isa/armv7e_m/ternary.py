@@ -33,7 +33,7 @@ ROW_BYTES = PASS * ENTRY_BYTES  # entries of one weight byte's value
 BLOCK = 27  # entries that are built without a loop: all places of three weights
 BLOCKS = 9
 STARTS_BYTES = BLOCKS * ENTRY_BYTES
-_TABLES = "ternary_tables"
+_TABLES, _GROUP = "ternary_tables", "ternary_group"  # functions in C
 _SYNTAX = ".syntax unified"  # GCC takes inline assembly for the older syntax otherwise
 
 
@@ -72,6 +72,7 @@ def armv7e_m_ternary(
         overwrites=(1,) if attributes.adds else (),
         weight_order=(layer.gathers,),
         work=plan.work("ternary_by4"),
+        shared_functions=(_TABLES, _GROUP),
         helpers=(add_whole, add_rest),
         shared_code=(TERNARY_FUNCTIONS,),
     )
