@@ -150,12 +150,16 @@ def test_where_an_image_is_copied_to_ram_weights_count_as_ram_and_the_clock_is_r
     assert board.ram_bytes == board.region_for("weights").size  # code has a region of its own
 
 
+def _bar(percent: float | None) -> dict[str, float | None]:
+    return {"network_percent": percent, "network_cycles": 0}
+
+
 def test_the_error_bar_is_that_of_the_figures_that_were_used(device: Device) -> None:
     architecture = Architecture(cell=CELL, skeleton=SKELETON)
     kind = find_compiler(device.core).kind
     for percent in (7.5, None):
         latency = tuple(
-            one.model_copy(update={"network_percent": percent if one.compiler == kind else 99.0})
+            one.model_copy(update=_bar(percent if one.compiler == kind else 99.0))
             for one in device.latency
         )
         other = device.model_copy(update={"latency": latency})

@@ -61,7 +61,7 @@ def test_the_help_of_a_limit_has_the_figures_of_that_limit(device: Device) -> No
     (broken,) = verdict.limits
     assert broken.help is not None
     first = remedies[0]
-    assert first.latency_percent == now.latency_percent is not None
+    assert first.latency_percent is not None
     figure = f"{first.latency_ms:.3g} ms ± {first.latency_percent:.1f} %"
     assert f"{first.change} ({figure})" in broken.help
     assert broken.layer is not None
