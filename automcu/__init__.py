@@ -25,21 +25,28 @@ if TYPE_CHECKING:
     from automcu.mcu.find import find_device
     from automcu.mcu.profile import Device
     from automcu.run.design import design
-    from automcu.run.records import Settings
-    from automcu.user_model.firmware import bench, build, flash
-    from automcu.user_model.model import check, compile
+    from automcu.run.records import Run, Settings
+    from automcu.toolchains import Build
+    from automcu.user_model.firmware import BenchResult, FlashResult, bench, build, flash
+    from automcu.user_model.model import CheckResult, CompileResult, check, compile
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AutomcuError",
+    "BenchResult",
     "BoardError",
     "Brief",
+    "Build",
+    "CheckResult",
+    "CompileResult",
     "Device",
     "DoesNotFitError",
     "FirmwareDiffersError",
+    "FlashResult",
     "Limits",
     "NoFiguresError",
+    "Run",
     "Settings",
     "ToolError",
     "UnsupportedModelError",
@@ -60,11 +67,17 @@ _MODULES = {
     "Device": "automcu.mcu.profile",
     "find_device": "automcu.mcu.find",
     "check": "automcu.user_model.model",
+    "CheckResult": "automcu.user_model.model",
     "compile": "automcu.user_model.model",
+    "CompileResult": "automcu.user_model.model",
     "bench": "automcu.user_model.firmware",
+    "BenchResult": "automcu.user_model.firmware",
     "build": "automcu.user_model.firmware",
+    "Build": "automcu.toolchains",
     "flash": "automcu.user_model.firmware",
+    "FlashResult": "automcu.user_model.firmware",
     "design": "automcu.run.design",
+    "Run": "automcu.run.records",
     "Settings": "automcu.run.records",
 }
 

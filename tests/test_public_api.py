@@ -40,7 +40,7 @@ RESULTS = {
 
 
 def test_the_public_names_are_these() -> None:
-    assert set(automcu.__all__) == {*SIGNATURES, *RECORDS, *ERRORS}
+    assert set(automcu.__all__) == {*SIGNATURES, *RESULTS.values(), *RECORDS, *ERRORS}
     assert set(automcu.__all__) <= set(dir(automcu))
 
 
@@ -49,7 +49,7 @@ def test_the_public_functions_have_these_signatures(name: str) -> None:
     signature = inspect.signature(getattr(automcu, name))
     parameters = signature.parameters.values()
     assert all(one.annotation is not inspect.Parameter.empty for one in parameters)
-    assert signature.return_annotation.__name__ == RESULTS[name]
+    assert signature.return_annotation is getattr(automcu, RESULTS[name])
     bare = [one.replace(annotation=inspect.Parameter.empty) for one in parameters]
     assert str(inspect.Signature(bare)) == SIGNATURES[name]
 
@@ -69,6 +69,27 @@ def test_every_error_of_the_package_is_one_that_can_be_caught_together(name: str
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = automcu.nothing
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", automcu.Limits.model_fields)
+def test_a_limit_that_nothing_or_everything_keeps_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        automcu.Limits(**{name: value})
+    with pytest.raises(ValueError, match=f"max_{name}"):
+        automcu.Brief(text="", device="f407", dataset="digits", **{f"max_{name}": value})
+
+
+@pytest.mark.parametrize("wrong", [{"budget": 0}, {"parallel": 0}, {"training_seconds": 0}])
+def test_settings_that_train_nothing_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        automcu.Settings(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"inputs": 0}, {"runs": 0}, {"runs": -1}])
+def test_a_bench_of_no_inputs_or_runs_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(automcu.WrongInputError, match="Give 1 or more"):
+        automcu.bench("project", **wrong)
 
 
 def test_importing_the_package_imports_next_to_nothing() -> None:

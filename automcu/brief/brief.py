@@ -19,13 +19,13 @@ from automcu.records import Record
 class Limits(Record):
     """What one inference and its firmware may need at most; None where there is no limit.
 
-    Milliseconds, millijoule and bytes. A device's own memory is a limit beside these.
+    Milliseconds, millijoule and bytes, above 0. A device's own memory is a limit beside these.
     """
 
-    latency_ms: float | None = None
-    energy_mj: float | None = None
-    ram_bytes: int | None = None
-    flash_bytes: int | None = None
+    latency_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    energy_mj: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    ram_bytes: int | None = Field(default=None, gt=0)
+    flash_bytes: int | None = Field(default=None, gt=0)
 
     def milliseconds_allowed(self, watt: float) -> float | None:
         """Return the longest inference that keeps latency and energy, at a power of `watt`.
@@ -51,11 +51,11 @@ class Brief(Record):
     device: str
     dataset: str
     family: str = "cnn"
-    max_latency_ms: float | None = None
-    max_energy_mj: float | None = None
-    max_ram_bytes: int | None = None
-    max_flash_bytes: int | None = None
-    min_accuracy: float | None = None
+    max_latency_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_energy_mj: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_ram_bytes: int | None = Field(default=None, gt=0)
+    max_flash_bytes: int | None = Field(default=None, gt=0)
+    min_accuracy: float | None = Field(default=None, gt=0, le=1)
     unused: tuple[str, ...] | None = None
     notes: dict[str, str] = Field(default_factory=dict)
 
@@ -110,11 +110,11 @@ class Draft(Record):
     unknown_boards: tuple[str, ...] = ()
     dataset: str | None = None
     family: str | None = None
-    max_latency_ms: float | None = None
-    max_energy_mj: float | None = None
-    max_ram_bytes: int | None = None
-    max_flash_bytes: int | None = None
-    min_accuracy: float | None = None
+    max_latency_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_energy_mj: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_ram_bytes: int | None = Field(default=None, gt=0)
+    max_flash_bytes: int | None = Field(default=None, gt=0)
+    min_accuracy: float | None = Field(default=None, gt=0, le=1)
     unused: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: dict[str, str] = Field(default_factory=dict)

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.compiler import Project
@@ -32,17 +34,17 @@ class Settings(Record):
     before any of them is trained, and `executor` trains them.
     """
 
-    budget: int = 3
+    budget: int = Field(default=3, ge=1)
     seed: int = 0
     board: str = "virtual"
-    training_seconds: float | None = None
+    training_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     accuracy_table: str | None = None
     accuracy_dataset: AccuracyDataset = "cifar10"
     study: str | None = None
     planner: PlannerName = "offline"
     model: ModelSettings | None = None
     executor: ExecutorName = "local"
-    parallel: int = 1
+    parallel: int = Field(default=1, ge=1)
     weights: Literal["8", "ternary"] = "8"
 
 

@@ -123,8 +123,8 @@ def bench(
     Args:
         folder: a built project, or a run that holds one.
         board: "virtual", any pyserial URL, or labgrid:PLACE.
-        inputs: at most so many golden inputs, and inputs of the data; None for all.
-        runs: how often it is timed; None for some seconds.
+        inputs: at most so many golden inputs, and inputs of the data, from 1; None for all.
+        runs: how often it is timed, from 1; None for some seconds.
         data: a test set for accuracy: a data set, a folder, or a .npz of x and y.
         progress: called with what is being done, how much of it is done, and how much there is.
 
@@ -134,9 +134,13 @@ def bench(
         modelled where the board is virtual.
 
     Raises:
-        WrongInputError: the project is not built, or the data do not go with it.
+        WrongInputError: the project is not built, the data do not go with it, or there is nothing
+            to run.
         BoardError: the board fails, or something else runs on it.
     """
+    for name, number in (("inputs", inputs), ("runs", runs)):
+        if number is not None and number < 1:
+            raise WrongInputError(f"{name} is {number}. Give 1 or more, or None.")
     project = project_folder(Path(folder))
     information = Project.load(project / "project.json")
     device = find_device(information.device)
