@@ -17,7 +17,7 @@ import pandas as pd
 from automcu.calibration import LayerChain
 from automcu.calibration.networks import with_random_weights
 from automcu.compiler import compile_graph, write_project
-from automcu.compiler.choose import candidates
+from automcu.compiler.compile import candidates
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Attention

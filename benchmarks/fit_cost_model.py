@@ -38,12 +38,11 @@ from automcu.calibration import (
 )
 from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Program, compile_graph
-from automcu.compiler.choose import is_fitted, layer_cycles
+from automcu.compiler.compile import is_fitted, layer_cycles
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Add, AveragePool, Convolution, Lookup, MaxPool, Softmax
-from automcu.compiler.tensor import NO_CLAMP, integer_limits
-from automcu.compiler.window import Window, pixel_counts
+from automcu.compiler.tensor import NO_CLAMP, Window, integer_limits, pixel_counts
 from automcu.cost.code_size import (
     SIZES_FILE,
     RuntimeSize,

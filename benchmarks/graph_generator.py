@@ -30,8 +30,7 @@ from automcu.compiler.ops import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.tensor import NO_CLAMP, Clamp
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import NO_CLAMP, Clamp, Window
 
 LOW_BITS = (6, 4, 3, 2)  # of weights that are packed
 CLAMPS: tuple[Clamp, ...] = (NO_CLAMP, (0.0, inf), (0.0, 6.0), (-1.0, 1.0), (100.0, inf))

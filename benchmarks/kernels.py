@@ -22,7 +22,7 @@ from automcu.calibration.networks import with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.graph import Graph, Operator, Quantisation, Tensor
 from automcu.compiler.ops import Convolution
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler
 

@@ -13,7 +13,7 @@ import numpy as np
 from automcu.calibration import LayerChain
 from automcu.compiler.graph import Graph
 from automcu.compiler.ops import Add, AveragePool, Convolution, MaxPool, Softmax
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 
 Size = int | tuple[int, int]
 

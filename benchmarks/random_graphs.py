@@ -31,7 +31,7 @@ import pandas as pd
 from automcu.boards.xtensa import can_emulate
 from automcu.compiler import Graph, compile_graph
 from automcu.compiler.compile import portable_program
-from automcu.compiler.tiling.operator import RowTiling
+from automcu.compiler.tiling.chain import RowTiling
 from automcu.errors import AutomcuError
 from automcu.mcu import Device, find_device
 from automcu.toolchains import find_compiler

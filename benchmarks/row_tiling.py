@@ -22,8 +22,8 @@ from automcu.calibration import LayerChain
 from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, compile_graph, import_model, write_project
 from automcu.compiler.ops import Add, Convolution
-from automcu.compiler.tiling.operator import RowTiling
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
+from automcu.compiler.tiling.chain import RowTiling
 from automcu.errors import AutomcuError
 from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler

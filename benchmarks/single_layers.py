@@ -35,8 +35,7 @@ from automcu.compiler.ops import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.tensor import NO_CLAMP, Clamp, Quantisation, Shape, Tensor
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import NO_CLAMP, Clamp, Quantisation, Shape, Tensor, Window
 from automcu.mcu.profile import Device
 
 LAYERS = 80

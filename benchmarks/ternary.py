@@ -30,7 +30,7 @@ from automcu.calibration.networks import with_random_weights
 from automcu.compiler import compile_graph, write_project
 from automcu.compiler.graph import Graph
 from automcu.compiler.ops import Convolution
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 from automcu.cost.estimation import estimate_program
 from automcu.mcu import Device, find_device
 from automcu.networks.transformers.graph import transformer_graph

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from automcu.boards.discovery import VIRTUAL, board_url
 from automcu.boards.flashing import boot_loader_answers, flash_image
-from automcu.boards.flashing.swd import serial_number_of
+from automcu.boards.flashing.debug_probe import serial_number_of
 from automcu.boards.link import Link, open_link
 from automcu.boards.project import (
     BuiltProject,

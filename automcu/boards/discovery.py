@@ -18,8 +18,8 @@ from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
 from automcu.boards.flashing import BootLoader
+from automcu.boards.flashing.debug_probe import probe_session
 from automcu.boards.flashing.esptool import chip_name
-from automcu.boards.flashing.swd import probe_session
 from automcu.boards.link import Link
 from automcu.boards.port import Port, open_port
 from automcu.boards.records import FoundBoard, Identity

@@ -10,7 +10,7 @@ import numpy as np
 from automcu.boards.discovery import VIRTUAL
 from automcu.calibration.networks import HELD_OUT, arena_limit_bytes, calibration_graphs
 from automcu.calibration.observe import Observed, observe
-from automcu.compiler.choose import Choose, candidates, choose_kernel, is_fitted, work_of
+from automcu.compiler.compile import Choose, candidates, choose_kernel, is_fitted, work_of
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernel import Kernel
 from automcu.cost.latency import Fit, Observation, fit, layer_cycles, robust_fit

@@ -30,8 +30,7 @@ from automcu.compiler.ops import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.tensor import NO_CLAMP, Shape
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import NO_CLAMP, Shape, Window
 from automcu.networks.cells.cell import all_cells
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.cells.skeleton import Architecture, Skeleton

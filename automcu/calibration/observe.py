@@ -17,7 +17,7 @@ from automcu.boards.discovery import VIRTUAL
 from automcu.boards.xtensa import differing_bytes, run_project
 from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Program, compile_graph, write_project
-from automcu.compiler.choose import Choose, choose_kernel
+from automcu.compiler.compile import Choose, choose_kernel
 from automcu.compiler.graph import Graph
 from automcu.compiler.kernel import Kernel
 from automcu.cost.code_size import RuntimeSize

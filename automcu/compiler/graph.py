@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.kernel import Kernel
-from automcu.compiler.tensor import Clamp, Quantisation, Shape, Tensor, Values
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Clamp, Quantisation, Shape, Tensor, Values, Window
 from automcu.errors import UnsupportedModelError
 
 __all__ = ["Attributes", "FileLayout", "Graph", "Operator", "Quantisation", "Shape", "Tensor"]

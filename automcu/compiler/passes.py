@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from automcu.compiler.graph import Attributes, Graph, Operator, run_operator
-from automcu.compiler.ops.add import Add, is_wide_sum
-from automcu.compiler.ops.lookup import ALL_INPUTS, Lookup
+from automcu.compiler.ops.arithmetic import Add, is_wide_sum
 from automcu.compiler.ops.movement import Pad, Rearrange
-from automcu.compiler.ops.rescale import Rescale
+from automcu.compiler.ops.pointwise import ALL_INPUTS, Lookup, Rescale
 
 
 def remove_dead_operators(graph: Graph) -> Graph:

@@ -6,8 +6,8 @@ Where RAM is short, networks are compiled with chains of layers in tiles of rows
 from collections import Counter
 
 from automcu.compiler import Graph, Program, compile_graph
-from automcu.compiler.choose import is_fitted
-from automcu.compiler.tiling.operator import RowTiling
+from automcu.compiler.compile import is_fitted
+from automcu.compiler.tiling.chain import RowTiling
 from automcu.cost.code_size import (
     function_bytes,
     has_code_figures,

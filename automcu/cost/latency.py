@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.compiler.choose import layer_cycles, work_of
+from automcu.compiler.compile import layer_cycles, work_of
 from automcu.compiler.kernel import Kernel
 from automcu.errors import NoFiguresError
 from automcu.mcu.profile import Device, Latency

@@ -24,7 +24,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from automcu.compiler.fixed_point import INT8_MIN, needs_wide_sum
-from automcu.compiler.read.weights import TERNARY_FROM
+from automcu.compiler.read.arrange import TERNARY_FROM
 from automcu.datasets.record import Dataset
 from automcu.errors import UnsupportedModelError, WrongInputError
 from automcu.export.evaluation import quiet_onnxruntime

@@ -19,7 +19,7 @@ from onnx import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from automcu.compiler.read.content import read_content
+from automcu.compiler.read.file_tensor import read_content
 from automcu.compiler.read.onnx import is_known, read_model
 from automcu.compiler.read.tflite import IDENTIFIER
 from automcu.errors import UnsupportedModelError, WrongInputError

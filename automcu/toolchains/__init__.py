@@ -1,8 +1,7 @@
 """Compilers: finding them, driving them, and reading what they made."""
 
-from automcu.toolchains.build import Build, build_project
+from automcu.toolchains.build import Build, ElfSizes, build_project, elf_sizes, flash_image
 from automcu.toolchains.compiler import Compiler, HostCompiler, find_compiler, host_compiler
-from automcu.toolchains.elf import ElfSizes, elf_sizes, flash_image
 from automcu.toolchains.firmware import (
     DEFAULT_STACK_BYTES,
     firmware_sources,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler import Graph, compile_graph, run_all_tensors
-from automcu.compiler.choose import choose_kernel
+from automcu.compiler.compile import choose_kernel
 from automcu.compiler.low_bit_weights import (
     WIDTHS,
     real_weights,

@@ -9,7 +9,7 @@ import pytest
 from automcu.boards.virtual import virtual_board
 from automcu.mcu.profile import Device
 from automcu.toolchains import find_compiler
-from automcu.toolchains.elf import flash_image as image_of_elf
+from automcu.toolchains.build import flash_image as image_of_elf
 
 KIB = 1024
 USART = 0x4001_1000

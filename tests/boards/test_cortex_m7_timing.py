@@ -1,7 +1,7 @@
 import pytest
 
+from automcu.boards.timing.blocks import decode
 from automcu.boards.timing.cortex_m7 import time_instructions
-from automcu.boards.timing.instruction import decode
 from tests.boards.conftest import Builder
 
 

@@ -6,7 +6,7 @@ import pytest
 from automcu.boards.virtual.machine import count_cycles
 from automcu.errors import BoardError, WrongInputError
 from automcu.mcu import Device
-from automcu.toolchains.elf import flash_image
+from automcu.toolchains.build import flash_image
 from tests.boards.conftest import Builder
 from tests.boards.programs import MIXED_WORK
 

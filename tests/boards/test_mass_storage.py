@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from automcu.boards.flashing import choose_method, flash_image, flashing_steps, mass_storage
+from automcu.boards.flashing import choose_method, debug_probe, flash_image, flashing_steps
 from automcu.errors import BoardError
 from automcu.mcu import Device, find_device
 from tests.boards.test_flashing import SLEEPING
@@ -25,8 +25,8 @@ def device(device_of: DeviceOf) -> Device:
 
 @pytest.fixture
 def drives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(mass_storage, "mounted_drives", lambda: sorted(tmp_path.iterdir()))
-    monkeypatch.setattr(mass_storage, "_TAKEN_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(debug_probe, "mounted_drives", lambda: sorted(tmp_path.iterdir()))
+    monkeypatch.setattr(debug_probe, "_TAKEN_TIMEOUT_S", 2.0)
     return tmp_path
 
 

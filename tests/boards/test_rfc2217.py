@@ -13,7 +13,7 @@ from serial.rfc2217 import PortManager
 from automcu.boards.flashing import flash_image
 from automcu.boards.port import open_port
 from automcu.mcu import Device
-from automcu.toolchains.elf import flash_image as image_of_elf
+from automcu.toolchains.build import flash_image as image_of_elf
 from tests.boards.conftest import Builder
 from tests.boards.programs import ECHO
 

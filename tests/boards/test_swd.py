@@ -8,7 +8,7 @@ import pytest
 from serial.tools import list_ports
 
 from automcu.boards.discovery import read_part_id
-from automcu.boards.flashing import choose_method, flash_image, flashing_steps, swd
+from automcu.boards.flashing import choose_method, debug_probe, flash_image, flashing_steps
 from automcu.errors import BoardError, ToolError, WrongInputError
 from automcu.mcu import Device, find_device
 from automcu.mcu.family import family_of
@@ -106,7 +106,7 @@ class Bench:
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     played = Bench()
-    monkeypatch.setattr(swd, "_import", played.module)
+    monkeypatch.setattr(debug_probe, "_import", played.module)
     port = SimpleNamespace(device=PORT, serial_number=PROBE)
     monkeypatch.setattr(list_ports, "comports", lambda: [port])
     return played
@@ -197,7 +197,7 @@ def test_without_pyocd_the_error_says_how_to_get_it(
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(swd.importlib, "import_module", missing)
+    monkeypatch.setattr(debug_probe.importlib, "import_module", missing)
     with pytest.raises(ToolError, match=r"automcu\[swd\]"):
         flash_image(PORT, device, IMAGE, method="swd")
     assert choose_method(PORT, device) == "usart-bootloader"
@@ -216,5 +216,5 @@ def test_pyocd_itself_has_what_is_used_of_it() -> None:
     wanted = {"session", "progress", "chip_erase", "smart_flash"}
     assert wanted <= set(inspect.signature(FileProgrammer.__init__).parameters)
     assert issubclass(exceptions.TargetSupportError, exceptions.Error)
-    assert "stm32h743xx" in swd.known_targets()
-    assert swd.connected_probes("no such probe") == []
+    assert "stm32h743xx" in debug_probe.known_targets()
+    assert debug_probe.connected_probes("no such probe") == []

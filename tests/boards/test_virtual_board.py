@@ -16,7 +16,7 @@ from automcu.boards.port import Port, open_port
 from automcu.boards.virtual import virtual_board
 from automcu.errors import BoardError
 from automcu.mcu import Device, find_device
-from automcu.toolchains.elf import flash_image as image_of_elf
+from automcu.toolchains.build import flash_image as image_of_elf
 from tests.boards.conftest import Builder
 from tests.boards.programs import ECHO
 

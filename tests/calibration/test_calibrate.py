@@ -14,7 +14,7 @@ from automcu.calibration import (
 )
 from automcu.calibration.calibrate import scaled
 from automcu.compiler import compile_graph
-from automcu.compiler.choose import is_fitted, layer_cycles
+from automcu.compiler.compile import is_fitted, layer_cycles
 from automcu.cost.latency import Observation
 from automcu.mcu import Device, find_device
 from automcu.mcu.find import fitted_path, save_figures, user_folder

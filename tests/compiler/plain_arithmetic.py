@@ -24,7 +24,7 @@ from automcu.compiler.ops import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 
 Image = np.ndarray  # int8 [height, width, channels]
 Limits = tuple[int, int]

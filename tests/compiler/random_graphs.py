@@ -7,8 +7,7 @@ from typing import TypeVar
 from hypothesis import strategies as st
 
 from automcu.compiler import Graph, Quantisation
-from automcu.compiler.tensor import Clamp
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Clamp, Window
 from benchmarks import graph_generator
 from benchmarks.graph_generator import ALL_STEPS, CLAMPS, Step
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, compile_graph, render_model
-from automcu.compiler.choose import (
+from automcu.compiler.compile import (
     candidates,
     cheapest,
     choose_kernel,
@@ -21,7 +21,7 @@ from automcu.compiler.graph import Operator, Quantisation, Tensor
 from automcu.compiler.isa.armv7e_m.block_shape import Tile, split_row, tiles
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Convolution
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 from automcu.mcu import Device, find_device
 from automcu.mcu.core import CORTEX_M4, CORTEX_M7
 

@@ -5,9 +5,9 @@ import numpy as np
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, run_reference
 from automcu.compiler.graph import Attributes
 from automcu.compiler.ops import Add, Lookup, MaxPool, Multiply, Rescale
-from automcu.compiler.ops.lookup import ALL_INPUTS, table_of
+from automcu.compiler.ops.pointwise import ALL_INPUTS, table_of
 from automcu.compiler.passes import fuse_lookups
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 
 SOURCE = Quantisation(0.05, 3)
 GATE = Quantisation(1 / 256, -128)

@@ -7,7 +7,7 @@ from automcu.compiler import Graph, Operator, Quantisation, Tensor, run_referenc
 from automcu.compiler.graph import Attributes
 from automcu.compiler.ops import AveragePool, Convolution, MaxPool, Pad
 from automcu.compiler.passes import fuse_pads
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 
 BORDER = Pad((1, 0, 0), (2, 1, 0))
 NEAR_ZERO = Quantisation(0.1, -128)

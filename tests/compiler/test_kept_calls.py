@@ -15,7 +15,7 @@ import automcu.compiler
 from automcu.compiler import Graph, Operator, Program, Quantisation, Tensor, compile_graph
 from automcu.compiler import render_model as rendered
 from automcu.compiler.ops import AveragePool, Convolution, Rearrange
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 from automcu.mcu import find_device
 from automcu.toolchains.compiler import run_tool
 from benchmarks.network_check import Network, differing_on_board

@@ -16,9 +16,8 @@ from automcu.compiler.low_bit_weights import (
     round_channels,
 )
 from automcu.compiler.ops import Convolution
-from automcu.compiler.tensor import Shape
+from automcu.compiler.tensor import Shape, Window
 from automcu.compiler.weight_packing import LAYOUTS, pack, packing, unpack
-from automcu.compiler.window import Window
 from automcu.mcu import Device
 from tests.compiler.ops.one_operator import (
     assert_c_equals_reference,

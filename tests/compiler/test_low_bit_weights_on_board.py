@@ -9,8 +9,8 @@ from automcu.boards.bench import bench_project
 from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph, write_project
 from automcu.compiler.ops import Add, Convolution
+from automcu.compiler.tensor import Window
 from automcu.compiler.weight_packing import LAYOUTS
-from automcu.compiler.window import Window
 from automcu.mcu import find_device
 from automcu.toolchains import build_project, find_compiler
 

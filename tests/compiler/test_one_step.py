@@ -29,9 +29,8 @@ from automcu.compiler.ops import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.ops.lookup import table_of
-from automcu.compiler.tensor import NO_CLAMP, Clamp, Shape
-from automcu.compiler.window import Window, taps
+from automcu.compiler.ops.pointwise import table_of
+from automcu.compiler.tensor import NO_CLAMP, Clamp, Shape, Window, taps
 from automcu.mcu import Device, find_device
 from tests.compiler.isa.test_special_kernels import first_wrong_layer
 from tests.compiler.ops.one_operator import (

@@ -11,7 +11,7 @@ from automcu.compiler import Graph, Operator, Quantisation, Tensor, run_referenc
 from automcu.compiler.graph import Attributes
 from automcu.compiler.ops import Add, Convolution, Rescale
 from automcu.compiler.passes import PASSES, fuse_clamps, fuse_sums, optimise, remove_dead_operators
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 from tests.compiler.random_graphs import graphs
 
 SCALE = Quantisation(1.0, 0)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph
 from automcu.compiler.arena import plan_arena, schedule
-from automcu.compiler.choose import choose_kernel
+from automcu.compiler.compile import choose_kernel
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Add, Concatenate, Convolution, Rescale
 from automcu.compiler.passes import optimise
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 from automcu.mcu import Device
 from tests.compiler.random_graphs import graphs
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor
-from automcu.compiler.choose import choose_kernel
+from automcu.compiler.compile import choose_kernel
 from automcu.compiler.graph import Attributes
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Convolution, Rescale
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 from automcu.cost.latency import Observation, fit, latency_of, layer_cycles, work_of
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device

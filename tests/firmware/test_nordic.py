@@ -15,7 +15,7 @@ import pytest
 from automcu.boards.protocol import FrameReader, encode_frame
 from automcu.calibration.networks import chain, with_random_weights
 from automcu.compiler import compile_graph, write_project
-from automcu.compiler.choose import candidates
+from automcu.compiler.compile import candidates
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernel import Kernel
 from automcu.mcu import Device, find_device

@@ -20,7 +20,7 @@ from automcu.boards.xtensa import can_emulate, differing_bytes, run_project
 from automcu.calibration import random_architectures
 from automcu.calibration.networks import chain, transformer_chain, with_random_weights
 from automcu.compiler import compile_graph, write_project
-from automcu.compiler.choose import candidates
+from automcu.compiler.compile import candidates
 from automcu.cost.estimation import estimate_program
 from automcu.errors import DoesNotFitError, ToolError
 from automcu.mcu import Device, find_device

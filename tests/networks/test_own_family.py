@@ -11,8 +11,7 @@ from torch import nn
 from automcu.brief import Brief
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.ops import Convolution, Rescale
-from automcu.compiler.tensor import Quantisation, Tensor
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Quantisation, Tensor, Window
 from automcu.errors import WrongInputError
 from automcu.export.float_onnx import export_onnx
 from automcu.export.quantise import calibration_inputs, quantise_onnx

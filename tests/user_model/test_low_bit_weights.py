@@ -9,7 +9,7 @@ from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph
 from automcu.compiler.low_bit_weights import reducible_layers
 from automcu.compiler.ops import Convolution
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 from automcu.cost.estimation import estimate_program
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device

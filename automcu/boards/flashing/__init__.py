@@ -8,8 +8,7 @@ from automcu.boards.flashing.methods import (
     flash_image,
     flashing_steps,
 )
-from automcu.boards.flashing.stm32_bootloader import BootLoader
-from automcu.boards.flashing.usart import boot_loader_answers
+from automcu.boards.flashing.stm32_bootloader import BootLoader, boot_loader_answers
 
 __all__ = [
     "FLASH_METHODS",

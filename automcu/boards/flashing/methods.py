@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import get_args
 
+from automcu.boards.flashing.debug_probe import (
+    flash_by_mass_storage,
+    flash_by_swd,
+    has_drive,
+    has_probe,
+    steps_by_mass_storage,
+    steps_by_swd,
+)
 from automcu.boards.flashing.esptool import flash_by_esptool, steps_by_esptool
 from automcu.boards.flashing.image import FlashReport
-from automcu.boards.flashing.mass_storage import (
-    flash_by_mass_storage,
-    has_drive,
-    steps_by_mass_storage,
-)
-from automcu.boards.flashing.swd import flash_by_swd, has_probe, steps_by_swd
-from automcu.boards.flashing.usart import flash_by_usart, steps_by_usart
+from automcu.boards.flashing.stm32_bootloader import flash_by_usart, steps_by_usart
 from automcu.boards.records import Progress, keep_silent
 from automcu.boards.virtual.process import is_virtual
 from automcu.errors import WrongInputError

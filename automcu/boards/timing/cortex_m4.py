@@ -9,7 +9,7 @@ of an STM32L4R5 (M4) and an nRF5340 (M33), with no parameter fitted.
 
 from collections.abc import Sequence
 
-from automcu.boards.timing.instruction import (
+from automcu.boards.timing.blocks import (
     Instruction,
     InstructionTime,
     Kind,

@@ -9,7 +9,7 @@ a taken branch costs one cycle. Expect 20 % of error.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from automcu.boards.timing.instruction import (
+from automcu.boards.timing.blocks import (
     FLAGS,
     PROGRAM_COUNTER,
     Instruction,

@@ -43,7 +43,7 @@ from automcu.errors import BoardError, WrongInputError
 from automcu.mcu.core import core_named
 from automcu.mcu.profile import Device, code_flash
 from automcu.records import Record
-from automcu.toolchains.elf import load_address
+from automcu.toolchains.build import load_address
 
 # Unicorn wants an address to stop at; nothing is mapped at this one.
 _NOWHERE = 0xFFFF_FFFE

@@ -3,15 +3,13 @@
 A kernel's C template lies beside the operator.
 """
 
-from automcu.compiler.ops.add import Add, AddConstant
+from automcu.compiler.ops.arithmetic import Add, AddConstant, Multiply
 from automcu.compiler.ops.attention import Attention
 from automcu.compiler.ops.convolution import Convolution
 from automcu.compiler.ops.layer_norm import LayerNorm
-from automcu.compiler.ops.lookup import Lookup
 from automcu.compiler.ops.movement import Concatenate, Pad, Rearrange
-from automcu.compiler.ops.multiply import Multiply
+from automcu.compiler.ops.pointwise import Lookup, Rescale
 from automcu.compiler.ops.pool import AveragePool, MaxPool
-from automcu.compiler.ops.rescale import Rescale
 from automcu.compiler.ops.softmax import Softmax
 
 __all__ = [

@@ -18,11 +18,12 @@ from automcu.compiler.tensor import (
     Shape,
     Tensor,
     Values,
+    Window,
     integer_limits,
     intersect,
     is_idle,
+    taps,
 )
-from automcu.compiler.window import Window, taps
 
 _LARGEST_SHORT = (1 << 15) - 1
 _LARGEST_INPUT = 128  # magnitude of a raw int8 value

@@ -23,9 +23,8 @@ from automcu.compiler.kernel import (
     cost_key,
     flash_reads,
 )
-from automcu.compiler.tensor import Tensor
+from automcu.compiler.tensor import Tensor, pixel_counts, window_class
 from automcu.compiler.weight_packing import FULL_WIDTH, UNPACKING, Packing, packing
-from automcu.compiler.window import pixel_counts, window_class
 
 if TYPE_CHECKING:
     from automcu.compiler.ops.convolution import Convolution, ConvolutionIntegers

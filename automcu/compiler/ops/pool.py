@@ -28,11 +28,14 @@ from automcu.compiler.tensor import (
     Shape,
     Tensor,
     Values,
+    Window,
     integer_limits,
     intersect,
     is_idle,
+    pixel_counts,
+    taps,
+    window_class,
 )
-from automcu.compiler.window import Window, pixel_counts, taps, window_class
 
 _FRACTION_BITS = 32  # of products with a multiplier
 _RAW_LEFT_SHIFT = 2  # so that the multiplier of a single value, 2^30 + 1, fits

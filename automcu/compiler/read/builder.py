@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import Attributes, Graph, Operator, Quantisation, Shape, Tensor
 from automcu.compiler.ops import Convolution, Lookup, Rescale
-from automcu.compiler.ops.lookup import quantised_table
-from automcu.compiler.read.content import check_scales_of, checked_shape
-from automcu.compiler.read.view import View, positive_axis
+from automcu.compiler.ops.pointwise import quantised_table
+from automcu.compiler.read.file_tensor import View, check_scales_of, checked_shape, positive_axis
 from automcu.compiler.tensor import NO_CLAMP, Clamp, intersect
 from automcu.errors import UnsupportedModelError
 from automcu.plain_text import with_article

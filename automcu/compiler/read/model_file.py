@@ -4,7 +4,7 @@ from pathlib import Path
 
 from automcu.compiler.graph import Graph
 from automcu.compiler.passes import optimise
-from automcu.compiler.read.content import read_content
+from automcu.compiler.read.file_tensor import read_content
 from automcu.compiler.read.onnx import import_onnx
 from automcu.compiler.read.tflite import IDENTIFIER, import_tflite
 

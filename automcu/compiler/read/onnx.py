@@ -18,24 +18,21 @@ from onnx.external_data_helper import load_external_data_for_tensor, uses_extern
 from automcu.compiler.graph import FileLayout, Graph
 from automcu.compiler.read.arrange import image
 from automcu.compiler.read.builder import COMPUTES_NOTHING, Activation, Constant, GraphBuilder
-from automcu.compiler.read.content import LARGEST_FILE, MOST_ELEMENTS, read_content
+from automcu.compiler.read.file_tensor import LARGEST_FILE, MOST_ELEMENTS, in_order, read_content
 from automcu.compiler.read.node import (
     READERS,
     UINT8_OFFSET,
     ImportContext,
     Node,
-    errors_named,
-    unknown_kind,
-)
-from automcu.compiler.read.nodes.constants import FOLDED_KINDS, fold
-from automcu.compiler.read.onnx_nodes import (
     as_quantise_dequantise,
+    errors_named,
     first_opset,
     is_operator_format,
     node_of,
     text,
+    unknown_kind,
 )
-from automcu.compiler.read.view import in_order
+from automcu.compiler.read.nodes.quantisation import FOLDED_KINDS, fold
 from automcu.errors import UnsupportedModelError, WrongInputError
 from automcu.plain_text import with_article
 

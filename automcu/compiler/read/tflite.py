@@ -7,7 +7,7 @@ from pathlib import Path
 from automcu.compiler.graph import FileLayout, Graph
 from automcu.compiler.read.arrange import in_file_order
 from automcu.compiler.read.builder import GraphBuilder
-from automcu.compiler.read.content import read_content
+from automcu.compiler.read.file_tensor import natural, read_content
 from automcu.compiler.read.node import DAMAGE, READERS, ImportContext, errors_named, unknown_kind
 from automcu.compiler.read.nodes.spatial import SOFTMAX_OF_ONE_AXIS
 from automcu.compiler.read.tflite_layer import FOLDED_KINDS, Layer, fold
@@ -18,7 +18,6 @@ from automcu.compiler.read.tflite_records import (
     tensor_quantisation,
 )
 from automcu.compiler.read.tflite_translations import TRANSLATIONS
-from automcu.compiler.read.view import natural
 from automcu.errors import UnsupportedModelError
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 7 of every file

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import Quantisation
 from automcu.compiler.read.builder import Constant
+from automcu.compiler.read.file_tensor import positive_axis
 from automcu.compiler.read.node import ImportContext, Node
 from automcu.compiler.read.tflite_records import (
     LayerRecord,
@@ -19,7 +20,6 @@ from automcu.compiler.read.tflite_records import (
     stored_constant,
     tensor_quantisation,
 )
-from automcu.compiler.read.view import positive_axis
 from automcu.compiler.tensor import NO_CLAMP, Clamp
 from automcu.errors import UnsupportedModelError
 

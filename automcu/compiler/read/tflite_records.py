@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from automcu.compiler.graph import Quantisation
 from automcu.compiler.read.builder import Constant, dequantised
-from automcu.compiler.read.content import MOST_ELEMENTS, checked_quantisation
+from automcu.compiler.read.file_tensor import MOST_ELEMENTS, checked_quantisation
 from automcu.compiler.read.node import UINT8_OFFSET
 from automcu.errors import UnsupportedModelError
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from automcu.compiler.arena import occupied_bytes
 from automcu.compiler.graph import Graph, Operator
 from automcu.compiler.kernel import Kernel
-from automcu.compiler.tiling.kernel import NotTileableError
-from automcu.compiler.tiling.operator import RowTiling, Stage
+from automcu.compiler.tiling.chain import NotTileableError, RowTiling, Stage
 
 if TYPE_CHECKING:
     from automcu.compiler.compile import Program

@@ -8,8 +8,7 @@ the front. Equal stripes fold into loops.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from automcu.compiler.tensor import Shape
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Shape, Window
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from automcu.compiler.graph import Attributes, Graph, Operator, Quantisation, Tensor
 from automcu.compiler.ops import Add, AveragePool, Convolution, Rescale
-from automcu.compiler.read.weights import TERNARY_FROM
-from automcu.compiler.window import Window
+from automcu.compiler.read.arrange import TERNARY_FROM
+from automcu.compiler.tensor import Window
 from automcu.errors import WrongInputError
 from automcu.networks.cells.cell import EDGES, Cell
 from automcu.networks.cells.skeleton import Architecture, stages

@@ -26,8 +26,8 @@ from automcu.compiler.isa.instruction_set import ARMV7E_M
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Add, AveragePool, Convolution, Rescale
 from automcu.compiler.passes import optimise
-from automcu.compiler.read.weights import TERNARY_FROM
-from automcu.compiler.window import POINTWISE, Window
+from automcu.compiler.read.arrange import TERNARY_FROM
+from automcu.compiler.tensor import POINTWISE, Window
 from automcu.mcu.core import CORTEX_M4
 from automcu.networks.cells.cell import Cell, Operation, all_cells
 from automcu.networks.cells.graph import LAST_NORMALISATION, architecture_graph

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from automcu.brief import NO_LIMITS, Limits
 from automcu.compiler import compile_graph
-from automcu.compiler.choose import choose_kernel
+from automcu.compiler.compile import choose_kernel
 from automcu.compiler.kernel import Kernel
 from automcu.cost.code_size import LayerBytes, function_bytes, layer_bytes, shared_bytes
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER, estimate_program

@@ -14,7 +14,7 @@ from automcu.compiler.ops import (
     Lookup,
     Rearrange,
 )
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 from automcu.networks.transformers.space import TransformerShape
 
 _ANY_SCALE = Quantisation(1.0, 0)  # costs do not depend on scales

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, compile_graph
-from automcu.compiler.choose import candidates
+from automcu.compiler.compile import candidates
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Attention
 from automcu.compiler.ops.attention import MOST_PIXELS

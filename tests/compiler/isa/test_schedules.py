@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from automcu.calibration import varied_choice
 from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, compile_graph
-from automcu.compiler.choose import candidates
+from automcu.compiler.compile import candidates
 from automcu.compiler.graph import Operator, Quantisation, Tensor
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.ops import Convolution
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 from automcu.mcu import Device, find_device
 from tests.compiler.isa.test_special_kernels import first_wrong_layer
 from tests.compiler.random_graphs import graphs

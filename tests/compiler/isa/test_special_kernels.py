@@ -12,11 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from automcu.boards.virtual.machine import count_cycles
 from automcu.calibration.networks import LayerChain, with_random_weights
 from automcu.compiler import Graph, Program, compile_graph, run_all_tensors
-from automcu.compiler.choose import candidates
+from automcu.compiler.compile import candidates
 from automcu.compiler.graph import Attributes
 from automcu.compiler.ops import Convolution
-from automcu.compiler.tensor import Shape
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Shape, Window
 from automcu.mcu import Device, find_device
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.cells.skeleton import Architecture, Skeleton

@@ -22,15 +22,14 @@ from automcu.compiler import (
     import_onnx,
     run_reference,
 )
-from automcu.compiler.choose import candidates
+from automcu.compiler.compile import candidates
 from automcu.compiler.kernel import Kernel
 from automcu.compiler.low_bit_weights import real_weights, ternary_convolution, ternary_weights
 from automcu.compiler.ops import Add, Convolution
 from automcu.compiler.ops.ternary import PASS, WEIGHTS_PER_BYTE, groups_of, pack_ternary
 from automcu.compiler.passes import optimise
-from automcu.compiler.tensor import NO_CLAMP, Shape
-from automcu.compiler.tiling.operator import RowTiling
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import NO_CLAMP, Shape, Window
+from automcu.compiler.tiling.chain import RowTiling
 from automcu.mcu import Device, find_device
 from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.isa.test_special_kernels import first_wrong_layer

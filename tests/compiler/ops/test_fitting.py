@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from automcu.compiler import Graph, Operator, Quantisation, Tensor, run_reference
 from automcu.compiler.ops import Convolution
 from automcu.compiler.ops.convolution import fit_channels
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 from tests.compiler.plain_arithmetic import run_plainly
 
 INPUTS = 6

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from automcu.compiler import Quantisation
 from automcu.compiler.ops import Lookup
-from automcu.compiler.ops.lookup import table_of
+from automcu.compiler.ops.pointwise import table_of
 from automcu.compiler.tensor import Shape
 from automcu.mcu import Device
 from tests.compiler.ops.one_operator import (

@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from automcu.compiler import Quantisation, run_reference
-from automcu.compiler.choose import choose_kernel
+from automcu.compiler.compile import choose_kernel
 from automcu.compiler.ops import AveragePool, Convolution, MaxPool
 from automcu.compiler.ops.pool import needed_counts
-from automcu.compiler.window import Window, pixel_counts, taps
+from automcu.compiler.tensor import Window, pixel_counts, taps
 from automcu.mcu import Device
 from tests.compiler.ops.one_operator import one_operator
 from tests.compiler.plain_arithmetic import run_plainly

@@ -21,7 +21,7 @@ from automcu.compiler.ops import (
     Rescale,
     Softmax,
 )
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
 from automcu.mcu import Device
 from automcu.toolchains.compiler import HostCompiler, zig_command, zig_environment
 from tests.compiler import compiled_model

@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automcu.compiler import Quantisation
-from automcu.compiler.choose import choose_kernel
+from automcu.compiler.compile import choose_kernel
 from automcu.compiler.ops import Convolution
-from automcu.compiler.tensor import Shape
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Shape, Window
 from automcu.mcu import Device, find_device
 from tests.compiler.ops.one_operator import (
     assert_c_equals_reference,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automcu.compiler.read.view import View, in_order, natural, refined
+from automcu.compiler.read.file_tensor import View, in_order, natural, refined
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automcu.compiler.tensor import Window
 from automcu.compiler.tiling.steps import Rows, plan_rows
-from automcu.compiler.window import Window
 
 
 @st.composite

@@ -11,8 +11,8 @@ from automcu.calibration import LayerChain
 from automcu.calibration.networks import with_random_weights
 from automcu.compiler import Graph, Operator, Program, compile_graph
 from automcu.compiler.ops import Add, Convolution, MaxPool
-from automcu.compiler.tiling.operator import RowTiling
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import Window
+from automcu.compiler.tiling.chain import RowTiling
 from automcu.mcu import Device, find_device
 from tests.compiler.compiled_model import CompiledModel
 from tests.compiler.isa.test_special_kernels import first_wrong_layer

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.isa.armv7e_m.block_shape import Tile, issues, split_row
-from automcu.compiler.isa.armv7e_m.convolution import clamp_code, clamp_work
+from automcu.compiler.isa.armv7e_m.convolution import RING_FUNCTIONS, Ring, clamp_code, clamp_work
 from automcu.compiler.isa.armv7e_m.depthwise_block import (
     WIDEST_KERNEL,
     DepthwiseRow,
     depthwise_assembly,
 )
-from automcu.compiler.isa.armv7e_m.ring import RING_FUNCTIONS, Ring
 from automcu.compiler.isa.instruction_set import ARMV7E_M
 from automcu.compiler.kernel import Kernel, LayerConstants, flash_reads
 from automcu.compiler.ops.convolution import Convolution, ConvolutionIntegers

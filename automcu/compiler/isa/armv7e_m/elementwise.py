@@ -10,11 +10,10 @@ from pathlib import Path
 
 from automcu.compiler.isa.instruction_set import ARMV7E_M
 from automcu.compiler.kernel import Kernel, cost_key
-from automcu.compiler.ops.add import Add, is_wide_sum
+from automcu.compiler.ops.arithmetic import Add, is_wide_sum
+from automcu.compiler.ops.pointwise import Rescale
 from automcu.compiler.ops.pool import AveragePool
-from automcu.compiler.ops.rescale import Rescale
-from automcu.compiler.tensor import NO_CLAMP, Tensor
-from automcu.compiler.window import pixel_counts, window_class
+from automcu.compiler.tensor import NO_CLAMP, Tensor, pixel_counts, window_class
 from automcu.mcu.core import Core
 
 _LANES = 4

@@ -6,8 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from automcu.compiler.ops import Add, Convolution, Multiply
-from automcu.compiler.ops.add import AddConstant
-from automcu.compiler.read.arrange import compact, copied, in_file_order, parts_like
+from automcu.compiler.ops.arithmetic import AddConstant
+from automcu.compiler.read.arrange import (
+    Weights,
+    compact,
+    copied,
+    filled_convolution,
+    in_file_order,
+    parts_like,
+)
 from automcu.compiler.read.builder import Activation, Constant, GraphBuilder
 from automcu.compiler.read.node import ImportContext, Node, reader
 from automcu.compiler.read.nodes.functions import (
@@ -17,9 +24,7 @@ from automcu.compiler.read.nodes.functions import (
     real_values,
     table_title,
 )
-from automcu.compiler.read.weights import Weights, filled_convolution
-from automcu.compiler.tensor import NO_CLAMP
-from automcu.compiler.window import Window
+from automcu.compiler.tensor import NO_CLAMP, Window
 from automcu.errors import UnsupportedModelError
 
 _LARGEST_WEIGHT = 127

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler.ops import Rescale
-from automcu.compiler.ops.lookup import real_inputs
+from automcu.compiler.ops.pointwise import real_inputs
 from automcu.compiler.read.builder import Activation, GraphBuilder, RealFunction
 from automcu.compiler.read.node import ImportContext, Node, reader
 from automcu.compiler.tensor import NO_CLAMP, Clamp

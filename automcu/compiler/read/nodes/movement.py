@@ -18,11 +18,9 @@ from automcu.compiler.read.arrange import (
     on_scale,
 )
 from automcu.compiler.read.builder import Activation, GraphBuilder
-from automcu.compiler.read.content import MOST_ELEMENTS
+from automcu.compiler.read.file_tensor import MOST_ELEMENTS, in_order, positive_axis
 from automcu.compiler.read.node import ImportContext, Node, reader
-from automcu.compiler.read.nodes.constants import LONGEST_CONSTANT
-from automcu.compiler.read.nodes.quantisation import quantisation_of
-from automcu.compiler.read.view import in_order, positive_axis
+from automcu.compiler.read.nodes.quantisation import LONGEST_CONSTANT, quantisation_of
 from automcu.errors import UnsupportedModelError
 
 

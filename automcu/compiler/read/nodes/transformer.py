@@ -7,8 +7,8 @@ import numpy as np
 from automcu.compiler.ops import Attention, LayerNorm
 from automcu.compiler.read.arrange import image
 from automcu.compiler.read.builder import Activation, GraphBuilder
+from automcu.compiler.read.file_tensor import in_order, positive_axis
 from automcu.compiler.read.node import ImportContext, Node, reader
-from automcu.compiler.read.view import in_order, positive_axis
 from automcu.errors import UnsupportedModelError
 
 _EPSILON = 1e-5

@@ -1,4 +1,4 @@
-"""Sum of two tensors of one shape, each on its own scale; or of a tensor and the model's constants.
+"""Sum and product of two tensors, or of a tensor and the model's constants.
 
 Constants are, for instance, the embedding of positions.
 """
@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automcu.compiler import fixed_point
-from automcu.compiler.fixed_point import AddScaling
+from automcu.compiler.fixed_point import AddScaling, Requantisation
 from automcu.compiler.graph import Attributes
 from automcu.compiler.kernel import (
     ADD_SCALING,
+    REQUANTISATION,
     WIDE_ADD_SCALING,
     ArrayShape,
     Field,
@@ -42,7 +43,7 @@ _LARGEST = 127
 _LARGEST_STEP = 0.75
 # ... and that one step of the input may be, as long as 16 bits of multipliers are enough.
 _LARGEST_NARROW_RATIO = 8.0
-_INPUT_SPAN = 255
+_INPUT_SPAN = 255  # the largest magnitude of an int8 value minus its zero point
 _OUT_OF_RANGE = 512  # any result of this magnitude saturates, whatever the zero point
 _SHIFT_LIMIT = 22
 _RATIO_LIMIT = 1 << 13  # at a shift of 9, which leaves a quarter of a step to rounding
@@ -100,7 +101,7 @@ class Add(Attributes):
             template=Path(__file__).with_name("add.c.j2"),
             settings={"elements": output.size, "wide_sum": wide},
             parameters=parameters,
-            pack=partial(_pack, parameters),
+            pack=partial(_pack_sum, parameters),
             overwrites=(0, 1),
             work={"outputs": output.size},
         )
@@ -123,7 +124,7 @@ def is_wide_sum(inputs: tuple[Tensor, ...], output: Tensor) -> bool:
     return fixed_point.needs_wide_sum(max(first.scale, second.scale) / result.scale)
 
 
-def _pack(parameters: Parameters, integers: AddScaling) -> LayerConstants:
+def _pack_sum(parameters: Parameters, integers: AddScaling) -> LayerConstants:
     return LayerConstants({}, parameters.constants_of(integers))
 
 
@@ -239,3 +240,108 @@ def _pack_constant(integers: AddConstantIntegers) -> LayerConstants:
     return LayerConstants(
         {"values": integers.values.reshape(-1)}, parameters.constants({"scaling": integers.scaling})
     )
+
+
+_KINDS = {(0, 0): "by_one_", (0, 1): "by_pixel_", (1, 0): "by_channel_"}
+
+PRODUCT_PARAMETERS = Parameters(
+    "multiply_parameters",
+    {
+        "first_zero_point": "int32_t",
+        "second_zero_point": "int32_t",
+        "multiplier": "int32_t",
+        "scaling": REQUANTISATION,
+    },
+    order=4,
+)
+
+
+@dataclass(frozen=True)
+class MultiplyIntegers:
+    """An accumulator is (a - first_zero_point) * (b - second_zero_point)."""
+
+    scaling: Requantisation
+    first_zero_point: int
+    second_zero_point: int
+
+
+@dataclass(frozen=True)
+class Multiply(Attributes):
+    """The second operand is of the same shape, or (1, 1, channels), (height, width, 1), or 1."""
+
+    clamp: Clamp = NO_CLAMP
+
+    is_elementwise: ClassVar[bool] = True
+
+    def title(self, source: Shape) -> str:
+        return "multiply"
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        first, second = sources
+        if not is_broadcastable(first, second):
+            raise ValueError(f"{second} cannot be broadcast to {first}")
+        return first
+
+    def lower(self, sources: tuple[Quantisation, ...], result: Quantisation) -> MultiplyIntegers:
+        first, second = sources
+        scaling = fixed_point.requantisation(
+            np.array([first.scale * second.scale / result.scale]),
+            _INPUT_SPAN**2,
+            result.zero_point,
+            *integer_limits(self.clamp, result.scale, result.zero_point),
+        )
+        return MultiplyIntegers(scaling, first.zero_point, second.zero_point)
+
+    def reference(self, inputs: tuple[Values, ...], integers: MultiplyIntegers) -> Values:
+        first = inputs[0].astype(np.int64) - integers.first_zero_point
+        second = inputs[1].astype(np.int64) - integers.second_zero_point
+        return fixed_point.requantise(first * second, integers.scaling)
+
+    def kernel(self, inputs: tuple[Tensor, ...], output: Tensor) -> Kernel:
+        first, second = (tensor.shape for tensor in inputs)
+        pixels, channels = first[0] * first[1], first[2]
+        pixel_step, channel_step = int(second[:2] != (1, 1)), int(second[2] != 1)
+        flat = first == second
+        kind = "" if flat else _KINDS[pixel_step, channel_step]
+        return Kernel(
+            cost_key=cost_key("portable-multiply", flat=flat),
+            function=f"multiply_{kind}{pixels}x{channels}",
+            template=Path(__file__).with_name("multiply.c.j2"),
+            settings={
+                "pixels": pixels,
+                "channels": channels,
+                "pixel_step": pixel_step,
+                "channel_step": channel_step,
+                "flat": flat,
+            },
+            parameters=PRODUCT_PARAMETERS,
+            pack=_pack_product,
+            overwrites=(0, 1) if flat else (0,),
+            work={"outputs": pixels * channels} | ({} if flat else {"pixels": pixels}),
+            code={}
+            if flat
+            else {"steps": pixel_step + channel_step, "pixel_loops": int(pixels > 1)},
+        )
+
+    def with_clamp(self, clamp: Clamp) -> "Multiply":
+        return replace(self, clamp=intersect(self.clamp, clamp))
+
+    def without_idle_clamp(self, result: Quantisation) -> "Multiply":
+        return replace(self, clamp=NO_CLAMP) if is_idle(self.clamp, result) else self
+
+
+def is_broadcastable(first: Shape, second: Shape) -> bool:
+    """Whether `second` may be the second operand of a product of shape `first`."""
+    return second[:2] in (first[:2], (1, 1)) and second[2] in (first[2], 1)
+
+
+def _pack_product(integers: MultiplyIntegers) -> LayerConstants:
+    constants = PRODUCT_PARAMETERS.constants(
+        {
+            "first_zero_point": integers.first_zero_point,
+            "second_zero_point": integers.second_zero_point,
+            "multiplier": int(integers.scaling.multipliers[0]),
+            "scaling": integers.scaling,
+        }
+    )
+    return LayerConstants({}, constants)
