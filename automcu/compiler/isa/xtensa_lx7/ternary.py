@@ -74,6 +74,8 @@ def ternary_in_lanes(
         overwrites=(1,) if attributes.adds else (),
         weight_order=(layer.gathers,),
         work=work | {"added": work["outputs"] if attributes.adds else 0},
+        code={"added": int(attributes.adds), "window": int(layer.gathers)},
+        shared_functions=("ternary_lanes_table",),
         helpers=(add_whole, add_rest),
         shared_code=(LANE_FUNCTIONS,),
     )
