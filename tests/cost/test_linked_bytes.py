@@ -37,7 +37,7 @@ def test_promised_bytes_are_linked_bytes(
     assert build.flash_bytes == pytest.approx(promised.flash_bytes, rel=0.02, abs=LEAST_BYTES)
 
 
-@pytest.mark.parametrize("device", ["stm32f407g-disc1"])
+@pytest.mark.parametrize("device", ["stm32f407g-disc1", "esp32-s3-devkitc-1"])
 def test_small_firmwares_are_promised_within_some_hundred_bytes(
     device: str, tmp_path: Path
 ) -> None:

@@ -139,7 +139,15 @@ def _code(
     if gathers and shape.pointwise:
         code |= copy_code(shape.in_channels)
     elif gathers:
-        code |= {"windows": 1} | copy_code(shape.in_channels)
+        window = attributes.window
+        code |= {
+            "windows": 1,
+            "window_rows": int(window.height > 1),
+            "window_columns": int(window.width > 1),
+            "row_borders": int(any(window.padding[::2])),
+            "column_borders": int(any(window.padding[1::2])),
+            "output_rows": int(shape.out_height > 1),
+        } | copy_code(shape.in_channels)
     if shape.offsets:
         code |= {"offsets": 1, "offset_channels": block}
     if attributes.adds:
