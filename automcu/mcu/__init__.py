@@ -1,5 +1,6 @@
 """Boards, from `hw_profiles/`: their records, and finding the one that a user means."""
 
+from automcu.mcu.family import find_part
 from automcu.mcu.find import (
     all_devices,
     find_device,
@@ -8,7 +9,6 @@ from automcu.mcu.find import (
     user_folder,
 )
 from automcu.mcu.generate import profile_of, write_profile
-from automcu.mcu.part import find_part
 from automcu.mcu.profile import Device, MemoryRegion
 
 __all__ = [

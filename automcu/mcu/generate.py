@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from automcu.errors import WrongInputError
-from automcu.mcu.family import families
+from automcu.mcu.family import Part, families
 from automcu.mcu.find import load_profile, save_figures
-from automcu.mcu.part import Part
 from automcu.mcu.profile import Device
 from automcu.records import write_atomically
 

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 
 from automcu.errors import WrongInputError
 from automcu.mcu.core import CORTEX_M4, CORTEX_M33
-from automcu.mcu.family import Family, Macros, VirtualRegisters, pin_macros
-from automcu.mcu.part import (
+from automcu.mcu.family import (
     BAUD_RATE,
     KB,
     PACKAGE,
+    Family,
+    Macros,
     Part,
+    VirtualRegisters,
     memory_regions,
     nearest_latency,
     package_version,
+    pin_macros,
 )
 from automcu.mcu.profile import Device, Flashing, FlashTiming, Power, SectorRun, SerialPort
 

@@ -7,15 +7,17 @@ from functools import partial
 
 from automcu.errors import WrongInputError
 from automcu.mcu.core import core_named
-from automcu.mcu.family import Macros, UsartLayout, pin_macros
-from automcu.mcu.part import (
+from automcu.mcu.family import (
     BAUD_RATE,
     KB,
     PACKAGE,
+    Macros,
     Part,
+    UsartLayout,
     memory_regions,
     nearest_latency,
     package_version,
+    pin_macros,
 )
 from automcu.mcu.profile import (
     Device,

@@ -6,11 +6,10 @@ A kernel's C template lies beside the operator.
 from automcu.compiler.ops.arithmetic import Add, AddConstant, Multiply
 from automcu.compiler.ops.attention import Attention
 from automcu.compiler.ops.convolution import Convolution
-from automcu.compiler.ops.layer_norm import LayerNorm
 from automcu.compiler.ops.movement import Concatenate, Pad, Rearrange
+from automcu.compiler.ops.normalise import LayerNorm, Softmax
 from automcu.compiler.ops.pointwise import Lookup, Rescale
 from automcu.compiler.ops.pool import AveragePool, MaxPool
-from automcu.compiler.ops.softmax import Softmax
 
 __all__ = [
     "Add",

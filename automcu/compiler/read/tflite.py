@@ -10,10 +10,12 @@ from automcu.compiler.read.builder import GraphBuilder
 from automcu.compiler.read.file_tensor import natural, read_content
 from automcu.compiler.read.node import DAMAGE, READERS, ImportContext, errors_named, unknown_kind
 from automcu.compiler.read.nodes.spatial import SOFTMAX_OF_ONE_AXIS
-from automcu.compiler.read.tflite_layer import FOLDED_KINDS, Layer, fold
-from automcu.compiler.read.tflite_records import (
+from automcu.compiler.read.tflite_layers import (
+    FOLDED_KINDS,
+    Layer,
     LayerRecord,
     ModelRecord,
+    fold,
     read_records,
     tensor_quantisation,
 )

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from automcu.compiler.read.builder import Constant
 from automcu.compiler.read.file_tensor import MOST_ELEMENTS, positive_axis
 from automcu.compiler.read.node import Node
-from automcu.compiler.read.tflite_layer import Layer
-from automcu.compiler.read.tflite_records import TensorRecord
+from automcu.compiler.read.tflite_layers import Layer, TensorRecord
 from automcu.compiler.tensor import NO_CLAMP
 from automcu.errors import UnsupportedModelError
 

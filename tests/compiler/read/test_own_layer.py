@@ -10,7 +10,7 @@ from automcu.compiler import import_model
 from automcu.compiler.graph import run_reference
 from automcu.compiler.read.node import READERS, ImportContext, Node, reader
 from automcu.compiler.read.nodes.functions import apply_function
-from automcu.compiler.read.tflite_layer import Layer
+from automcu.compiler.read.tflite_layers import Layer
 from automcu.compiler.read.tflite_translations import TRANSLATIONS, translation
 from automcu.errors import UnsupportedModelError
 from tests.compiler.read.tflite_writer import TfliteWriter
