@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automcu.plain_text import c_comment, one_line, printable, with_article
+from automcu.errors import c_comment, one_line, printable, with_article
 
 ANY_TEXT = st.text(st.characters(), max_size=60)  # lone surrogates too
 

@@ -27,8 +27,8 @@ from automcu.errors import (
     EXIT_WRONG_USE,
     AutomcuError,
     file_problem,
+    printable,
 )
-from automcu.plain_text import printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

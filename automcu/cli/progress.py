@@ -5,7 +5,7 @@ import time
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from automcu.cli.answer import plain_console, print_text
-from automcu.plain_text import one_line
+from automcu.errors import one_line
 from automcu.report.wording import duration
 
 

@@ -24,9 +24,8 @@ from automcu.compiler.kernel import (
     LayerConstants,
     SharedCode,
 )
-from automcu.errors import WrongInputError
+from automcu.errors import WrongInputError, c_comment
 from automcu.mcu.core import core_named
-from automcu.plain_text import c_comment
 from automcu.resources import resource_folder
 
 _VALUES_PER_LINE = 24

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 import automcu
 from automcu.brief import describe
+from automcu.errors import printable
 from automcu.networks.family import families, family_of
-from automcu.plain_text import printable
 from automcu.records import write_atomically
 from automcu.report import wording
 from automcu.report.record import Findings

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from automcu.plain_text import one_line
+from automcu.errors import one_line
 from automcu.report.record import Findings
 from automcu.report.wording import kilobytes, latency_word
 

@@ -19,10 +19,9 @@ from automcu.brief import (
     read_brief_file,
     read_sentence,
 )
-from automcu.errors import WrongInputError
+from automcu.errors import WrongInputError, printable
 from automcu.mcu import all_devices, find_device
 from automcu.networks.cells.plan import load_surveys
-from automcu.plain_text import printable
 from automcu.planner.agents.records import KEY_VARIABLES, AgentTurns, ModelSettings
 from automcu.planner.plan import Plan
 from automcu.records import write_atomically

@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 from string import Template
 
-from automcu.errors import WrongInputError
+from automcu.errors import WrongInputError, c_comment
 from automcu.mcu import find_device
 from automcu.mcu.family import families, family_of
 from automcu.mcu.profile import Device, MemoryRegion
-from automcu.plain_text import c_comment
 from automcu.records import write_atomically
 from automcu.resources import resource_folder
 

@@ -11,8 +11,7 @@ from automcu.compiler.ops import Convolution, Lookup, Rescale
 from automcu.compiler.ops.pointwise import quantised_table
 from automcu.compiler.read.file_tensor import View, check_scales_of, checked_shape, positive_axis
 from automcu.compiler.tensor import NO_CLAMP, Clamp, intersect
-from automcu.errors import UnsupportedModelError
-from automcu.plain_text import with_article
+from automcu.errors import UnsupportedModelError, with_article
 
 COMPUTES_NOTHING = (
     "the model computes nothing: it only passes its input on, or rearranges it. "

@@ -22,8 +22,7 @@ from automcu.compiler.graph import Quantisation
 from automcu.compiler.read.arrange import on_scale
 from automcu.compiler.read.builder import Activation, Constant, GraphBuilder
 from automcu.compiler.tensor import NO_CLAMP, Clamp
-from automcu.errors import UnsupportedModelError
-from automcu.plain_text import with_article
+from automcu.errors import UnsupportedModelError, with_article
 
 UINT8_OFFSET = 128  # uint8 minus this is the same value as int8
 # What a damaged file makes the reading of it raise.

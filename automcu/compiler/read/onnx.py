@@ -33,8 +33,7 @@ from automcu.compiler.read.node import (
     unknown_kind,
 )
 from automcu.compiler.read.nodes.quantisation import FOLDED_KINDS, fold
-from automcu.errors import UnsupportedModelError, WrongInputError
-from automcu.plain_text import with_article
+from automcu.errors import UnsupportedModelError, WrongInputError, with_article
 
 _MOST_NODES = 20_000
 _DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul")

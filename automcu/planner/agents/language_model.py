@@ -29,8 +29,8 @@ from openai import (
 )
 from pydantic import ValidationError
 
+from automcu.errors import one_line
 from automcu.networks.cells.cell import OPERATIONS
-from automcu.plain_text import one_line
 from automcu.planner.agents.records import KEY_VARIABLES, ModelSettings, Usage, strict_schema
 from automcu.planner.agents.servers import bounded_client
 from automcu.records import Record, append_line
