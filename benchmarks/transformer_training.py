@@ -7,6 +7,7 @@ accuracy; one that is there already is not trained again, one that was interrupt
 ternary network needs its float teacher's stage and trains it first.
 """
 
+import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -276,17 +277,28 @@ def _file(folder: Path, comparison: Comparison, network: str, ending: str) -> Pa
 
 
 def main() -> int:
-    folder, *wanted = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where what is trained is left")
+    parser.add_argument("wanted", nargs="*", metavar="DATASET/NETWORK", help="default: all")
+    arguments = parser.parse_args()
+    known = {
+        f"{comparison.name}/{stage.name.replace(' ', '_')}"
+        for comparison in COMPARISONS.values()
+        for stage in comparison.stages
+    }
+    if unknown := sorted({*arguments.wanted} - known):
+        parser.error(f"{', '.join(unknown)}: choose from {', '.join(sorted(known))}")
     for comparison in COMPARISONS.values():
         stages = [
             stage.name
             for stage in comparison.stages
-            if not wanted or f"{comparison.name}/{stage.name.replace(' ', '_')}" in wanted
+            if not arguments.wanted
+            or f"{comparison.name}/{stage.name.replace(' ', '_')}" in arguments.wanted
         ]
         dataset = dataset_of(comparison) if stages else None
         for name in stages:
             assert dataset is not None
-            print(trained_network(comparison, name, Path(folder), dataset)[1].model_dump_json())
+            print(trained_network(comparison, name, arguments.folder, dataset)[1].model_dump_json())
     return 0
 
 

@@ -13,19 +13,18 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from automcu.boards.project import load_firmware, project_device, project_folder
 from automcu.boards.records import LayerCycles, Measurement, compared, history, remember
 from automcu.cli.answer import Answer, Debug, Json, number, pairs, print_text, respond, table, text
 from automcu.cli.options import Board
 from automcu.cli.progress import TerminalProgress
 from automcu.errors import EXIT_DONE, EXIT_TOOL_OR_BOARD
-from automcu.mcu import find_device
 from automcu.report.wording import executed_by, kilobytes, milliseconds, percent, warning_lines
-from automcu.toolchains.build import Build
 
+# Projects are read with numpy, which `--help` does without.
 if TYPE_CHECKING:
     import pandas as pd
 
+    from automcu.toolchains.build import Build
     from automcu.user_model.firmware import BenchResult
 
 TABLE = "bench.csv"
@@ -57,6 +56,7 @@ def build(
 
 
 def _build(folder: Path, verify: bool) -> Answer:
+    from automcu.boards.project import project_folder
     from automcu.user_model.firmware import build
 
     path = project_folder(folder)
@@ -73,7 +73,7 @@ def _build(folder: Path, verify: bool) -> Answer:
     return Answer({"project": str(path), **made.model_dump()}, shown)
 
 
-def _proof(made: Build) -> tuple[str, str]:
+def _proof(made: "Build") -> tuple[str, str]:
     """What is known of the firmware's answers, in words."""
     proof = made.verified
     if proof is None:
@@ -182,6 +182,8 @@ def bench(
     """Flash a board, run the firmware and measure it."""
 
     def command() -> Answer:
+        from automcu.boards.project import project_folder
+
         project = project_folder(folder)
         path = results or project / TABLE
         if compare:
@@ -194,6 +196,8 @@ def bench(
 def _bench(
     project: Path, board: str, inputs: int | None, runs: int | None, data: str | None, path: Path
 ) -> Answer:
+    from automcu.boards.project import load_firmware, project_device
+    from automcu.mcu import find_device
     from automcu.user_model.firmware import bench
 
     device = find_device(project_device(project))

@@ -92,6 +92,11 @@ def test_help_and_version_import_no_command() -> None:
     assert imported_by("--version", of=heavy) == "0 []"
 
 
+@pytest.mark.parametrize("name", ["check", "build", "flash", "bench", "report"])
+def test_the_help_of_a_command_imports_nothing_that_computes(name: str) -> None:
+    assert imported_by(name, "--help", of=(*OF_A_RUN, *OF_A_BOARD, "numpy", "onnx")) == "0 []"
+
+
 def test_a_survey_from_the_cache_imports_nothing_that_computes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
