@@ -1,14 +1,19 @@
-"""Frozen records that cross files, and the one way to write a file: whole, or not at all."""
+"""Frozen records that cross files, the folders they lie in, and the one way to write a file.
+
+A file is written whole, or not at all. automcu's own data lie beside the package in a checkout and
+inside it in an installed wheel.
+"""
 
 import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -145,3 +150,33 @@ def _what_is_there(path: Path) -> str:
     if path.is_dir():
         return f"{path} is a folder"
     return f"{path} is a file" if path.is_file() else f"{path} is a device"
+
+
+_PACKAGE = Path(__file__).parent
+
+
+def resource_folder(name: Literal["agents", "hw_profiles", "firmware"]) -> Path:
+    """Return the folder `name`, from the installed wheel or from the checkout.
+
+    Raises:
+        FileNotFoundError: the installation is incomplete.
+    """
+    for candidate in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name):
+        if candidate.is_dir():
+            return candidate
+    raise FileNotFoundError(f"automcu's folder {name!r} is missing; reinstall automcu")
+
+
+def cache_folder() -> Path:
+    """The user's folder for what can be made anew; it need not exist yet.
+
+    Raises:
+        OSError: this user has no home.
+    """
+    root = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
+    if root:
+        return Path(root) / "automcu"
+    try:
+        return Path.home() / ".cache" / "automcu"
+    except RuntimeError as error:
+        raise OSError("this user has no home folder") from error

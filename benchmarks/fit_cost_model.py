@@ -62,8 +62,7 @@ from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.cells.skeleton import Skeleton
 from automcu.networks.transformers.graph import transformer_graph
 from automcu.networks.transformers.space import TransformerShape
-from automcu.records import write_atomically
-from automcu.resources import resource_folder
+from automcu.records import resource_folder, write_atomically
 from automcu.toolchains import find_compiler
 from benchmarks.graph_generator import random_graph
 from benchmarks.layer_counts import LinkedLayers, link_and_count

@@ -16,7 +16,7 @@ from automcu.boards.virtual.machine import count_cycles
 from automcu.compiler import Program, render_model
 from automcu.errors import BoardError
 from automcu.mcu import Device
-from automcu.resources import resource_folder
+from automcu.records import resource_folder
 from automcu.toolchains import Compiler, find_compiler
 from automcu.toolchains.compiler import HostCompiler, run_tool
 

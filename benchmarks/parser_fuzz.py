@@ -16,8 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from automcu.records import Record
-from automcu.resources import resource_folder
+from automcu.records import Record, resource_folder
 from automcu.toolchains import host_compiler
 
 INPUTS, QUICK_INPUTS = 1_000_000, 20_000

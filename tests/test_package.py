@@ -109,7 +109,7 @@ def _imports(path: Path) -> set[str]:
 
 
 def test_the_installed_package_is_the_wheels(installed: Path, tmp_path: Path) -> None:
-    program = "import automcu, automcu.resources as r; print(r.resource_folder('firmware'))"
+    program = "import automcu, automcu.records as r; print(r.resource_folder('firmware'))"
     shown = subprocess.run(
         [installed / "python", "-c", program],
         cwd=tmp_path,

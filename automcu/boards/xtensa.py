@@ -33,8 +33,7 @@ from automcu.errors import BoardError, ToolError
 from automcu.mcu.core import XTENSA_LX7
 from automcu.mcu.family import family_of
 from automcu.mcu.profile import Device
-from automcu.records import Record
-from automcu.resources import resource_folder
+from automcu.records import Record, resource_folder
 from automcu.toolchains import Compiler, find_compiler, write_names
 from automcu.toolchains.build import OBJECTS
 from automcu.toolchains.compiler import ToolFailedError, run_tool

@@ -35,9 +35,8 @@ from automcu.mcu import find_device
 from automcu.networks.cells.family import cell_name, skeleton_name
 from automcu.networks.cells.records import FeasibleCell, Survey, SurveyOverview
 from automcu.networks.cells.skeleton import Skeleton
-from automcu.records import write_atomically
+from automcu.records import cache_folder, write_atomically
 from automcu.report.wording import error_bar
-from automcu.resources import cache_folder
 
 if TYPE_CHECKING:
     from automcu.networks.cells.accuracies import AccuracyTable

@@ -26,7 +26,7 @@ from automcu.compiler.kernel import (
 )
 from automcu.errors import WrongInputError, c_comment
 from automcu.mcu.core import core_named
-from automcu.resources import resource_folder
+from automcu.records import resource_folder
 
 _VALUES_PER_LINE = 24
 _HASH_BYTES = 8

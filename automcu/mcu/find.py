@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from automcu.errors import WrongInputError
 from automcu.mcu.family import families, family_of
 from automcu.mcu.profile import Device, FittedFigures, Latency, MemoryRegion
-from automcu.resources import resource_folder
+from automcu.records import resource_folder
 
 _ADDRESS_SPACE = 1 << 32
 _LARGEST_INTERNAL_BYTES = 16 << 20  # more than any microcontroller has on its die

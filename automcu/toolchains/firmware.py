@@ -8,8 +8,7 @@ from automcu.errors import WrongInputError, c_comment
 from automcu.mcu import find_device
 from automcu.mcu.family import families, family_of
 from automcu.mcu.profile import Device, MemoryRegion
-from automcu.records import write_atomically
-from automcu.resources import resource_folder
+from automcu.records import resource_folder, write_atomically
 
 DEFAULT_STACK_BYTES = 2048
 ENTRY_POINT = "reset_handler"

@@ -18,7 +18,7 @@ from automcu.compiler.compile import is_fitted, layer_cycles
 from automcu.cost.latency import Observation
 from automcu.mcu import Device, find_device
 from automcu.mcu.find import fitted_path, save_figures, user_folder
-from automcu.resources import resource_folder
+from automcu.records import resource_folder
 
 ID = "stm32f407g-disc1"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from automcu.resources import resource_folder
+from automcu.records import resource_folder
 from automcu.toolchains import host_compiler
 
 FIRMWARE = resource_folder("firmware")

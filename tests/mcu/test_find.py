@@ -4,7 +4,7 @@ import pytest
 
 from automcu.errors import WrongInputError
 from automcu.mcu import all_devices, find_device
-from automcu.resources import resource_folder
+from automcu.records import resource_folder
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from automcu.errors import WrongInputError
 from automcu.mcu import all_devices, find_device, load_profile
 from automcu.mcu.find import save_figures
 from automcu.mcu.profile import FittedFigures, Latency
-from automcu.resources import resource_folder
+from automcu.records import resource_folder
 
 GOOD = (resource_folder("hw_profiles") / "stm32f407g-disc1.toml").read_text()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from automcu.mcu import Device, all_devices, load_profile
-from automcu.resources import resource_folder
+from automcu.records import resource_folder
 
 DEVICES = list(all_devices().values())
 PROFILES = sorted(resource_folder("hw_profiles").glob("*.toml"))

@@ -11,6 +11,7 @@ from automcu.mcu import load_profile
 from automcu.mcu.profile import Device
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.skeleton import Architecture, Skeleton
+from automcu.records import resource_folder
 from automcu.report.record import (
     AccuracyFinding,
     ArenaTensor,
@@ -19,7 +20,6 @@ from automcu.report.record import (
     SkeletonFinding,
     SpaceFinding,
 )
-from automcu.resources import resource_folder
 from automcu.toolchains.build import Build
 
 LAYERS = 24

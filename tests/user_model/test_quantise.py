@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from automcu.cli.app import app
 from automcu.compiler import Quantisation
 from automcu.errors import AutomcuError, UnsupportedModelError, WrongInputError
-from automcu.resources import resource_folder
+from automcu.records import resource_folder
 from automcu.user_model.model import import_model_file
 from automcu.user_model.quantise import calibrate_model_file
 

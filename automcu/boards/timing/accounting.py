@@ -31,7 +31,7 @@ from automcu.boards.timing.blocks import (
 )
 from automcu.errors import BoardError
 from automcu.mcu.profile import Device
-from automcu.resources import cache_folder
+from automcu.records import cache_folder
 from automcu.toolchains import host_compiler
 
 _SOURCE = Path(__file__).with_name("accounting.c")

@@ -21,8 +21,7 @@ from automcu.boards.virtual.memory import virtual_registers
 from automcu.boards.virtual.wire import WireProtocol
 from automcu.errors import BoardError, WrongInputError
 from automcu.mcu.profile import Device
-from automcu.records import Record
-from automcu.resources import cache_folder
+from automcu.records import Record, cache_folder
 
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 

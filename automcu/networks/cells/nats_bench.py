@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from automcu import __version__
 from automcu.errors import WrongInputError
 from automcu.networks.cells.cell import CELL_COUNT, Cell
-from automcu.records import read_cached, write_cached
-from automcu.resources import cache_folder
+from automcu.records import cache_folder, read_cached, write_cached
 
 AccuracyDataset = Literal["cifar10", "cifar100", "ImageNet16-120"]
 ACCURACY_DATASETS: tuple[AccuracyDataset, ...] = get_args(AccuracyDataset)

@@ -17,8 +17,7 @@ from automcu.brief import NO_LIMITS, Limits
 from automcu.mcu.profile import Device
 from automcu.networks.cells.records import Survey, SurveyOverview
 from automcu.networks.cells.skeleton import Skeleton
-from automcu.records import read_cached, write_cached
-from automcu.resources import resource_folder
+from automcu.records import read_cached, resource_folder, write_cached
 from automcu.toolchains import find_compiler
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from automcu.planner.agents.records import (
     SpaceSummary,
     TrainedSummary,
 )
-from automcu.resources import resource_folder
+from automcu.records import resource_folder
 
 _CELLS_SHOWN = 8
 _TRAINED_SHOWN = 6

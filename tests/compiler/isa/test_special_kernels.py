@@ -19,7 +19,7 @@ from automcu.compiler.tensor import Shape, Window
 from automcu.mcu import Device, find_device
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.cells.skeleton import Architecture, Skeleton
-from automcu.resources import resource_folder
+from automcu.records import resource_folder
 from automcu.toolchains import find_compiler
 from automcu.toolchains.compiler import run_tool
 from tests.compiler.compiled_model import write_sources
