@@ -21,7 +21,7 @@ from automcu.boards.timing.accounting import Accounting, new_accounting
 from automcu.boards.virtual.machine import load_sections
 from automcu.boards.virtual.memory import BoardMemory, new_engine
 from automcu.boards.xtensa import run_project
-from automcu.calibration.observe import read_code
+from automcu.calibration.calibrate import read_code
 from automcu.compiler import Program
 from automcu.compiler.project import MODEL, describe
 from automcu.compiler.render import DEFAULT_NAME, model_hash, render_model

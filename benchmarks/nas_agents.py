@@ -12,10 +12,10 @@ from pathlib import Path
 from automcu.networks.cells.plan import plan
 from automcu.networks.cells.search import next_proposal
 from automcu.networks.family import Observation
-from automcu.planner.agents.council import Council, FeasibleSpace
-from automcu.planner.agents.language_model import Disguise, LanguageModel
-from automcu.planner.agents.records import ModelSettings
-from automcu.planner.agents.servers import start_local_server
+from automcu.planner.council import Council, FeasibleSpace
+from automcu.planner.language_model import Disguise, LanguageModel
+from automcu.planner.records import ModelSettings
+from automcu.planner.servers import start_local_server
 from benchmarks.nas_searches import Oracle, Task
 
 _LOCAL_TIME_OUT_S = 300.0

@@ -42,10 +42,10 @@ from automcu.networks.cells.search import next_proposal
 from automcu.networks.cells.skeleton import Skeleton
 from automcu.networks.cells.survey import survey
 from automcu.networks.family import Observation, Proposal
-from automcu.planner.agents.council import Council, FeasibleSpace
-from automcu.planner.agents.language_model import LanguageModel
-from automcu.planner.agents.records import ModelSettings
+from automcu.planner.council import Council, FeasibleSpace
+from automcu.planner.language_model import LanguageModel
 from automcu.planner.plan import Plan
+from automcu.planner.records import ModelSettings
 from automcu.planner.study import Study
 
 RUNS = 200

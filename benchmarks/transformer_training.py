@@ -25,9 +25,8 @@ from automcu.networks.cells.torch import build_network
 from automcu.networks.transformers.space import TransformerShape
 from automcu.networks.transformers.torch import build_vision_transformer
 from automcu.records import Record
-from automcu.training.evaluation import accuracy
-from automcu.training.loop import train
-from automcu.training.recipe import Recipe
+from automcu.training.loop import accuracy, train
+from automcu.training.records import Recipe
 from automcu.training.ternary import TernaryRecipe, train_ternary
 from benchmarks.mlperf_tiny import data_folder
 

@@ -35,7 +35,7 @@ from automcu.mcu import find_device
 from automcu.networks.transformers.torch import VisionTransformer
 from automcu.networks.transformers.train import export_transformer
 from automcu.toolchains import build_project, find_compiler
-from automcu.training.evaluation import accuracy
+from automcu.training.loop import accuracy
 from automcu.training.ternary import with_ternary_values
 from benchmarks.transformer_training import (
     COMPARISONS,

@@ -4,6 +4,8 @@ from automcu.calibration.calibrate import (
     Calibration,
     NetworkErrors,
     calibrate,
+    observe,
+    observe_code,
     varied_choice,
     with_figures,
 )
@@ -15,7 +17,6 @@ from automcu.calibration.networks import (
     random_architectures,
     with_random_weights,
 )
-from automcu.calibration.observe import observe, observe_code
 
 __all__ = [
     "HELD_OUT",

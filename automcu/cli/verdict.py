@@ -11,9 +11,8 @@ from automcu.cli.answer import Answer, number, table, text
 from automcu.cost.records import Estimate, Limit, RowTilingEffect, Verdict
 from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED
 from automcu.report.wording import kilobytes, modelled_milliseconds, warning_lines
-from automcu.user_model.low_bit_weights import LowBitWeights
 from automcu.user_model.model import CheckResult, CompileResult
-from automcu.user_model.quantise import Calibrated
+from automcu.user_model.quantise import Calibrated, LowBitWeights
 
 _MOST_LAYERS_SHOWN = 60
 _MOST_NAMED = 3

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from automcu.datasets.assemble import Labelled, assemble
-from automcu.datasets.record import Dataset, Request, Source
+from automcu.datasets.record import Dataset, Labelled, Request, Source, assemble
 from automcu.errors import WrongInputError
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from automcu.datasets.assemble import Labelled, assemble
-from automcu.datasets.record import Dataset, Request, Source
+from automcu.datasets.record import Dataset, Labelled, Request, Source, assemble
 from automcu.errors import WrongInputError
 
 GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})

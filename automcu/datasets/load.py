@@ -15,11 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from automcu.datasets.assemble import Labelled, assemble
 from automcu.datasets.csv_windows import WINDOWS
 from automcu.datasets.images import FOLDERS
 from automcu.datasets.npz import ARCHIVES, JPEG_PACKS
-from automcu.datasets.record import Dataset, Request, Source, plain_name, resized
+from automcu.datasets.record import (
+    Dataset,
+    Labelled,
+    Request,
+    Source,
+    assemble,
+    plain_name,
+    resized,
+)
 from automcu.errors import ToolError, WrongInputError
 
 GREY_LEVEL_MAXIMUM = 16

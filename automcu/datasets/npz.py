@@ -17,9 +17,8 @@ import numpy as np
 from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
-from automcu.datasets.assemble import Labelled, assemble
 from automcu.datasets.images import decode, describe_unreadable, read_header
-from automcu.datasets.record import Dataset, Request, Source
+from automcu.datasets.record import Dataset, Labelled, Request, Source, assemble
 from automcu.errors import WrongInputError
 
 

@@ -1,17 +1,21 @@
-"""Post-training quantisation with onnxruntime: float ONNX in, QDQ ONNX out.
+"""Post-training quantisation with onnxruntime: float ONNX in, QDQ ONNX out, and how good each is.
 
 Operators that would still compute in floating point are found and refused. Quantisation to int8
 turns the weights of a ternary channel into -127, 0 and 127, as it does not know that there is
 nothing in between; they are written as -1, 0 and 1, as the compiler's ternary kernels want them,
-and the scale takes over the factor.
+and the scale takes over the factor. Warnings, which onnxruntime prints for every model, are hidden.
 """
 
+import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 from onnxruntime.quantization import (
@@ -25,9 +29,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from automcu.compiler.fixed_point import INT8_MIN, needs_wide_sum
 from automcu.compiler.read.arrange import TERNARY_FROM
-from automcu.datasets.record import Dataset
+from automcu.datasets.record import Dataset, Split
 from automcu.errors import UnsupportedModelError, WrongInputError
-from automcu.export.evaluation import quiet_onnxruntime
 from automcu.export.float_onnx import INPUT
 from automcu.records import scratch_folder, write_atomically
 
@@ -294,3 +297,83 @@ def _rewrite(weights: TensorProto, scales: TensorProto) -> None:
 
 def _store(tensor: TensorProto, values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> None:
     tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+
+LOG_WARNINGS = 2
+LOG_ERRORS = 3
+"""onnxruntime's own severities; 2 is its default."""
+
+
+@contextmanager
+def quiet_onnxruntime() -> Iterator[None]:
+    """Hide warnings of onnxruntime and its Python tools inside the block; errors still show."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.ERROR)
+    onnxruntime.set_default_logger_severity(LOG_ERRORS)
+    try:
+        yield
+    finally:
+        onnxruntime.set_default_logger_severity(LOG_WARNINGS)
+        root.setLevel(before)
+
+
+BATCH = 256
+
+
+def onnx_accuracy(path: Path, split: Split) -> float:
+    """Return the fraction of `split` that the model classifies correctly.
+
+    Raises:
+        UnsupportedModelError: onnxruntime cannot open the file.
+        WrongInputError: the images do not fit its input.
+    """
+    predicted = onnx_logits(path, split.inputs).argmax(axis=1)
+    return float((predicted == split.labels).mean())
+
+
+def onnx_logits(path: Path, inputs_nhwc: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the model's float outputs [n, classes] for images [n, height, width, channels]."""
+    return onnx_outputs(path, np.ascontiguousarray(inputs_nhwc.transpose(0, 3, 1, 2)))
+
+
+def onnx_outputs(path: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the model's first output for inputs [n, ...] in the layout that it takes.
+
+    Raises:
+        UnsupportedModelError: onnxruntime cannot open the file.
+        WrongInputError: the inputs do not fit.
+    """
+    with quiet_onnxruntime():
+        session = _open(path)
+        source = session.get_inputs()[0]
+        fixed = source.shape[0]
+        batch = fixed if isinstance(fixed, int) else BATCH
+        try:
+            outputs = [
+                session.run(None, {source.name: inputs[start : start + batch]})[0]
+                for start in range(0, len(inputs), batch)
+            ]
+        except Exception as error:
+            raise WrongInputError(
+                f"{path} takes inputs {source.shape}, given were {list(inputs.shape)}. "
+                "Give inputs of that size."
+            ) from error
+    return np.concatenate(outputs)
+
+
+def _open(path: Path) -> onnxruntime.InferenceSession:
+    """Open without int8 kernels: on processors without VNNI theirs saturate at 16 bits.
+
+    The graph then runs as it is written: dequantise, compute in float, quantise. Threads that spin
+    while they wait would slow everything down on a busy computer.
+    """
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"{path} cannot be opened by onnxruntime. Export the network again."
+        ) from error

@@ -23,10 +23,9 @@ from automcu.compiler.read.file_tensor import read_content
 from automcu.compiler.read.onnx import is_known, read_model
 from automcu.compiler.read.tflite import IDENTIFIER
 from automcu.errors import UnsupportedModelError, WrongInputError, with_article
-from automcu.export.evaluation import quiet_onnxruntime
 from automcu.export.float_onnx import store_constants
 from automcu.export.insert_quantisation import BYTES, PIXELS, Range, insert_quantisation
-from automcu.export.quantise import DEQUANTISE, QUANTISE
+from automcu.export.quantise import DEQUANTISE, QUANTISE, quiet_onnxruntime
 from automcu.records import no_such_file, scratch_folder, write_atomically
 
 _PER_CHANNEL_OPSET = 13

@@ -22,16 +22,16 @@ from automcu.brief import (
 from automcu.errors import WrongInputError, printable
 from automcu.mcu import all_devices, find_device
 from automcu.networks.cells.plan import load_surveys
-from automcu.planner.agents.records import KEY_VARIABLES, AgentTurns, ModelSettings
 from automcu.planner.plan import Plan
+from automcu.planner.records import KEY_VARIABLES, AgentTurns, ModelSettings
 from automcu.records import write_atomically
 from automcu.report.wording import EVERY_LIMIT_IS_KEPT, executed_by, limits_word
 from automcu.run.job import Job, RunFolder, load_if_valid
 from automcu.run.records import AgentsUsed, Run, Settings
 
 if TYPE_CHECKING:
-    from automcu.planner.agents.council import Council
-    from automcu.planner.agents.language_model import LanguageModel
+    from automcu.planner.council import Council
+    from automcu.planner.language_model import LanguageModel
 
 _USED = "used.json"
 # A small model on one slow core reads its prompt in minutes.
@@ -74,7 +74,7 @@ def open_model(settings: Settings, folder: RunFolder) -> OpenedModel | None:
 
 def _open_local(model: ModelSettings | None, folder: RunFolder) -> OpenedModel:
     """Start the model's server; the file and the budget are the settings' where they say so."""
-    from automcu.planner.agents.servers import start_local_server
+    from automcu.planner.servers import start_local_server
 
     server = start_local_server(Path(model.model) if model and model.model else None)
     options = (model or ModelSettings(model=server.model)).model_copy(
@@ -91,7 +91,7 @@ def _open_local(model: ModelSettings | None, folder: RunFolder) -> OpenedModel:
 
 def _open(model: ModelSettings, folder: RunFolder, server: object) -> OpenedModel:
     # The client takes most of a second to import, which other runs need not wait for.
-    from automcu.planner.agents.language_model import LanguageModel
+    from automcu.planner.language_model import LanguageModel
 
     opened = LanguageModel(model, folder.agents)
     before = load_if_valid(AgentsUsed, folder.agents / _USED)
@@ -185,7 +185,7 @@ def read_with_agent(
     if known and known.text == draft.text:
         return override(draft, known)
     # The client takes most of a second to import, which other runs need not wait for.
-    from automcu.planner.agents.intake import read_with_model
+    from automcu.planner.intake import read_with_model
 
     opened = open_model(settings, folder)
     if opened is None:
@@ -220,7 +220,7 @@ def open_council(job: Job, plan: Plan) -> "Council | None":
         return None
     opened.model.notify = job.progress.notify
     # The client takes most of a second to import, which other runs need not wait for.
-    from automcu.planner.agents.council import Council, FeasibleSpace
+    from automcu.planner.council import Council, FeasibleSpace
 
     return Council(
         opened.model,
@@ -237,8 +237,8 @@ def write_summary(job: Job, plan: Plan, run: Run) -> None:
     council = open_council(job, plan)
     if council is None:
         return
-    from automcu.planner.agents.records import ReporterView
-    from automcu.planner.agents.reporter import plain_paragraph, report_in_words
+    from automcu.planner.records import ReporterView
+    from automcu.planner.reporter import plain_paragraph, report_in_words
 
     job.progress.begin("waiting for the language model's report")
     limits = limits_word(run.findings)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from automcu.brief import Brief
 from automcu.datasets.record import Dataset, resized
 from automcu.errors import DoesNotFitError
-from automcu.export.evaluation import onnx_accuracy
+from automcu.export.quantise import onnx_accuracy
 from automcu.networks.estimate import judge
 from automcu.networks.family import (
     INT8_MODEL,
@@ -27,8 +27,7 @@ from automcu.networks.family import (
     families_named,
     family_of,
 )
-from automcu.planner.plan import Plan, next_of_families
-from automcu.planner.review import Counts, Review, review
+from automcu.planner.plan import Counts, Plan, Review, next_of_families, review
 from automcu.planner.study import Study
 from automcu.run.agents import open_council, save_used
 from automcu.run.executors import EXECUTORS, TrainAll, TrainingTask, round_size
@@ -37,7 +36,7 @@ from automcu.run.records import TrainedCandidate
 from automcu.training.records import Training
 
 if TYPE_CHECKING:
-    from automcu.planner.agents.council import Council
+    from automcu.planner.council import Council
 
 _RECORD = "candidate.json"
 # Should a check or a training fail.

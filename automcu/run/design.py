@@ -15,10 +15,9 @@ from automcu.compiler import Project, quantise_inputs
 from automcu.compiler.compile import Program
 from automcu.datasets.load import load_dataset
 from automcu.datasets.record import Dataset, Split, resized
-from automcu.export.evaluation import onnx_accuracy
+from automcu.export.quantise import onnx_accuracy
 from automcu.networks.family import FLOAT_MODEL, INT8_MODEL
-from automcu.planner.plan import Plan, how_much_fits
-from automcu.planner.review import Counts
+from automcu.planner.plan import Counts, Plan, how_much_fits
 from automcu.report.html import write_html
 from automcu.run.agents import agents_used, read_brief, write_summary
 from automcu.run.candidates import best_first, make_plan, task_of, train_candidates

@@ -24,11 +24,11 @@ import torch
 from automcu.datasets.record import Dataset
 from automcu.errors import AutomcuError, ToolError
 from automcu.networks.family import FIRST_PROPOSALS, Proposal
-from automcu.planner.review import Review
+from automcu.planner.plan import Review
 from automcu.records import write_atomically
 from automcu.run.job import Job, Silent
 from automcu.run.records import ExecutorName, Settings, TrainedCandidate
-from automcu.training.evaluation import FLOPS_WORTH_THREADS
+from automcu.training.loop import FLOPS_WORTH_THREADS
 
 
 @dataclass(frozen=True)

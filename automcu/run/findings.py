@@ -7,8 +7,7 @@ from automcu.boards.records import Measurement
 from automcu.brief import Brief
 from automcu.datasets.record import Dataset
 from automcu.mcu.profile import Device
-from automcu.planner.plan import Plan
-from automcu.planner.review import Counts
+from automcu.planner.plan import Counts, Plan
 from automcu.report.record import (
     AccuracyFinding,
     AgentFinding,

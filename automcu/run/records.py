@@ -11,9 +11,8 @@ from automcu.cost.records import Estimate
 from automcu.mcu.profile import Device
 from automcu.networks.cells.nats_bench import AccuracyDataset
 from automcu.networks.family import Proposal
-from automcu.planner.agents.records import AgentTurns, ModelSettings, Usage
-from automcu.planner.plan import Plan
-from automcu.planner.review import Counts, Review
+from automcu.planner.plan import Counts, Plan, Review
+from automcu.planner.records import AgentTurns, ModelSettings, Usage
 from automcu.records import Record
 from automcu.report.record import Findings
 from automcu.toolchains.build import Build

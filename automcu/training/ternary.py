@@ -28,13 +28,13 @@ from torch.nn.functional import (
 
 from automcu.datasets.record import Dataset
 from automcu.training.loop import Objective, Progress, epoch_notes, train
-from automcu.training.recipe import students_recipe
 from automcu.training.records import (
     Recipe,
     TernaryRecipe,
     TernaryTraining,
     Training,
     TrainingResult,
+    students_recipe,
 )
 
 _SMALLEST_SCALE = 1e-8

@@ -31,8 +31,7 @@ from automcu.mcu.profile import Device
 from automcu.networks.estimate import estimate
 from automcu.networks.family import Network, family_of
 from automcu.records import no_such_file
-from automcu.user_model.low_bit_weights import LowBitWeights, with_weights
-from automcu.user_model.quantise import Calibrated, quantise_first
+from automcu.user_model.quantise import Calibrated, LowBitWeights, quantise_first, with_weights
 
 QUANTISED_MODEL = "model.int8.onnx"
 _RANDOM_INPUTS = 16

@@ -30,7 +30,7 @@ from benchmarks.nas_searches import (
     planner_with_table,
     planner_without_table,
 )
-from tests.planner.agents.conftest import reply, serve
+from tests.planner.conftest import reply, serve
 
 __all__ = ["reply", "serve"]
 

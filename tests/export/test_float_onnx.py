@@ -10,8 +10,8 @@ from onnx import ModelProto, numpy_helper
 from torch import Tensor, nn
 
 from automcu.errors import UnsupportedModelError
-from automcu.export.evaluation import onnx_logits
 from automcu.export.float_onnx import export_onnx
+from automcu.export.quantise import onnx_logits
 
 Build = Callable[..., nn.Module]
 

@@ -17,9 +17,14 @@ from automcu.cost.estimation import estimate_program
 from automcu.datasets.load import load_dataset
 from automcu.datasets.record import Dataset
 from automcu.errors import UnsupportedModelError, WrongInputError
-from automcu.export.evaluation import onnx_accuracy, onnx_logits
 from automcu.export.float_onnx import export_onnx
-from automcu.export.quantise import float_islands, quantise_onnx, write_ternary_weights
+from automcu.export.quantise import (
+    float_islands,
+    onnx_accuracy,
+    onnx_logits,
+    quantise_onnx,
+    write_ternary_weights,
+)
 from automcu.mcu import find_device
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.skeleton import Architecture, Skeleton

@@ -33,10 +33,8 @@ from automcu.networks.family import (
 )
 from automcu.run.design import design
 from automcu.run.records import Run, Settings
-from automcu.training.evaluation import accuracy
-from automcu.training.loop import fit
-from automcu.training.recipe import recipe_for
-from automcu.training.records import Trained, Training
+from automcu.training.loop import accuracy, fit
+from automcu.training.records import Trained, Training, recipe_for
 
 DEVICE = "stm32f407g-disc1"
 WIDTHS = (4, 8, 2048)

@@ -14,14 +14,14 @@ from automcu.brief import Brief
 from automcu.cli.app import app
 from automcu.datasets.load import load_dataset
 from automcu.errors import WrongInputError
-from automcu.planner.agents.records import ModelSettings
 from automcu.planner.plan import Plan
+from automcu.planner.records import ModelSettings
 from automcu.run.agents import agents_used, open_council, save_used
 from automcu.run.candidates import Chooser, make_plan, open_study, task_of
 from automcu.run.design import design
 from automcu.run.job import Job, Silent, resume_job, start_job
 from automcu.run.records import Settings
-from tests.planner.agents.conftest import reply, serve
+from tests.planner.conftest import reply, serve
 
 __all__ = ["reply", "serve"]
 

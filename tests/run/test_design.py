@@ -10,8 +10,7 @@ import pytest
 
 from automcu.brief import Brief
 from automcu.errors import DoesNotFitError, WrongInputError
-from automcu.planner.plan import Plan
-from automcu.planner.review import Counts
+from automcu.planner.plan import Counts, Plan
 from automcu.run.design import design
 from automcu.run.job import RunFolder, Silent
 from automcu.run.records import Run, Settings

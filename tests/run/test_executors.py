@@ -123,7 +123,7 @@ def test_an_error_of_a_training_is_reported_without_rays_words(
     job = job_of(planned, tmp_path / "run", Settings(budget=1, executor="ray"))
     dataset = load_dataset(job.brief.dataset)
     from automcu.networks.estimate import judge
-    from automcu.planner.review import Review
+    from automcu.planner.plan import Review
     from automcu.run.candidates import Chooser, open_study
     from automcu.run.executors import TrainingTask, ray_executor
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from automcu.brief import Brief
 from automcu.cli.app import app
 from automcu.errors import WrongInputError
-from tests.planner.agents.conftest import reply, serve
+from tests.planner.conftest import reply, serve
 
 __all__ = ["reply", "serve"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from automcu.errors import WrongInputError
-from automcu.planner.review import Counts
+from automcu.planner.plan import Counts
 from automcu.run.job import RunFolder, load_if_valid, sha256
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from automcu.training.augmentation import augmented
+from automcu.training.loop import augmented
 from automcu.training.records import Augmentation
 
 

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from automcu.datasets.record import Split
-from automcu.training.evaluation import accuracy, forward_flops, suitable_threads
+from automcu.training.loop import accuracy, forward_flops, suitable_threads
 
 
 class BrightestPixel(nn.Module):

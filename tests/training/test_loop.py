@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from automcu.datasets.record import Dataset
 from automcu.errors import WrongInputError
-from automcu.training.evaluation import accuracy
-from automcu.training.loop import label_objective, train
+from automcu.training.loop import accuracy, label_objective, train
 from automcu.training.records import Recipe, TrainingResult
 
 Build = Callable[..., nn.Module]

@@ -9,8 +9,7 @@ from pydantic import ValidationError
 
 from automcu.datasets.load import load_dataset
 from automcu.datasets.record import Dataset, Split
-from automcu.training.recipe import learning_rate, planned_epochs, recipe_for
-from automcu.training.records import Recipe
+from automcu.training.records import Recipe, learning_rate, planned_epochs, recipe_for
 
 
 def test_digits_are_shifted_by_less_than_a_pixel_and_never_mirrored() -> None:

@@ -11,10 +11,8 @@ from torch import nn
 from automcu.datasets.record import Dataset, Split
 from automcu.networks.transformers.space import TransformerShape
 from automcu.networks.transformers.torch import build_vision_transformer
-from automcu.training.evaluation import accuracy
-from automcu.training.loop import train
-from automcu.training.recipe import ternary_recipe_for
-from automcu.training.records import Recipe, TernaryRecipe
+from automcu.training.loop import accuracy, train
+from automcu.training.records import Recipe, TernaryRecipe, ternary_recipe_for
 from automcu.training.ternary import (
     SoftTargets,
     distillation_objective,

@@ -14,7 +14,7 @@ from automcu.cost.estimation import estimate_program
 from automcu.errors import WrongInputError
 from automcu.mcu import Device, find_device
 from automcu.user_model.inputs import load_labelled_inputs
-from automcu.user_model.low_bit_weights import apply_weights, weight_widths
+from automcu.user_model.quantise import apply_weights, weight_widths
 
 SAME = Window(3, 3, padding=(1, 1, 1, 1))
 SHAPE = (6, 6, 4)

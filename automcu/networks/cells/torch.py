@@ -25,10 +25,8 @@ from automcu.networks.cells.skeleton import (
     stages,
 )
 from automcu.networks.family import FLOAT_MODEL, INT8_MODEL
-from automcu.training.evaluation import accuracy
-from automcu.training.loop import fit
-from automcu.training.recipe import recipe_for, teachers_recipe
-from automcu.training.records import Trained, Training
+from automcu.training.loop import accuracy, fit
+from automcu.training.records import Trained, Training, recipe_for, teachers_recipe
 from automcu.training.ternary import TernaryConv2d, fit_ternary, with_ternary_values
 
 _TERNARY_MODEL = "ternary.onnx"

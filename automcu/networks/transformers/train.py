@@ -23,10 +23,8 @@ from automcu.networks.family import FLOAT_MODEL, INT8_MODEL
 from automcu.networks.transformers.space import TransformerShape
 from automcu.networks.transformers.torch import Block, VisionTransformer, build_vision_transformer
 from automcu.records import write_atomically
-from automcu.training.evaluation import accuracy
-from automcu.training.loop import fit
-from automcu.training.recipe import teachers_recipe, transformer_recipe_for
-from automcu.training.records import Trained, Training
+from automcu.training.loop import accuracy, fit
+from automcu.training.records import Trained, Training, teachers_recipe, transformer_recipe_for
 from automcu.training.ternary import fit_ternary, integers_and_scales
 
 _OPSET = 25  # the first with INT2

@@ -14,8 +14,7 @@ from automcu.networks.cells.prior import ZERO_COST, rank_cells
 from automcu.networks.cells.records import FeasibleCell, Survey
 from automcu.networks.cells.skeleton import Architecture, Skeleton, count_macs, skeleton_grid
 from automcu.networks.estimate import score
-from automcu.planner.plan import Plan
-from automcu.planner.review import Counts
+from automcu.planner.plan import Counts, Plan
 
 GRID = skeleton_grid((8, 8, 1), classes=10)
 LIMIT_MS = 20.0

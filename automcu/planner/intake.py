@@ -24,9 +24,9 @@ from automcu.brief import (
     squash,
     without_words,
 )
-from automcu.planner.agents.council import instructions
-from automcu.planner.agents.language_model import LanguageModel
-from automcu.planner.agents.records import Amount, IntakeAnswer, IntakeView, Named, Unit
+from automcu.planner.council import instructions
+from automcu.planner.language_model import LanguageModel
+from automcu.planner.records import Amount, IntakeAnswer, IntakeView, Named, Unit
 
 Entry = Literal["latency", "energy", "ram", "flash", "accuracy"]
 

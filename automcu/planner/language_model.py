@@ -31,8 +31,8 @@ from pydantic import ValidationError
 
 from automcu.errors import one_line
 from automcu.networks.cells.cell import OPERATIONS
-from automcu.planner.agents.records import KEY_VARIABLES, ModelSettings, Usage, strict_schema
-from automcu.planner.agents.servers import bounded_client
+from automcu.planner.records import KEY_VARIABLES, ModelSettings, Usage, strict_schema
+from automcu.planner.servers import bounded_client
 from automcu.records import Record, append_line
 
 _QUOTES = "[\"'`]"

@@ -15,8 +15,8 @@ from automcu.networks.cells.prior import rank_cells
 from automcu.networks.cells.records import FeasibleCell, Survey
 from automcu.networks.cells.skeleton import Architecture
 from automcu.networks.family import Observation, Proposal
-from automcu.planner.agents.language_model import LanguageModel
-from automcu.planner.agents.records import (
+from automcu.planner.language_model import LanguageModel
+from automcu.planner.records import (
     AgentTurns,
     ArchitectAnswer,
     ArchitectView,

@@ -3,9 +3,9 @@
 import re
 import unicodedata
 
-from automcu.planner.agents.council import instructions
-from automcu.planner.agents.language_model import LanguageModel
-from automcu.planner.agents.records import ReporterAnswer, ReporterView
+from automcu.planner.council import instructions
+from automcu.planner.language_model import LanguageModel
+from automcu.planner.records import ReporterAnswer, ReporterView
 
 _FEWEST_FIGURES = 2
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automcu.networks.cells.cell import OPERATIONS
-from automcu.planner.agents.language_model import Disguise
-from tests.planner.agents.test_council import CELLS, council_of, proposing, role_of, seen_of, space
+from automcu.planner.language_model import Disguise
+from tests.planner.test_council import CELLS, council_of, proposing, role_of, seen_of, space
 
 __all__ = ["space"]
 

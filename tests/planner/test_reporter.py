@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from automcu.planner.agents.language_model import LanguageModel
-from automcu.planner.agents.records import ModelSettings, ReporterView
-from automcu.planner.agents.reporter import (
+from automcu.planner.language_model import LanguageModel
+from automcu.planner.records import ModelSettings, ReporterView
+from automcu.planner.reporter import (
     claim_of_measuring,
     figures_of_its_own,
     plain_paragraph,

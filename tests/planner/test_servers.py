@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from automcu.errors import ToolError, WrongInputError
-from automcu.planner.agents.council import Council, FeasibleSpace
-from automcu.planner.agents.language_model import LanguageModel
-from automcu.planner.agents.records import ModelSettings
-from automcu.planner.agents.servers import start_local_server
-from tests.planner.agents.test_council import CELLS, SKELETONS, seen_of, survey_of
+from automcu.planner.council import Council, FeasibleSpace
+from automcu.planner.language_model import LanguageModel
+from automcu.planner.records import ModelSettings
+from automcu.planner.servers import start_local_server
+from tests.planner.test_council import CELLS, SKELETONS, seen_of, survey_of
 
 runs_models = pytest.mark.skipif(
     importlib.util.find_spec("xllamacpp") is None

@@ -1,7 +1,7 @@
 from automcu.cost.records import Estimate, Limit, Verdict
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.skeleton import Architecture, Skeleton
-from automcu.planner.review import Review, review
+from automcu.planner.plan import Review, review
 
 SKELETON = Skeleton(stem_channels=8, cells_per_stage=1, resolution=8, input_channels=1, classes=10)
 GOOD = str(Cell.from_index(11472))

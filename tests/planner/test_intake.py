@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automcu.brief import Draft, override, read_sentence
-from automcu.planner.agents.intake import Entry, grounded, read_with_model, said_amount
-from automcu.planner.agents.language_model import LanguageModel
-from automcu.planner.agents.records import IntakeAnswer, ModelSettings, Unit
+from automcu.planner.intake import Entry, grounded, read_with_model, said_amount
+from automcu.planner.language_model import LanguageModel
+from automcu.planner.records import IntakeAnswer, ModelSettings, Unit
 
 BOARDS = {
     "stm32f407g-disc1": ("STM32F407 Discovery", "STM32F407VGT6"),

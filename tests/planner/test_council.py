@@ -9,9 +9,9 @@ from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.records import FeasibleCell, Survey
 from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.family import Observation
-from automcu.planner.agents.council import Council, FeasibleSpace
-from automcu.planner.agents.language_model import LanguageModel
-from automcu.planner.agents.records import Choice, ModelSettings, Question
+from automcu.planner.council import Council, FeasibleSpace
+from automcu.planner.language_model import LanguageModel
+from automcu.planner.records import Choice, ModelSettings, Question
 
 SKELETONS = [Skeleton(stem_channels=width, cells_per_stage=1, resolution=8) for width in (4, 8)]
 CELLS = [index for index in range(0, 15625, 30) if Cell.from_index(index).is_connected]

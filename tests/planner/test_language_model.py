@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from automcu.planner.agents.language_model import LanguageModel
-from automcu.planner.agents.records import CriticAnswer, CriticView, HistorySummary, ModelSettings
+from automcu.planner.language_model import LanguageModel
+from automcu.planner.records import CriticAnswer, CriticView, HistorySummary, ModelSettings
 
 KEY = "sk-verysecretkey0123456789"
 GOOD = '{"more": ["nor_conv_3x3"], "fewer": [], "skeleton": 2, "stop": false}'

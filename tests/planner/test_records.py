@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from automcu.planner.agents.records import (
+from automcu.planner.records import (
     ArchitectAnswer,
     CriticAnswer,
     IntakeAnswer,

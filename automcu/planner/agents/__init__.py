@@ -1,1 +1,0 @@
-"""Language-model agents that propose only what can run."""
