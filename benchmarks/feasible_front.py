@@ -27,8 +27,7 @@ from numpy.typing import NDArray
 from automcu.errors import AutomcuError, WrongInputError
 from automcu.mcu import Device, find_device
 from automcu.networks.cells.accuracies import accuracy_prior
-from automcu.networks.cells.records import Survey
-from automcu.networks.cells.skeleton import Skeleton
+from automcu.networks.cells.skeleton import Skeleton, Survey
 from automcu.networks.cells.survey import survey
 from benchmarks.accuracies import benchmark_table
 from benchmarks.exactness import boards_with_figures

@@ -60,8 +60,8 @@ from automcu.mcu.find import load_profile, save_figures
 from automcu.mcu.profile import FlashTiming, Latency
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.cells.skeleton import Skeleton
-from automcu.networks.transformers.graph import transformer_graph
-from automcu.networks.transformers.space import TransformerShape
+from automcu.networks.transformers.family import TransformerShape
+from automcu.networks.transformers.survey import transformer_graph
 from automcu.records import resource_folder, write_atomically
 from automcu.toolchains import find_compiler
 from benchmarks.graph_generator import random_graph

@@ -43,8 +43,7 @@ from automcu.brief import Limits
 from automcu.errors import AutomcuError, WrongInputError
 from automcu.mcu import find_device
 from automcu.networks.cells.accuracies import AccuracyTable, accuracy_prior, unknown_accuracies
-from automcu.networks.cells.records import Survey
-from automcu.networks.cells.skeleton import Skeleton
+from automcu.networks.cells.skeleton import Skeleton, Survey
 from automcu.networks.cells.survey import survey
 from benchmarks.accuracies import benchmark_table
 from benchmarks.nas_agents import agents_search

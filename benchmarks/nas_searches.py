@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from automcu.networks.cells.cell import OPERATIONS, Cell, all_cells
 from automcu.networks.cells.plan import plan
-from automcu.networks.cells.pool import CellPool
-from automcu.networks.cells.prior import RankedCells, expected_synflow, rank_cells
-from automcu.networks.cells.records import Survey
+from automcu.networks.cells.prior import CellPool, RankedCells, expected_synflow, rank_cells
 from automcu.networks.cells.search import next_cell, next_proposal
+from automcu.networks.cells.skeleton import Survey
 from automcu.networks.family import Observation
 
 Column = NDArray[np.float64]

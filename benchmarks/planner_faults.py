@@ -37,9 +37,8 @@ from automcu.errors import AutomcuError, WrongInputError
 from automcu.mcu import find_device
 from automcu.networks.cells.plan import plan
 from automcu.networks.cells.prior import rank_cells
-from automcu.networks.cells.records import Survey
 from automcu.networks.cells.search import next_proposal
-from automcu.networks.cells.skeleton import Skeleton
+from automcu.networks.cells.skeleton import Skeleton, Survey
 from automcu.networks.cells.survey import survey
 from automcu.networks.family import Observation, Proposal
 from automcu.planner.council import Council, FeasibleSpace

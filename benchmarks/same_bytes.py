@@ -39,8 +39,8 @@ from automcu.mcu.find import find_device, shipped_devices
 from automcu.mcu.profile import Device
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.cells.skeleton import Architecture, Skeleton
-from automcu.networks.transformers.graph import transformer_graph
-from automcu.networks.transformers.space import TransformerShape
+from automcu.networks.transformers.family import TransformerShape
+from automcu.networks.transformers.survey import transformer_graph
 from automcu.toolchains import build_project, find_compiler, write_firmware
 from benchmarks.graph_generator import random_graph
 from benchmarks.mlperf_tiny import MODELS, data_folder

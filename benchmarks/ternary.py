@@ -33,8 +33,8 @@ from automcu.compiler.ops import Convolution
 from automcu.compiler.tensor import Window
 from automcu.cost.estimation import estimate_program
 from automcu.mcu import Device, find_device
-from automcu.networks.transformers.graph import transformer_graph
-from automcu.networks.transformers.space import TransformerShape
+from automcu.networks.transformers.family import TransformerShape
+from automcu.networks.transformers.survey import transformer_graph
 from automcu.toolchains import build_project, find_compiler
 from benchmarks.kernels import PEERS, layer_graph
 

@@ -22,7 +22,7 @@ from automcu.datasets.record import Dataset
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.cells.torch import build_network
-from automcu.networks.transformers.space import TransformerShape
+from automcu.networks.transformers.family import TransformerShape
 from automcu.networks.transformers.torch import build_vision_transformer
 from automcu.records import Record
 from automcu.training.loop import accuracy, train

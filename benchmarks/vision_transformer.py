@@ -32,8 +32,7 @@ from automcu.errors import AutomcuError
 from automcu.export.float_onnx import export_onnx
 from automcu.export.quantise import calibration_inputs, quantise_onnx, write_ternary_weights
 from automcu.mcu import find_device
-from automcu.networks.transformers.torch import VisionTransformer
-from automcu.networks.transformers.train import export_transformer
+from automcu.networks.transformers.torch import VisionTransformer, export_transformer
 from automcu.toolchains import build_project, find_compiler
 from automcu.training.loop import accuracy
 from automcu.training.ternary import with_ternary_values

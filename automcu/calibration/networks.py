@@ -34,8 +34,8 @@ from automcu.compiler.tensor import NO_CLAMP, Shape, Window
 from automcu.networks.cells.cell import all_cells
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.cells.skeleton import Architecture, Skeleton
-from automcu.networks.transformers.graph import transformer_graph
-from automcu.networks.transformers.space import TransformerShape
+from automcu.networks.transformers.family import TransformerShape
+from automcu.networks.transformers.survey import transformer_graph
 
 ANY_SCALE = Quantisation(1.0, 0)
 

@@ -9,8 +9,7 @@ from automcu.brief import Limits, draft_from_settings
 from automcu.errors import WrongInputError
 
 if TYPE_CHECKING:
-    from automcu.networks.cells.accuracies import AccuracyTable
-    from automcu.networks.cells.nats_bench import AccuracyDataset
+    from automcu.networks.cells.accuracies import AccuracyDataset, AccuracyTable
 
 EMBEDDED_PRIOR = "AnalogNAS-Bench, CIFAR-10, float"  # what `accuracy_prior().source` says
 
@@ -143,7 +142,7 @@ def accuracy_dataset_named(name: str) -> "AccuracyDataset":
     Raises:
         WrongInputError: NATS-Bench has none of this name.
     """
-    from automcu.networks.cells.nats_bench import ACCURACY_DATASETS
+    from automcu.networks.cells.accuracies import ACCURACY_DATASETS
 
     for known in ACCURACY_DATASETS:
         if known.lower() == name.lower():

@@ -33,8 +33,7 @@ from automcu.cli.options import (
 from automcu.errors import EXIT_DONE, EXIT_GOAL_MISSED, ToolError, WrongInputError
 from automcu.mcu import find_device
 from automcu.networks.cells.family import cell_name, skeleton_name
-from automcu.networks.cells.records import FeasibleCell, Survey, SurveyOverview
-from automcu.networks.cells.skeleton import Skeleton
+from automcu.networks.cells.skeleton import FeasibleCell, Skeleton, Survey, SurveyOverview
 from automcu.records import cache_folder, write_atomically
 from automcu.report.wording import error_bar
 

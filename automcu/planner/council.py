@@ -12,8 +12,7 @@ import numpy as np
 
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.prior import rank_cells
-from automcu.networks.cells.records import FeasibleCell, Survey
-from automcu.networks.cells.skeleton import Architecture
+from automcu.networks.cells.skeleton import Architecture, FeasibleCell, Survey
 from automcu.networks.family import Observation, Proposal
 from automcu.planner.language_model import LanguageModel
 from automcu.planner.records import (

@@ -11,8 +11,7 @@ from pydantic import Field
 from automcu.cost.records import Verdict
 from automcu.errors import WrongInputError
 from automcu.networks.cells.family import FAMILY as CELLS
-from automcu.networks.cells.records import CellPlan, SkeletonSurvey
-from automcu.networks.cells.skeleton import Skeleton
+from automcu.networks.cells.skeleton import CellPlan, Skeleton, SkeletonSurvey
 from automcu.networks.family import FamilyPlan, Network, Proposal, families, family_of
 from automcu.networks.transformers.family import FAMILY as TRANSFORMERS
 from automcu.records import Record

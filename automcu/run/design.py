@@ -21,14 +21,17 @@ from automcu.planner.plan import Counts, Plan, how_much_fits
 from automcu.report.html import write_html
 from automcu.run.agents import agents_used, read_brief, write_summary
 from automcu.run.candidates import best_first, make_plan, task_of, train_candidates
-from automcu.run.findings import (
+from automcu.run.job import Job, Progress, Silent, load_if_valid, resume_job, start_job
+from automcu.run.records import (
+    Deployment,
+    Run,
+    Settings,
+    TrainedCandidate,
     broken_limits,
     gather_findings,
     warnings_about,
     with_proposals,
 )
-from automcu.run.job import Job, Progress, Silent, load_if_valid, resume_job, start_job
-from automcu.run.records import Deployment, Run, Settings, TrainedCandidate
 from automcu.toolchains.build import Build, changed_files
 from automcu.user_model.inputs import sample
 from automcu.user_model.model import compile_model_file, write_program

@@ -13,8 +13,7 @@ from automcu.errors import ToolError, WrongInputError
 from automcu.networks.cells.accuracies import AccuracyTable, accuracy_prior, unknown_accuracies
 from automcu.networks.cells.cell import Cell
 from automcu.networks.cells.prior import expected_synflow, rank_cells
-from automcu.networks.cells.records import FeasibleCell, Survey
-from automcu.networks.cells.skeleton import Skeleton
+from automcu.networks.cells.skeleton import FeasibleCell, Skeleton, Survey
 from automcu.run.candidates import Chooser, make_plan, open_study
 from automcu.run.candidates import task_of as wanted_of
 from automcu.run.job import Silent, start_job

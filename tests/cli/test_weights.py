@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from automcu.cli.answer import Answer
 from automcu.cli.app import app
-from automcu.cli.verdict import with_weights
+from automcu.cli.model import with_weights
 from automcu.user_model.quantise import LowBitWeights
 
 DATA = Path(os.environ.get("AUTOMCU_DATA", "../shared/data")) / "mlperf_tiny"

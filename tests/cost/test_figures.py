@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from automcu.brief import Limits
-from automcu.cli.verdict import verdict_answer
+from automcu.cli.model import verdict_answer
 from automcu.compiler import Graph, compile_graph
 from automcu.cost.estimation import estimate_program
 from automcu.cost.verdict import check

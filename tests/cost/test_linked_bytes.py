@@ -11,8 +11,8 @@ from automcu.mcu import find_device
 from automcu.networks.cells.graph import architecture_graph
 from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.estimate import estimate
-from automcu.networks.transformers.graph import transformer_graph
-from automcu.networks.transformers.space import TransformerShape
+from automcu.networks.transformers.family import TransformerShape
+from automcu.networks.transformers.survey import transformer_graph
 from automcu.toolchains import build_project, write_firmware
 from tests.quantised_networks import QuantisedNetwork
 

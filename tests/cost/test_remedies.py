@@ -11,8 +11,8 @@ from automcu.cost.estimation import estimate_program
 from automcu.cost.verdict import bits_remedies, check, with_remedies
 from automcu.mcu import Device, find_device, shipped_devices
 from automcu.networks.cells.graph import architecture_graph
-from automcu.networks.cells.remedies import architecture_remedies
 from automcu.networks.cells.skeleton import Architecture, Skeleton
+from automcu.networks.cells.survey import architecture_remedies
 from automcu.networks.estimate import estimate
 
 CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"

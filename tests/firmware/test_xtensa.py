@@ -25,8 +25,8 @@ from automcu.cost.estimation import estimate_program
 from automcu.errors import DoesNotFitError, ToolError
 from automcu.mcu import Device, find_device
 from automcu.networks.cells.graph import architecture_graph
-from automcu.networks.transformers.graph import transformer_graph
-from automcu.networks.transformers.space import TransformerShape
+from automcu.networks.transformers.family import TransformerShape
+from automcu.networks.transformers.survey import transformer_graph
 from automcu.toolchains import build_project, find_compiler
 from benchmarks.small_project import small_project
 

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from automcu.networks.cells.cell import Cell
-from automcu.networks.cells.records import FeasibleCell, Survey
-from automcu.networks.cells.skeleton import Architecture, Skeleton
+from automcu.networks.cells.skeleton import Architecture, FeasibleCell, Skeleton, Survey
 from automcu.networks.family import Observation
 from automcu.planner.council import Council, FeasibleSpace
 from automcu.planner.language_model import LanguageModel

@@ -13,7 +13,7 @@ from automcu.errors import DoesNotFitError, WrongInputError
 from automcu.networks.cells.skeleton import Architecture
 from automcu.networks.estimate import estimate
 from automcu.networks.family import Network
-from automcu.networks.transformers.space import TransformerShape
+from automcu.networks.transformers.family import TransformerShape
 from automcu.planner.plan import how_much_fits
 from automcu.run.design import design
 from automcu.run.job import Silent

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from automcu.datasets.record import Dataset, Split
-from automcu.networks.transformers.space import TransformerShape
+from automcu.networks.transformers.family import TransformerShape
 from automcu.networks.transformers.torch import build_vision_transformer
 from automcu.training.loop import accuracy, train
 from automcu.training.records import Recipe, TernaryRecipe, ternary_recipe_for

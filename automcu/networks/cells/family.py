@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 from automcu.errors import DoesNotFitError, ToolError, WrongInputError
 from automcu.networks.cells.cell import CELL_COUNT, Cell
-from automcu.networks.cells.records import CellPlan
-from automcu.networks.cells.skeleton import Architecture, Skeleton
+from automcu.networks.cells.skeleton import Architecture, CellPlan, Skeleton
 from automcu.networks.family import (
     Description,
     Family,
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from automcu.compiler.graph import Graph
     from automcu.cost.records import Remedy
     from automcu.mcu.profile import Device
-    from automcu.networks.cells.accuracies import AccuracyTable
-    from automcu.networks.cells.nats_bench import AccuracyDataset
+    from automcu.networks.cells.accuracies import AccuracyDataset, AccuracyTable
     from automcu.training.records import Trained, Training
 
 _SIZES = ("stem_channels", "cells_per_stage", "resolution", "input_channels", "classes")
@@ -56,8 +54,7 @@ class CellFamily(Family[Architecture]):
         The surveys stay in the task's folder.
         """
         from automcu.networks.cells.plan import SURVEYS, save_surveys, search
-        from automcu.networks.cells.records import Survey
-        from automcu.networks.cells.skeleton import skeleton_grid
+        from automcu.networks.cells.skeleton import Survey, skeleton_grid
         from automcu.networks.cells.survey import survey
         from automcu.networks.estimate import judge
 
@@ -162,7 +159,7 @@ class CellFamily(Family[Architecture]):
         limits: "Limits",
     ) -> "tuple[Remedy, ...]":
         """Return smaller skeletons, fewer bits of weights, and other boards."""
-        from automcu.networks.cells.remedies import architecture_remedies
+        from automcu.networks.cells.survey import architecture_remedies
 
         return architecture_remedies(network, device, boards, limits)
 

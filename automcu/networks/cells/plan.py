@@ -24,8 +24,7 @@ from automcu.errors import DoesNotFitError, WrongInputError
 from automcu.networks.cells.accuracies import AccuracyTable
 from automcu.networks.cells.cell import Cell, canonical_form
 from automcu.networks.cells.prior import ZERO_COST, RankedCells, rank_cells
-from automcu.networks.cells.records import CellPlan, FeasibleCell, SkeletonSurvey, Survey
-from automcu.networks.cells.skeleton import Skeleton
+from automcu.networks.cells.skeleton import CellPlan, FeasibleCell, Skeleton, SkeletonSurvey, Survey
 from automcu.networks.family import Proposal
 from automcu.records import write_atomically
 

@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from automcu.networks.cells.cell import Cell
-from automcu.networks.cells.pool import EDGE_COUNT, CellPool, Column
-from automcu.networks.cells.prior import RankedCells
+from automcu.networks.cells.prior import EDGE_COUNT, CellPool, Column, RankedCells
 from automcu.networks.cells.skeleton import Architecture, Skeleton
 from automcu.networks.family import FIRST_PROPOSALS, Network, Observation, Proposal
 

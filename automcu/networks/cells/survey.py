@@ -2,12 +2,14 @@
 
 The network around the cells is compiled once, with cells that are skip connections and so vanish;
 what cells add follows from the counts of `structure` and the cost of each kind of layer in each
-stage of the skeleton. Tests hold the sums against compiling whole networks.
+stage of the skeleton. Tests hold the sums against compiling whole networks. Of a cell that does not
+fit, smaller skeletons are tried one by one.
 """
 
 import math
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,14 +23,22 @@ from automcu.compiler.kernel import Kernel
 from automcu.cost.code_size import LayerBytes, function_bytes, layer_bytes, shared_bytes
 from automcu.cost.estimation import RAM_BYTES_PER_LAYER, estimate_program
 from automcu.cost.latency import latency_of, layer_cycles
-from automcu.cost.verdict import check
+from automcu.cost.records import Remedy
+from automcu.cost.verdict import bits_remedies, check, judge_by, remedy
 from automcu.mcu.profile import Device
 from automcu.networks.cells.accuracies import AccuracyTable, accuracy_prior
 from automcu.networks.cells.cell import Cell, all_cells
 from automcu.networks.cells.graph import LAST_NORMALISATION, architecture_graph
-from automcu.networks.cells.records import FeasibleCell, Survey
-from automcu.networks.cells.skeleton import Architecture, Skeleton, Stage, stages
+from automcu.networks.cells.skeleton import (
+    Architecture,
+    FeasibleCell,
+    Skeleton,
+    Stage,
+    Survey,
+    stages,
+)
 from automcu.networks.cells.structure import KINDS, cell_structures, kind_layer, overwrites
+from automcu.networks.estimate import estimate, other_boards
 from automcu.toolchains import find_compiler
 
 _ALIGNMENT = 4
@@ -287,3 +297,65 @@ def _front(by_prior: list[FeasibleCell]) -> tuple[FeasibleCell, ...]:
         if not beaten:
             front.append(cell)
     return tuple(front)
+
+
+# Widths, resolutions and depths as in the planner's grid, the largest first.
+_WIDTHS = (48, 32, 24, 16, 12, 8, 6, 4)
+_LOWEST_RESOLUTION = 8
+_DEPTHS = (3, 2, 1)
+
+
+def architecture_remedies(
+    architecture: Architecture,
+    device: Device,
+    boards: Iterable[Device],
+    limits: Limits = NO_LIMITS,
+) -> tuple[Remedy, ...]:
+    """Return what would make the cell fit: at most one of each kind of change, and two boards.
+
+    Fewer bits are those of the network once it is trained: `automcu compile --weights`.
+    """
+    judge = judge_by(limits)
+    found = []
+    for steps in _smaller_skeletons(architecture.skeleton):
+        for change, skeleton in steps:
+            variant = Architecture(cell=architecture.cell, skeleton=skeleton)
+            verdict = judge(estimate(variant, device), device)
+            if verdict.fits:
+                found.append(remedy(change, verdict))
+                break
+    graph = architecture_graph(architecture)
+    bits = bits_remedies(
+        graph,
+        lambda reduced: estimate_program(compile_graph(reduced, device), device),
+        device,
+        limits,
+    )
+    return (*found, *bits, *other_boards(architecture, device, boards, limits))
+
+
+def _smaller_skeletons(skeleton: Skeleton) -> Iterator[Iterator[tuple[str, Skeleton]]]:
+    """Three ways down, each from the smallest change on."""
+    yield (
+        (f"stem of {width} channels", skeleton.model_copy(update={"stem_channels": width}))
+        for width in _WIDTHS
+        if width < skeleton.stem_channels
+    )
+    yield (
+        (f"resolution {side}", skeleton.model_copy(update={"resolution": side}))
+        for side in _halvings(skeleton.resolution)
+    )
+    yield (
+        (
+            f"{depth} cell{'s' if depth > 1 else ''} a stage",
+            skeleton.model_copy(update={"cells_per_stage": depth}),
+        )
+        for depth in _DEPTHS
+        if depth < skeleton.cells_per_stage
+    )
+
+
+def _halvings(resolution: int) -> Iterator[int]:
+    while resolution // 2 >= _LOWEST_RESOLUTION:
+        resolution //= 2
+        yield resolution

@@ -15,8 +15,7 @@ from pydantic import ValidationError
 
 from automcu.brief import NO_LIMITS, Limits
 from automcu.mcu.profile import Device
-from automcu.networks.cells.records import Survey, SurveyOverview
-from automcu.networks.cells.skeleton import Skeleton
+from automcu.networks.cells.skeleton import Skeleton, Survey, SurveyOverview
 from automcu.records import read_cached, resource_folder, write_cached
 from automcu.toolchains import find_compiler
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from automcu.errors import ToolError, UnsupportedModelError, WrongInputError
-from automcu.networks.transformers.space import TransformerShape
+from automcu.networks.transformers.family import TransformerShape
 from automcu.networks.transformers.torch import VisionTransformer
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -181,7 +181,7 @@ def test_what_was_read_is_kept_while_the_file_stays_as_it_is(
     first = read_accuracy_table(path)
     (entry,) = (cache / "automcu" / "accuracies").iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr("automcu.networks.cells.nats_bench._load", None)
+        patch.setattr("automcu.networks.cells.accuracies._load", None)
         np.testing.assert_array_equal(read_accuracy_table(path).accuracies, first.accuracies)
     whole_file(tmp_path, {3: results(3, shift=20)})
     assert read_accuracy_table(path).accuracy(Cell.from_index(3)) == pytest.approx(73.5)

@@ -11,8 +11,14 @@ from automcu.networks.cells.accuracies import AccuracyTable, accuracy_prior
 from automcu.networks.cells.cell import Cell, canonical_form
 from automcu.networks.cells.plan import plan, scout, search
 from automcu.networks.cells.prior import ZERO_COST, rank_cells
-from automcu.networks.cells.records import FeasibleCell, Survey
-from automcu.networks.cells.skeleton import Architecture, Skeleton, count_macs, skeleton_grid
+from automcu.networks.cells.skeleton import (
+    Architecture,
+    FeasibleCell,
+    Skeleton,
+    Survey,
+    count_macs,
+    skeleton_grid,
+)
 from automcu.networks.estimate import score
 from automcu.planner.plan import Counts, Plan
 

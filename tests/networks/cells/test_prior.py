@@ -4,10 +4,14 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from automcu.networks.cells.cell import Cell, all_cells
-from automcu.networks.cells.pool import cell_work
-from automcu.networks.cells.prior import expected_synflow, rank_cells, zero_cost_rating
-from automcu.networks.cells.records import FeasibleCell, Survey
-from automcu.networks.cells.skeleton import Architecture, Skeleton, count_live_macs
+from automcu.networks.cells.prior import cell_work, expected_synflow, rank_cells, zero_cost_rating
+from automcu.networks.cells.skeleton import (
+    Architecture,
+    FeasibleCell,
+    Skeleton,
+    Survey,
+    count_live_macs,
+)
 from automcu.networks.estimate import score
 from benchmarks.zero_cost_proxies import zero_cost_scores
 

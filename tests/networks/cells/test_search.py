@@ -6,11 +6,9 @@ import pytest
 from automcu.cost.records import Estimate, Verdict
 from automcu.networks.cells.accuracies import accuracy_prior
 from automcu.networks.cells.cell import Cell, all_cells
-from automcu.networks.cells.pool import CellPool
-from automcu.networks.cells.prior import RankedCells, expected_synflow, rank_cells
-from automcu.networks.cells.records import FeasibleCell, Survey
+from automcu.networks.cells.prior import CellPool, RankedCells, expected_synflow, rank_cells
 from automcu.networks.cells.search import next_cell, next_proposal
-from automcu.networks.cells.skeleton import Skeleton
+from automcu.networks.cells.skeleton import FeasibleCell, Skeleton, Survey
 from automcu.networks.family import Observation
 from tests.planner.test_study import proposal_of
 

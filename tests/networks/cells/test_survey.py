@@ -8,8 +8,7 @@ from automcu.brief import Limits
 from automcu.cost.verdict import check
 from automcu.mcu import Device, find_device
 from automcu.networks.cells.cell import Cell, all_cells
-from automcu.networks.cells.records import Survey
-from automcu.networks.cells.skeleton import Architecture, Skeleton
+from automcu.networks.cells.skeleton import Architecture, Skeleton, Survey
 from automcu.networks.cells.structure import (
     cell_layers,
     cell_structures,

@@ -7,8 +7,7 @@ import pytest
 from automcu.brief import Limits
 from automcu.mcu import Device, find_device
 from automcu.networks.cells.accuracies import accuracy_prior, unknown_accuracies
-from automcu.networks.cells.records import SurveyOverview
-from automcu.networks.cells.skeleton import Skeleton
+from automcu.networks.cells.skeleton import Skeleton, SurveyOverview
 from automcu.networks.cells.survey import survey
 from automcu.networks.cells.survey_cache import cached_overview, cached_survey
 

@@ -10,10 +10,9 @@ from automcu.compiler import compile_graph, import_onnx
 from automcu.cost.estimation import estimate_program
 from automcu.errors import UnsupportedModelError
 from automcu.mcu import find_device
-from automcu.networks.transformers.graph import transformer_graph
-from automcu.networks.transformers.space import TransformerShape
-from automcu.networks.transformers.torch import build_vision_transformer
-from automcu.networks.transformers.train import export_transformer
+from automcu.networks.transformers.family import TransformerShape
+from automcu.networks.transformers.survey import transformer_graph
+from automcu.networks.transformers.torch import build_vision_transformer, export_transformer
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from automcu.brief import Limits
 from automcu.cost.verdict import check
 from automcu.mcu import find_device
 from automcu.networks.estimate import estimate
-from automcu.networks.transformers.space import TransformerShape, transformer_shapes
+from automcu.networks.transformers.family import TransformerShape, transformer_shapes
 from automcu.networks.transformers.survey import (
     FeasibleTransformer,
     TransformerSurvey,

@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from automcu.networks.transformers.space import TransformerShape
+from automcu.networks.transformers.family import TransformerShape
 from automcu.networks.transformers.torch import build_vision_transformer
 from automcu.training.ternary import (
     TernaryConv2d,

@@ -13,9 +13,8 @@ from automcu.compiler.ops import Attention, Convolution, LayerNorm, Rearrange
 from automcu.compiler.passes import optimise
 from automcu.errors import WrongInputError
 from automcu.mcu import find_device
-from automcu.networks.transformers.space import TransformerShape
-from automcu.networks.transformers.torch import build_vision_transformer
-from automcu.networks.transformers.train import export_transformer
+from automcu.networks.transformers.family import TransformerShape
+from automcu.networks.transformers.torch import build_vision_transformer, export_transformer
 from tests.compiler.isa.test_special_kernels import first_wrong_layer
 
 SHAPE = TransformerShape(resolution=12, patch=4, dim=24, depth=2, heads=2, mlp_ratio=2)

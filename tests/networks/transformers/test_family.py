@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automcu.errors import WrongInputError
-from automcu.networks.transformers.space import (
+from automcu.networks.transformers.family import (
     FEWEST_TOKENS,
     MOST_TOKENS,
     TransformerShape,
