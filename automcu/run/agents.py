@@ -237,8 +237,8 @@ def write_summary(job: Job, plan: Plan, run: Run) -> None:
     council = open_council(job, plan)
     if council is None:
         return
+    from automcu.planner.council import plain_paragraph, report_in_words
     from automcu.planner.records import ReporterView
-    from automcu.planner.reporter import plain_paragraph, report_in_words
 
     job.progress.begin("waiting for the language model's report")
     limits = limits_word(run.findings)

@@ -6,8 +6,7 @@ from pathlib import Path
 from automcu.boards.bench import bench_project
 from automcu.boards.discovery import VIRTUAL, board_url
 from automcu.boards.flashing import choose_method, flash_image, flashing_steps
-from automcu.boards.flashing.image import FlashReport
-from automcu.boards.project import load_firmware, project_device, project_folder
+from automcu.boards.project import FlashReport, load_firmware, project_device, project_folder
 from automcu.boards.records import Measurement, Progress
 from automcu.boards.verification import build_verified
 from automcu.compiler.project import Project

@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from automcu.boards.flashing import flash_image
-from automcu.boards.flashing.image import sectors_covering
 from automcu.boards.flashing.stm32_bootloader import BootLoader
 from automcu.boards.port import Port, open_port
+from automcu.boards.project import sectors_covering
 from automcu.errors import BoardError, WrongInputError
 from automcu.mcu import Device
 from tests.boards.fake_board import Adder, fake_board

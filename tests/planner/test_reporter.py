@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from automcu.planner.language_model import LanguageModel
-from automcu.planner.records import ModelSettings, ReporterView
-from automcu.planner.reporter import (
+from automcu.planner.council import (
     claim_of_measuring,
     figures_of_its_own,
     plain_paragraph,
     report_in_words,
 )
+from automcu.planner.language_model import LanguageModel
+from automcu.planner.records import ModelSettings, ReporterView
 
 VIEW = ReporterView(
     device="stm32f407g-disc1",

@@ -1,6 +1,5 @@
 """Getting an image onto a board."""
 
-from automcu.boards.flashing.image import FlashReport
 from automcu.boards.flashing.methods import (
     FLASH_METHODS,
     FlashMethod,
@@ -9,6 +8,7 @@ from automcu.boards.flashing.methods import (
     flashing_steps,
 )
 from automcu.boards.flashing.stm32_bootloader import BootLoader, boot_loader_answers
+from automcu.boards.project import FlashReport
 
 __all__ = [
     "FLASH_METHODS",

@@ -20,7 +20,7 @@ from typing import Any
 
 from serial.tools import list_ports
 
-from automcu.boards.flashing.image import FlashReport, check_image, first_difference
+from automcu.boards.project import FlashReport, check_image, first_difference
 from automcu.boards.records import Progress
 from automcu.errors import BoardError, ToolError
 from automcu.mcu.family import family_of

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from automcu.boards.flashing.image import FlashReport
 from automcu.boards.port import open_port
+from automcu.boards.project import FlashReport
 from automcu.boards.records import Progress
 from automcu.errors import BoardError, ToolError, WrongInputError
 from automcu.mcu.family import family_of

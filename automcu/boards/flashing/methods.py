@@ -14,8 +14,8 @@ from automcu.boards.flashing.debug_probe import (
     steps_by_swd,
 )
 from automcu.boards.flashing.esptool import flash_by_esptool, steps_by_esptool
-from automcu.boards.flashing.image import FlashReport
 from automcu.boards.flashing.stm32_bootloader import flash_by_usart, steps_by_usart
+from automcu.boards.project import FlashReport
 from automcu.boards.records import Progress, keep_silent
 from automcu.boards.virtual.process import is_virtual
 from automcu.errors import WrongInputError

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from automcu.boards.flashing.image import (
+from automcu.boards.link import Link
+from automcu.boards.port import Port, open_port
+from automcu.boards.project import (
     FlashReport,
     check_image,
     first_difference,
     sectors_covering,
 )
-from automcu.boards.link import Link
-from automcu.boards.port import Port, open_port
 from automcu.boards.records import Progress
 from automcu.errors import BoardError, WrongInputError
 from automcu.mcu.profile import Device, code_flash

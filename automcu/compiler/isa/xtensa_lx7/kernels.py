@@ -1,9 +1,15 @@
-"""Convolution with ternary weights, four pixels side by side in 16-bit lanes of two 32-bit words.
+"""Kernels for cores of 32 bits without packed arithmetic: attention, and ternary convolution.
 
-The same tables of sums as on armv7e-m (`armv7e_m/ternary.py`), for cores without packed additions:
-a word holds upper * 2^16 + lower, so that one addition adds both lanes. A negative lower lane
-borrows from the upper one, which a bias of 2^15 before the shift puts right when lanes are read.
-The tables of a pass lie one behind the other: Xtensa's ADDX8 finds an entry of eight bytes.
+Of attention a word holds four channels. Bytes are cut from words unsigned, after all of a word were
+moved up by 128 with one exclusive or: a core without signed loads of bytes needs three instructions
+a byte otherwise. Two queries share what is cut. Scratch grows with the number of pixels, not with
+its square.
+
+Ternary convolution has four pixels side by side in 16-bit lanes of two words, and the same tables
+of sums as on armv7e-m (`armv7e_m/ternary.py`): a word holds upper * 2^16 + lower, so that one
+addition adds both lanes. A negative lower lane borrows from the upper one, which a bias of 2^15
+before the shift puts right when lanes are read. The tables of a pass lie one behind the other:
+Xtensa's ADDX8 finds an entry of eight bytes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,9 +18,11 @@ from pathlib import Path
 
 from automcu.compiler.isa.instruction_set import XTENSA_LX7
 from automcu.compiler.kernel import Kernel, SharedCode
+from automcu.compiler.ops.attention import PARAMETERS as ATTENTION_PARAMETERS
+from automcu.compiler.ops.attention import PARTS, Attention, attention_shape, pack_attention
 from automcu.compiler.ops.convolution import Convolution
+from automcu.compiler.ops.ternary import PARAMETERS as TERNARY_PARAMETERS
 from automcu.compiler.ops.ternary import (
-    PARAMETERS,
     PASS,
     PIXELS,
     SUMS,
@@ -26,8 +34,45 @@ from automcu.compiler.ops.ternary import (
 from automcu.compiler.tensor import Tensor
 from automcu.mcu.core import Core
 
+_WORD_CHANNELS = 4
+_QUERIES = 2
+_WORD_BYTES = 4
 _TABLE_WORDS = SUMS * PIXELS // 2
 _PLACES = ("first", "second", "third")
+
+
+@XTENSA_LX7.register(Attention)
+def attention_by_words(
+    attributes: Attention, inputs: tuple[Tensor, ...], output: Tensor, core: Core
+) -> Iterator[Kernel]:
+    """The kernel; none where heads are no whole words."""
+    shape = attention_shape(attributes, inputs[0], output)
+    pixels, depth, heads = shape.pixels, shape.depth, shape.heads
+    if depth % _WORD_CHANNELS:
+        return
+    queries_offset = _QUERIES * _WORD_BYTES * pixels
+    pairs = heads * -(-pixels // _QUERIES)  # of queries
+    yield Kernel(
+        isa="xtensa-lx7",
+        variant="attention by words",
+        cost_key="attention_words",
+        function=f"{shape.function}_words",
+        template=Path(__file__).with_name("attention.c.j2"),
+        settings=shape.settings
+        | {
+            "stride_words": PARTS * heads * depth // _WORD_CHANNELS,
+            "queries_offset": queries_offset,
+        },
+        parameters=ATTENTION_PARAMETERS,
+        pack=pack_attention,
+        scratch_bytes=queries_offset + _QUERIES * _WORD_BYTES * depth,
+        work={
+            "macs": pairs * _QUERIES * pixels * depth,  # of scores; those of means are as many
+            "scores": pairs * pixels,
+            "words": pairs * depth // _WORD_CHANNELS,
+            "queries": pairs,
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -67,7 +112,7 @@ def ternary_in_lanes(
             "add_whole": add_whole,
             "add_rest": add_rest,
         },
-        parameters=PARAMETERS,
+        parameters=TERNARY_PARAMETERS,
         arrays=layer.arrays,
         pack=pack_ternary_layer,
         scratch_bytes=plan.scratch_bytes,
