@@ -83,3 +83,14 @@ def test_other_limits_have_other_studies_and_other_words_do_not(job: Job, brief:
     )
     assert study_name(job).startswith("digits-stm32f407g-disc1-")
     assert study_name(faster) != study_name(job) == study_name(said_otherwise)
+
+
+def test_the_width_of_an_error_bar_does_not_part_a_run_from_its_study(job: Job) -> None:
+    wider = tuple(
+        one.model_copy(update={"network_cycles": one.network_cycles + 1})
+        for one in job.device.latency
+    )
+    device = job.device.model_copy(update={"latency": wider})
+    assert study_name(replace(job, device=device)) == study_name(job)
+    slower = job.device.model_copy(update={"clock_hz": job.device.clock_hz // 2})
+    assert study_name(replace(job, device=slower)) != study_name(job)
