@@ -29,7 +29,7 @@ def brief() -> Brief:
 @pytest.fixture(scope="session")
 def finished_folder(brief: Brief, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("run") / "digits"
-    design(brief, path, Settings(budget=2, training_seconds=15.0))
+    design(brief, path, Settings(budget=2, training_seconds=30.0))
     return path
 
 

@@ -1,4 +1,4 @@
-"""The whole road, on the real parts: nothing between the brief and the virtual board is faked."""
+"""The whole flow, on the real parts: nothing between the brief and the virtual board is faked."""
 
 import json
 from collections.abc import Callable
