@@ -289,12 +289,12 @@ class Family(ABC, Generic[AnyFamilyNetwork]):
         return other_boards(network, device, boards, limits)
 
     def study_parameters(self, network: AnyFamilyNetwork) -> dict[str, int]:
-        """Return the network's values of `parameters`."""
-        raise NotImplementedError
+        """Return the network's values of `parameters`; asked only of families that have some."""
+        raise NotImplementedError(f"The family {self.name} has parameters but no values of them.")
 
     def from_study(self, parameters: Mapping[str, int]) -> AnyFamilyNetwork:
-        """Return the network with these values of `parameters`."""
-        raise NotImplementedError
+        """Return the network with these values; asked only of families with `parameters`."""
+        raise NotImplementedError(f"The family {self.name} makes no network of its parameters.")
 
 
 def propose(

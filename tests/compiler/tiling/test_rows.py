@@ -1,4 +1,4 @@
-"""The laws of running a chain some rows at a time."""
+"""The laws of tiling a chain by rows."""
 
 from hypothesis import given
 from hypothesis import strategies as st

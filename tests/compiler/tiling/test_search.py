@@ -1,4 +1,4 @@
-"""Chains that run some rows at a time: the same results from less memory."""
+"""Chains tiled by rows: the same results from less memory."""
 
 from pathlib import Path
 
